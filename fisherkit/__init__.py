@@ -1,0 +1,29 @@
+"""What is unpaired data from another modality worth? The linear-Gaussian theory, executable.
+
+The public API, in the order in which questions are asked. Plots, theorems and exact arithmetic are modules of
+their own (`fisherkit.plots`, `fisherkit.theorems`, `fisherkit.symbolic`), imported when they are used.
+"""
+
+# the world
+from fisherkit.checks import UnknownNameError as UnknownNameError
+from fisherkit.estimation import ConditioningWarning as ConditioningWarning
+from fisherkit.estimation import Estimate as Estimate
+from fisherkit.estimation import fit as fit
+from fisherkit.information import cramer_rao as cramer_rao
+from fisherkit.information import effective_information as effective_information
+from fisherkit.information import information as information
+from fisherkit.information import information_by_modality as information_by_modality
+from fisherkit.information import schur_complement as schur_complement
+from fisherkit.information import shared_information as shared_information
+from fisherkit.model import Layout as Layout
+from fisherkit.model import LinearGaussian as LinearGaussian
+from fisherkit.model import Modality as Modality
+from fisherkit.psd import PSD as PSD
+from fisherkit.samples import Samples as Samples
+from fisherkit.simulation import simulate as simulate
+from fisherkit.simulation import simulate_statistics as simulate_statistics
+from fisherkit.statistics import Statistics as Statistics
+from fisherkit.statistics import accumulate as accumulate
+from fisherkit.worlds import blind_spot_model as blind_spot_model
+from fisherkit.worlds import e14_model as e14_model
+from fisherkit.worlds import random_model as random_model

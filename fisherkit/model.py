@@ -1,0 +1,429 @@
+"""The linear-Gaussian world: what each modality sees of the shared and of its private parameters.
+
+Sample i of modality k is
+
+    x_i = C_i theta_c + S_i theta_k + eps_i,    eps_i ~ N(0, Sigma_k),
+
+with known design blocks C_i (shared) and S_i (private) (Gupta et al. 2025, eqs. 1-2, with any number of
+modalities and any noise covariance). Samples of different modalities are independent: there is no pairing.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import KW_ONLY, dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.linalg import solve_triangular
+
+from fisherkit.checks import UnknownNameError, as_array, as_symmetric, require_memory
+
+__all__ = ["SHARED", "Layout", "LinearGaussian", "Modality"]
+
+Array = NDArray[np.float64]
+
+#: Name of the shared parameter block, in layouts and results; no modality may be called so.
+SHARED = "shared"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where each parameter block lies in theta: the shared block first, then private blocks in modality order.
+
+    Nothing else in the library computes an offset.
+
+    Attributes:
+        shared_dim: d_c.
+        private_dims: {modality: d_k}, in modality order.
+
+    Example:
+        >>> layout = Layout(2, {"image": 3, "text": 1})
+        >>> layout.slices["text"], layout.n_params
+        (slice(5, 6, None), 6)
+    """
+
+    shared_dim: int
+    private_dims: Mapping[str, int]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Modality names in order."""
+        return tuple(self.private_dims)
+
+    @cached_property
+    def slices(self) -> dict[str, slice]:
+        """{"shared" or modality: slice into theta}."""
+        start, slices = self.shared_dim, {SHARED: slice(0, self.shared_dim)}
+        for name, dim in self.private_dims.items():
+            slices[name] = slice(start, start + dim)
+            start += dim
+        return slices
+
+    @property
+    def n_params(self) -> int:
+        """D = d_c + sum of all d_k."""
+        return self.shared_dim + sum(self.private_dims.values())
+
+    def columns(self, name: str) -> NDArray[np.intp]:
+        """Indices in theta of the parameters modality `name` sees: shared, then its private ones.
+
+        Args:
+            name: modality.
+
+        Returns:
+            int array (d_c + d_k,).
+
+        Raises:
+            UnknownNameError: no such modality.
+        """
+        if name not in self.private_dims:
+            raise UnknownNameError(name, self.names)
+        return np.r_[self.slices[SHARED], self.slices[name]]
+
+    def split(self, theta: ArrayLike) -> dict[str, Array]:
+        """Cut a parameter vector (or a batch of them) into named blocks.
+
+        Args:
+            theta: (..., d).
+
+        Returns:
+            {"shared" or modality: (..., d_block)} views.
+
+        Raises:
+            ValueError: last axis is not d.
+        """
+        theta = np.asarray(theta, dtype=np.float64)
+        if theta.ndim == 0 or theta.shape[-1] != self.n_params:
+            raise ValueError(
+                f"theta: expected last axis {self.n_params} ({self.describe()}), got shape {theta.shape}"
+            )
+        return {name: theta[..., part] for name, part in self.slices.items()}
+
+    def pack(self, blocks: Mapping[str, ArrayLike]) -> Array:
+        """Join named blocks into one parameter vector; the inverse of `split`.
+
+        Args:
+            blocks: {"shared" or modality: (d_block,)}, every block with at least one parameter present.
+
+        Returns:
+            (d,) vector.
+
+        Raises:
+            UnknownNameError: a block that the layout does not have.
+            ValueError: a block is missing or has the wrong length.
+        """
+        for name in blocks:
+            if name not in self.slices:
+                raise UnknownNameError(name, self.slices, "parameter block")
+        theta = np.empty(self.n_params)
+        for name, part in self.slices.items():
+            dim = part.stop - part.start
+            block = as_array(blocks.get(name, ()), f"theta block {name!r}", ndim=1)
+            if block.shape != (dim,):
+                raise ValueError(f"theta block {name!r}: expected length {dim}, got {len(block)}")
+            theta[part] = block
+        return theta
+
+    def describe(self) -> str:
+        """One line for messages.
+
+        Returns:
+            Text such as ``shared 2 + image 3 + text 1``.
+        """
+        return " + ".join(f"{name} {part.stop - part.start}" for name, part in self.slices.items())
+
+
+@dataclass(frozen=True, eq=False)
+class Modality:
+    """How one modality probes the parameters: design blocks and noise.
+
+    A two-dimensional block is *repeated*: every sample shares it. A three-dimensional block is *per sample*.
+    Mixing them broadcasts the repeated one.
+
+    Args:
+        shared: (m, d_c) or (N, m, d_c) design block C of the shared parameters.
+        private: (m, d_k) or (N, m, d_k) design block S of the private parameters; None if it has none.
+        noise_std: standard deviation of each observed coordinate (the paper's sigma).
+        noise_var: (m,) variances of the coordinates.
+        noise_cov: (m, m) positive definite covariance. At most one of the three; default noise_std=1.
+
+    Raises:
+        ValueError: wrong shapes, NaN or infinity, noise not positive (definite), or two noise arguments.
+
+    Example:
+        >>> image = Modality(np.eye(3)[:, :2], np.ones((3, 1)), noise_std=0.3)
+        >>> image
+        Modality(obs_dim=3, shared_dim=2, private_dim=1, repeated design, noise std 0.3)
+    """
+
+    shared: Array
+    private: Array = None  # type: ignore[assignment]
+    _: KW_ONLY
+    noise_std: float | None = None
+    noise_var: Array | None = None
+    noise_cov: Array | None = None
+
+    def __post_init__(self) -> None:
+        shared = as_array(self.shared, "shared design", ndim=(2, 3))
+        if shared.shape[-2] == 0:
+            raise ValueError("shared design: zero observed coordinates (m = 0)")
+        if shared.ndim == 3 and len(shared) == 0:
+            raise ValueError("shared design: zero samples; give at least one design block")
+        if self.private is None:
+            private = np.empty((shared.shape[-2], 0))
+        else:
+            private = as_array(self.private, "private design", ndim=(2, 3))
+        if private.shape[-2] != shared.shape[-2]:
+            raise ValueError(
+                f"private design: {private.shape[-2]} observed coordinates (shape {private.shape}), "
+                f"but the shared design has {shared.shape[-2]} (shape {shared.shape})"
+            )
+        if shared.ndim == private.ndim == 3 and len(shared) != len(private):
+            raise ValueError(
+                f"private design: {len(private)} samples, but the shared design has {len(shared)}"
+            )
+        object.__setattr__(self, "shared", shared)
+        object.__setattr__(self, "private", private)
+        self._check_noise(shared.shape[-2])
+
+    def _check_noise(self, m: int) -> None:
+        given = [n for n in ("noise_std", "noise_var", "noise_cov") if getattr(self, n) is not None]
+        if len(given) > 1:
+            raise ValueError(f"noise: give one of noise_std, noise_var, noise_cov, not {' and '.join(given)}")
+        if not given:
+            object.__setattr__(self, "noise_std", 1.0)
+            given = ["noise_std"]
+        if given == ["noise_std"]:
+            std = float(as_array(self.noise_std, "noise_std", ndim=0))  # type: ignore[arg-type]
+            if std <= 0:
+                raise ValueError(f"noise_std: must be positive, got {std:.6g}")
+            object.__setattr__(self, "noise_std", std)
+        elif given == ["noise_var"]:
+            var = as_array(self.noise_var, "noise_var", ndim=1)  # type: ignore[arg-type]
+            if var.shape != (m,):
+                raise ValueError(f"noise_var: expected length {m} (observed coordinates), got {len(var)}")
+            if (var <= 0).any():
+                raise ValueError(f"noise_var: entry {int(var.argmin())} is {var.min():.6g}; must be positive")
+            object.__setattr__(self, "noise_var", var)
+        else:
+            cov = as_symmetric(self.noise_cov, "noise_cov", dim=m)  # type: ignore[arg-type]
+            try:
+                np.linalg.cholesky(cov)
+            except np.linalg.LinAlgError:
+                low, vectors = np.linalg.eigh(cov)
+                raise ValueError(
+                    f"noise_cov: not positive definite (smallest eigenvalue {low[0]:.3g} along "
+                    f"{np.array2string(vectors[:, 0], precision=3, threshold=8)}); drop noiseless combinations of "
+                    "coordinates or add measurement noise to them"
+                ) from None
+            object.__setattr__(self, "noise_cov", cov)
+
+    def __repr__(self) -> str:
+        kind = "repeated design" if self.repeated else f"{self.n_designs} sample designs"
+        if self.noise_std is not None:
+            noise = f"noise std {self.noise_std:g}"
+        else:
+            noise = "noise variances" if self.noise_var is not None else "noise covariance"
+        return (
+            f"Modality(obs_dim={self.obs_dim}, shared_dim={self.shared_dim}, "
+            f"private_dim={self.private_dim}, {kind}, {noise})"
+        )
+
+    @property
+    def obs_dim(self) -> int:
+        """Observed coordinates per sample, m."""
+        return self.shared.shape[-2]
+
+    @property
+    def shared_dim(self) -> int:
+        """Number of shared parameters, d_c."""
+        return self.shared.shape[-1]
+
+    @property
+    def private_dim(self) -> int:
+        """Number of private parameters, d_k."""
+        return self.private.shape[-1]
+
+    @property
+    def repeated(self) -> bool:
+        """Whether all samples share one design block."""
+        return self.shared.ndim == self.private.ndim == 2
+
+    @property
+    def n_designs(self) -> int | None:
+        """Number of per-sample designs N; None for a repeated design (any number of samples)."""
+        return None if self.repeated else max(b.shape[0] for b in (self.shared, self.private) if b.ndim == 3)
+
+    def check_count(self, count: int, name: str = "modality") -> None:
+        """Raise if this many samples are more than there are designs.
+
+        Args:
+            count: number of samples; the first `count` designs are used.
+            name: how the message calls the modality.
+
+        Raises:
+            ValueError: count exceeds the number of per-sample designs.
+        """
+        if self.n_designs is not None and count > self.n_designs:
+            raise ValueError(
+                f"{name}: {count} samples asked for, but there are only {self.n_designs} per-sample designs; "
+                "pass more designs, or one repeated design"
+            )
+
+    @cached_property
+    def _noise_root(self) -> Array:
+        """Lower Cholesky factor of the noise covariance, for the covariance case only."""
+        return np.linalg.cholesky(self.noise_cov)  # type: ignore[arg-type]
+
+    @property
+    def noise_covariance(self) -> Array:
+        """Noise covariance Sigma of one sample, (m, m), whichever way it was given."""
+        if self.noise_cov is not None:
+            return self.noise_cov
+        var = self.noise_var if self.noise_var is not None else np.full(self.obs_dim, self.noise_std) ** 2
+        return np.diag(var)
+
+    def whiten(self, rows: NDArray) -> NDArray:
+        """Multiply by Sigma^(-1/2) (inverse Cholesky factor) along the observed axis.
+
+        Args:
+            rows: (..., m, p), e.g. a design block or an observation with a trailing axis of 1.
+
+        Returns:
+            (..., m, p); the noise of whitened observations has unit covariance.
+        """
+        if self.noise_std is not None:
+            return rows / self.noise_std
+        if self.noise_var is not None:
+            return rows / np.sqrt(self.noise_var)[:, None]
+        inverse = solve_triangular(self._noise_root, np.eye(self.obs_dim), lower=True)
+        return inverse @ rows
+
+    def color(self, white: Array) -> Array:
+        """Multiply standard normal draws by Sigma^(1/2): noise of this modality.
+
+        Args:
+            white: (..., m).
+
+        Returns:
+            (..., m) draws with covariance Sigma.
+        """
+        if self.noise_std is not None:
+            return white * self.noise_std
+        if self.noise_var is not None:
+            return white * np.sqrt(self.noise_var)
+        return white @ self._noise_root.T
+
+    def design(self, count: int | None = None) -> Array:
+        """The joined block [C S].
+
+        Args:
+            count: for per-sample designs, how many (default all).
+
+        Returns:
+            (m, d_c + d_k) if repeated, else (count, m, d_c + d_k), a copy.
+        """
+        if self.repeated:
+            return np.concatenate([self.shared, self.private], axis=-1)
+        n = count if count is not None else self.n_designs or 0
+        blocks = [
+            b[:n] if b.ndim == 3 else np.broadcast_to(b, (n, *b.shape)) for b in (self.shared, self.private)
+        ]
+        return np.concatenate(blocks, axis=-1)
+
+
+@dataclass(frozen=True, eq=False)
+class LinearGaussian:
+    """Modalities by name that share theta_c and keep their private parameters apart.
+
+    Args:
+        modalities: {name: Modality}, any number of them, all with the same number of shared parameters.
+
+    Raises:
+        TypeError: a value is not a Modality, or a name is not a string.
+        ValueError: no modality, the reserved name "shared", or shared blocks of different width.
+        MemoryError: a (d, d) matrix does not fit this machine.
+
+    Example:
+        >>> model = LinearGaussian({"x": Modality(np.eye(2)), "y": Modality(np.eye(2)[:1], np.ones((1, 1)))})
+        >>> model
+        LinearGaussian(3 parameters: shared 2 + x 0 + y 1)
+        >>> model.slices["y"]
+        slice(2, 3, None)
+    """
+
+    modalities: Mapping[str, Modality]
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.modalities, Mapping) or not self.modalities:
+            raise ValueError("modalities: expected a non-empty {name: Modality} mapping")
+        for name, modality in self.modalities.items():
+            if not isinstance(name, str):
+                raise TypeError(f"modality names must be strings, got {name!r}")
+            if name == SHARED:
+                raise ValueError(
+                    'modality name "shared" is reserved for the shared parameters; choose another'
+                )
+            if not isinstance(modality, Modality):
+                raise TypeError(f"{name}: expected a Modality, got {type(modality).__name__}")
+        widths = {name: modality.shared_dim for name, modality in self.modalities.items()}
+        if len(set(widths.values())) > 1:
+            raise ValueError(
+                f"shared designs must have the same number of columns (shared parameters), got {widths}; "
+                "fill columns a modality does not see with zeros"
+            )
+        object.__setattr__(self, "modalities", dict(self.modalities))
+        d = self.n_params
+        require_memory(
+            4 * 8 * d * d,
+            f"information and covariance of {d} parameters ({d} x {d}); use fewer parameters, or fit blocks of "
+            "modalities separately, which",
+        )
+
+    def __repr__(self) -> str:
+        return f"LinearGaussian({self.n_params} parameters: {self.layout.describe()})"
+
+    def __getitem__(self, name: str) -> Modality:
+        if name not in self.modalities:
+            raise UnknownNameError(name, self.modalities)
+        return self.modalities[name]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Modality names in order."""
+        return tuple(self.modalities)
+
+    @cached_property
+    def layout(self) -> Layout:
+        """Where each parameter block lies in theta."""
+        shared_dim = next(iter(self.modalities.values())).shared_dim
+        return Layout(shared_dim, {name: m.private_dim for name, m in self.modalities.items()})
+
+    @property
+    def slices(self) -> dict[str, slice]:
+        """{"shared" or modality: slice into theta}."""
+        return self.layout.slices
+
+    @property
+    def shared_dim(self) -> int:
+        """Number of shared parameters, d_c."""
+        return self.layout.shared_dim
+
+    @property
+    def n_params(self) -> int:
+        """Number of all parameters, d."""
+        return self.layout.n_params
+
+    def subset(self, names: Iterable[str]) -> "LinearGaussian":
+        """The model with only these modalities (their order kept, the others' private blocks gone).
+
+        Args:
+            names: modality names.
+
+        Returns:
+            Smaller model; the Modality objects are shared with this one.
+        """
+        wanted = [names] if isinstance(names, str) else list(names)
+        for name in wanted:
+            self[name]
+        return LinearGaussian({name: m for name, m in self.modalities.items() if name in wanted})
