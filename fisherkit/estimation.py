@@ -1,0 +1,369 @@
+"""Maximum likelihood in closed form: generalised least squares from any subset of unpaired modalities.
+
+With Gaussian noise of known covariance the maximum-likelihood estimate of theta is weighted least squares, each
+modality in units of its own noise. The paper's unweighted joint least squares (Gupta et al. 2025, C.2) is the
+maximum-likelihood estimate only if all noises are equal; it is here to show when it hurts.
+"""
+
+import warnings
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import ndtri
+
+from fisherkit.checks import UnknownNameError
+from fisherkit.model import SHARED, Layout
+from fisherkit.psd import PSD
+from fisherkit.samples import Samples
+from fisherkit.statistics import GRAM_CONDITION, RootStatistics, Statistics, accumulate
+
+__all__ = ["ConditioningWarning", "Estimate", "fit"]
+
+Array = NDArray[np.float64]
+_MAX_ITERATIONS = 500
+
+
+class ConditioningWarning(UserWarning):
+    """Digits were lost in statistics whose samples are no longer at hand."""
+
+
+@dataclass(frozen=True, eq=False)
+class Estimate:
+    """Estimate of theta with its covariance and with what can be estimated at all.
+
+    Attributes:
+        theta: (..., d) estimate, the minimum-norm one where not everything is estimable; leading axes are
+            replicates.
+        layout: where each block lies in theta.
+        counts: {modality: samples used}.
+        precision: information of the samples used at the declared noise: rank, range and null space.
+        noise_scale: {modality: (...) noise std in units of the declared one}; 1 where the noise is taken as known.
+        condition: condition number of the unit-column design on its range.
+
+    Example:
+        >>> from fisherkit import LinearGaussian, Modality, Samples, fit
+        >>> model = LinearGaussian({"x": Modality([[1.0, 0.0]]), "y": Modality([[0.0, 1.0]], noise_std=0.5)})
+        >>> x_only = fit(Samples(model, {"x": [[2.0], [4.0]]}))
+        >>> x_only.theta, x_only.std_error([1.0, 0.0]).round(3), x_only.std_error([1.0, 1.0])
+        (array([3., 0.]), np.float64(0.707), np.float64(inf))
+        >>> x_only.null_basis.round(3) + 0.0
+        array([[0.],
+               [1.]])
+    """
+
+    theta: Array
+    layout: Layout
+    counts: Mapping[str, int]
+    precision: PSD
+    noise_scale: Mapping[str, Array]
+    condition: float
+    _spread: Array  # (..., d, d): covariance on range(information), zero outside it
+
+    def __getitem__(self, name: str) -> Array:
+        if name not in self.layout.slices:
+            raise UnknownNameError(name, self.layout.slices, "parameter block")
+        return self.theta[..., self.layout.slices[name]]
+
+    def __repr__(self) -> str:
+        used = " + ".join(f"{n} {name}" for name, n in self.counts.items() if n)
+        missing = self.precision.dim - self.precision.rank
+        return (
+            f"Estimate({self.precision.dim} parameters ({self.layout.describe()}) from {used} samples; "
+            f"{'all estimable' if not missing else f'{missing} directions not estimable'}, "
+            f"condition {self.condition:.3g})"
+        )
+
+    @property
+    def shared(self) -> Array:
+        """Estimate of the shared parameters, (..., d_c)."""
+        return self[SHARED]
+
+    @property
+    def null_basis(self) -> Array:
+        """Orthonormal basis, (d, d - rank), of the directions about which the samples say nothing."""
+        return self.precision.null_basis
+
+    @cached_property
+    def covariance(self) -> Array:
+        """Covariance of theta, (..., d, d); a parameter that is not estimable has variance inf, covariances nan."""
+        lost = ~self.estimable(np.eye(self.precision.dim))
+        covariance = self._spread.copy()
+        covariance[..., lost, :] = np.nan
+        covariance[..., :, lost] = np.nan
+        index = np.flatnonzero(lost)
+        covariance[..., index, index] = np.inf
+        return covariance
+
+    def estimable(self, directions: ArrayLike) -> NDArray[np.bool_]:
+        """Whether v'theta can be estimated from these samples: v in the range of the information.
+
+        Args:
+            directions: (d,) or (d, n) directions.
+
+        Returns:
+            Boolean scalar array or (n,).
+        """
+        return self.precision.contains(directions)
+
+    def variance(self, directions: ArrayLike) -> Array:
+        """Variance of the estimate of v'theta; +infinity where v'theta is not estimable.
+
+        Args:
+            directions: (d,) or (d, n) directions.
+
+        Returns:
+            (...) or (..., n), parameter units squared.
+        """
+        inside = self.estimable(directions)
+        v = np.asarray(directions, dtype=np.float64)
+        spread = (
+            np.einsum("i...,...ij,j...->...", v, self._spread, v)
+            if v.ndim == 1
+            else (np.einsum("in,...ij,jn->...n", v, self._spread, v))
+        )
+        return np.where(inside, spread, np.inf)
+
+    def std_error(self, directions: ArrayLike) -> Array:
+        """Square root of `variance`.
+
+        Args:
+            directions: (d,) or (d, n) directions.
+
+        Returns:
+            (...) or (..., n), parameter units.
+        """
+        return np.sqrt(self.variance(directions))
+
+    def interval(self, directions: ArrayLike, level: float = 0.95) -> tuple[Array, Array]:
+        """Normal confidence interval of v'theta; the whole line where it is not estimable.
+
+        Exact for known noise; for estimated noise it is the large-sample interval.
+
+        Args:
+            directions: (d,) or (d, n) directions.
+            level: coverage, in (0, 1).
+
+        Returns:
+            Lower and upper ends, each (...) or (..., n).
+
+        Raises:
+            ValueError: level outside (0, 1).
+        """
+        if not 0 < level < 1:
+            raise ValueError(f"level: must lie in (0, 1), got {level}")
+        half = ndtri((1 + level) / 2) * self.std_error(directions)
+        centre = self.theta @ np.asarray(directions, dtype=np.float64)
+        return centre - half, centre + half
+
+
+def fit(
+    data: Samples | Statistics,
+    *,
+    modalities: Iterable[str] | None = None,
+    noise: str = "known",
+    weighting: str = "gls",
+) -> Estimate:
+    """Joint estimate of the shared and all private parameters from unpaired samples.
+
+    Args:
+        data: samples, or their sufficient statistics (accumulated in chunks, or simulated).
+        modalities: which to use, default all that are there.
+        noise: "known" takes the declared noise; "ml" multiplies each modality's by a scale estimated by joint maximum
+            likelihood; "dof" by one estimated from that modality alone, corrected for degrees of freedom (feasible
+            generalised least squares: one pass, unbiased variances).
+        weighting: "gls" weighs modalities by their precision (maximum likelihood); "unweighted" is the paper's joint
+            least squares, with its true covariance.
+
+    Returns:
+        Estimate; a batch of them if the data are replicates.
+
+    Raises:
+        TypeError: data of another type.
+        UnknownNameError: a modality that has no data.
+        ValueError: unknown option; too few observations to estimate a noise; "unweighted" for noise that was not
+            declared as one std.
+
+    Example:
+        >>> from fisherkit import LinearGaussian, Modality, simulate
+        >>> eye = np.eye(2)
+        >>> model = LinearGaussian({"x": Modality(eye, noise_std=1.0), "y": Modality(eye, noise_std=3.0)})
+        >>> data = simulate(model, 1, seed=0)
+        >>> [float(fit(data, **how).variance([1.0, 0.0]).round(6)) for how in
+        ...  ({"modalities": ["x"]}, {}, {"weighting": "unweighted"})]
+        [1.0, 0.9, 2.5]
+    """
+    if noise not in ("known", "ml", "dof"):
+        raise ValueError(f"noise must be 'known', 'ml' or 'dof', got {noise!r}")
+    if weighting not in ("gls", "unweighted"):
+        raise ValueError(f"weighting must be 'gls' or 'unweighted', got {weighting!r}")
+    if isinstance(data, Samples):
+        data = accumulate(data if modalities is None else data.subset(modalities))
+    if not isinstance(data, Statistics):
+        raise TypeError(f"data: expected Samples or Statistics, got {type(data).__name__}")
+    statistics = data
+    names = list(statistics.modalities) if modalities is None else _chosen(modalities, statistics)
+    roots = {name: statistics.modalities[name].root() for name in names}
+    for name, root in roots.items():
+        _warn_if_digits_lost(name, root)
+    problem = _Problem.of(statistics.layout, roots)
+    weights = np.ones(len(names))
+    if weighting == "unweighted":
+        weights = np.array([_declared_std(statistics, name) ** 2 for name in names])
+    # scale: noise variance of each modality in units of the declared one, (..., K)
+    if noise == "known":
+        scale = np.ones(len(names))
+    elif noise == "dof":
+        scale = problem.own_variances()
+    elif weighting == "gls":
+        scale = problem.likelihood_variances()
+    else:
+        scale = problem.residual_variances(problem.solve(weights))
+    if weighting == "gls":
+        weights = 1 / scale
+    theta = problem.solve(weights)
+    return Estimate(
+        theta,
+        statistics.layout,
+        {n: roots[n].n_samples if n in roots else 0 for n in statistics.layout.names},
+        problem.precision,
+        {name: np.sqrt(scale[..., k]) for k, name in enumerate(names)},
+        problem.precision.condition,
+        problem.covariance(weights, scale),
+    )
+
+
+def _chosen(modalities: Iterable[str], statistics: Statistics) -> list[str]:
+    wanted = [modalities] if isinstance(modalities, str) else list(modalities)
+    for name in wanted:
+        if name not in statistics.modalities:
+            raise UnknownNameError(name, statistics.modalities, "modality with data")
+    return [name for name in statistics.modalities if name in wanted]
+
+
+def _declared_std(statistics: Statistics, name: str) -> float:
+    std = statistics.noise_std[name]
+    if std is None:
+        raise ValueError(
+            f"{name}: unweighted least squares needs the noise declared as noise_std; with variances or a covariance "
+            "the coordinates would have to be weighted anyway"
+        )
+    return std
+
+
+def _warn_if_digits_lost(name: str, root: RootStatistics) -> None:
+    if root.digits_lost <= GRAM_CONDITION:
+        return
+    lost = "the rank was" if np.isinf(root.digits_lost) else f"condition {root.digits_lost:.2g} was"
+    warnings.warn(
+        f"{name}: {lost} decided from a Gram matrix, which squares the condition number: directions weaker than "
+        "1e-6 of the strongest cannot be told from zero; accumulate with method='auto' or 'qr'",
+        ConditioningWarning,
+        stacklevel=3,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Problem:
+    """Stacked least squares in coordinates phi, theta = basis phi, that orthonormalise the total information.
+
+    Attributes:
+        precision: total information at the declared noise.
+        basis: (d, r), V with V V' = I^+.
+        roots: statistics of the modalities used.
+        placed: R_k with columns placed in theta, each (r_k, d).
+        local: R_k V, each (r_k, r); sum of local' local is the identity.
+    """
+
+    precision: PSD
+    basis: Array
+    roots: Mapping[str, RootStatistics]
+    placed: list[Array]
+    local: list[Array]
+
+    @classmethod
+    def of(cls, layout: Layout, roots: Mapping[str, RootStatistics]) -> "_Problem":
+        placed = []
+        for name, root in roots.items():
+            placed.append(np.zeros((len(root.matrix), layout.n_params)))
+            placed[-1][:, layout.columns(name)] = root.matrix
+        rounding = max(root.rounding for root in roots.values())
+        precision = PSD.from_root(np.concatenate(placed), noise=rounding)
+        basis = precision.inverse_root
+        return cls(precision, basis, roots, placed, [r @ basis for r in placed])
+
+    def solve(self, weights: Array) -> Array:
+        """Weighted least squares; weights (K,) or (..., K) multiply squared errors in declared-noise units."""
+        theta = self._step(weights, [root.target for root in self.roots.values()])
+        # One step of refinement: rounding grows with the condition number instead of its square.
+        return theta + self._step(
+            weights,
+            [root.target - theta @ r.T for root, r in zip(self.roots.values(), self.placed, strict=True)],
+        )
+
+    def _step(self, weights: Array, targets: list[Array]) -> Array:
+        parts = [
+            weights[..., k, None] * (t @ a) for k, (t, a) in enumerate(zip(targets, self.local, strict=True))
+        ]
+        rhs = np.sum(np.broadcast_arrays(*parts), axis=0)
+        if not (weights == 1).all():
+            rhs = np.linalg.solve(self._gram(weights), rhs[..., None])[..., 0]
+        return rhs @ self.basis.T
+
+    def _gram(self, weights: Array) -> Array:
+        """Weighted information in phi coordinates, (..., r, r)."""
+        return np.einsum("...k,kij->...ij", weights, np.stack([a.T @ a for a in self.local]))
+
+    def covariance(self, weights: Array, scale: Array) -> Array:
+        """Covariance on the range, (..., d, d), of the estimate with these weights under noise of this scale."""
+        if (weights == 1).all() and (scale == 1).all():
+            return self.basis @ self.basis.T
+        half = np.linalg.solve(self._gram(weights), np.broadcast_to(self.basis.T, self.basis.T.shape))
+        meat = self._gram(weights**2 * scale)
+        return np.swapaxes(half, -1, -2) @ meat @ half
+
+    def residual_variances(self, theta: Array) -> Array:
+        """Mean squared residual of each modality at theta, (..., K), in units of the declared noise variance."""
+        columns = [
+            (root.rss + np.square(root.target - theta @ r.T).sum(axis=-1)) / root.n_obs
+            for root, r in zip(self.roots.values(), self.placed, strict=True)
+        ]
+        return np.stack(columns, axis=-1)
+
+    def own_variances(self) -> Array:
+        """Unbiased noise variance from each modality alone, (..., K)."""
+        columns = []
+        for name, root in self.roots.items():
+            spare = root.n_obs - self._own_rank(root)
+            if spare <= 0:
+                raise ValueError(self._too_few(name, root))
+            columns.append(root.rss / spare)
+        return np.stack(columns, axis=-1)
+
+    def likelihood_variances(self) -> Array:
+        """Joint maximum likelihood of the noise variances, (..., K), by alternating with the estimate."""
+        for name, root in self.roots.items():
+            if root.n_obs <= self._own_rank(root):
+                raise ValueError(self._too_few(name, root))
+        scale = self.own_variances()
+        for _ in range(_MAX_ITERATIONS):
+            new = self.residual_variances(self.solve(1 / scale))
+            if np.abs(new / scale - 1).max() < 1e-12:
+                return new
+            scale = new
+        raise RuntimeError(
+            f"noise='ml': the noise variances did not settle in {_MAX_ITERATIONS} iterations (relative change "
+            f"{np.abs(new / scale - 1).max():.2g}); use noise='dof', or collect more samples"
+        )
+
+    @staticmethod
+    def _own_rank(root: RootStatistics) -> int:
+        return PSD.from_root(root.matrix, noise=root.rounding).rank
+
+    def _too_few(self, name: str, root: RootStatistics) -> str:
+        return (
+            f"{name}: {root.n_obs} observations cannot estimate a noise variance beside {self._own_rank(root)} "
+            "parameters; collect more samples or declare the noise and use noise='known'"
+        )

@@ -1,0 +1,250 @@
+"""Fisher information of unpaired samples: blocks, effective information, Cramer-Rao bounds.
+
+Private parameters belong to one modality each. Whatever is unknown besides theta_c can therefore be eliminated
+modality by modality, and the effective information about theta_c is a *sum* of small (d_c, d_c) matrices,
+
+    I_eff = sum_k n_k S_k,     S_k = C' (I - P_S) C   per sample, in whitened units,
+
+with P_S the projector onto the range of the private design (theory.md section 1). Most questions of this library
+are questions about the S_k.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fisherkit.checks import UnknownNameError, as_array, as_counts, as_symmetric
+from fisherkit.model import SHARED, LinearGaussian, Modality
+from fisherkit.psd import PSD, project_out, tolerance
+from fisherkit.statistics import RootStatistics, design_root
+
+__all__ = [
+    "cramer_rao",
+    "effective_information",
+    "information",
+    "information_by_modality",
+    "schur_complement",
+    "shared_information",
+]
+
+Array = NDArray[np.float64]
+Counts = Mapping[str, int] | int
+
+
+def information_by_modality(
+    model: LinearGaussian, counts: Counts, *, unit_noise: bool = False
+) -> dict[str, Array]:
+    """Fisher information of each modality's samples about all parameters, placed in the full matrix.
+
+    I_k = sum_i [C S]' Sigma_k^{-1} [C S] in the (theta_c, theta_k) rows and columns (Gupta et al. 2025, C.2).
+
+    Args:
+        model: the world.
+        counts: {modality: number of samples}, or one number for all.
+        unit_noise: the paper's blocks, sum A'A without the noise covariance. They order the modalities rightly only
+            if all noises are equal.
+
+    Returns:
+        {modality: (d, d)}, 1 / parameter units squared.
+    """
+    placed = {}
+    for name, n in as_counts(counts, model.names).items():
+        placed[name] = np.zeros((model.n_params, model.n_params))
+        if n:
+            root = _design_root(model[name], n, name, unit_noise).matrix
+            columns = model.layout.columns(name)
+            placed[name][np.ix_(columns, columns)] = root.T @ root
+    return placed
+
+
+def information(model: LinearGaussian, counts: Counts, *, unit_noise: bool = False) -> Array:
+    """Fisher information of all samples about all parameters: the sum over modalities.
+
+    Args:
+        model: the world.
+        counts: {modality: number of samples}, or one number for all.
+        unit_noise: the paper's blocks without noise, see `information_by_modality`.
+
+    Returns:
+        (d, d), laid out by ``model.slices``.
+
+    Example:
+        >>> from fisherkit import LinearGaussian, Modality
+        >>> model = LinearGaussian({"x": Modality(np.eye(1), noise_std=0.5), "y": Modality(np.eye(1), np.eye(1))})
+        >>> information(model, {"x": 2, "y": 3})
+        array([[11.,  3.],
+               [ 3.,  3.]])
+    """
+    return sum(information_by_modality(model, counts, unit_noise=unit_noise).values(), np.zeros(()))
+
+
+def shared_information(
+    model: LinearGaussian,
+    counts: Counts | None = None,
+    *,
+    unit_noise: bool = False,
+    fisher_orthogonal: bool = False,
+) -> dict[str, Array]:
+    """What each modality contributes to the effective information about theta_c; contributions add.
+
+    Args:
+        model: the world.
+        counts: {modality: number of samples}; None for one average sample of each modality (S_k).
+        unit_noise: leave the noise covariances out, as the paper does.
+        fisher_orthogonal: the paper's special case I_cs = 0: private parameters cost nothing, S_k = C'C.
+
+    Returns:
+        {modality: (d_c, d_c)}, with rounding-level eigenvalues exactly zero.
+
+    Example:
+        >>> from fisherkit import LinearGaussian, Modality
+        >>> confounded = Modality(np.eye(2), np.eye(2))     # full-rank shared design, and still nothing
+        >>> model = LinearGaussian({"x": Modality(np.eye(2)), "y": confounded})
+        >>> shared_information(model)["y"]
+        array([[0., 0.],
+               [0., 0.]])
+    """
+    contributions = {}
+    if counts is None:
+        sizes = {name: model[name].n_designs or 1 for name in model.names}
+    else:
+        sizes = as_counts(counts, model.names)
+    for name, n in sizes.items():
+        if not n:
+            contributions[name] = np.zeros((model.shared_dim, model.shared_dim))
+            continue
+        root = _design_root(model[name], n, name, unit_noise)
+        share, private = np.split(root.matrix, [model.shared_dim], axis=1)
+        nuisance = private[:, :0] if fisher_orthogonal else private
+        total = project_out(share, nuisance, noise=root.rounding).matrix
+        contributions[name] = total / n if counts is None else total
+    return contributions
+
+
+def effective_information(
+    model: LinearGaussian,
+    counts: Counts,
+    about: str | ArrayLike = SHARED,
+    *,
+    unit_noise: bool = False,
+    fisher_orthogonal: bool = False,
+) -> Array:
+    """Information about some parameters when all others are unknown too (Schur complement).
+
+    Args:
+        model: the world.
+        counts: {modality: number of samples}, or one number for all.
+        about: "shared", a modality (its private block), or one direction v of length d; for a direction the result
+            is 1 / (v' I^+ v), and 0 where v'theta is not estimable.
+        unit_noise: leave the noise covariances out, as the paper does.
+        fisher_orthogonal: the paper's special case: treat cross blocks with the nuisance as zero.
+
+    Returns:
+        (d_b, d_b) for a block, a scalar array for a direction.
+
+    Raises:
+        UnknownNameError: `about` names no block.
+
+    Example:
+        >>> from fisherkit import LinearGaussian, Modality
+        >>> model = LinearGaussian({"x": Modality(np.eye(1)), "y": Modality(np.ones((2, 1)), np.eye(2)[:, :1])})
+        >>> effective_information(model, {"x": 1, "y": 1})
+        array([[2.]])
+        >>> float(effective_information(model, {"x": 0, "y": 1}, [0.0, 1.0]).round(6))
+        0.5
+    """
+    if not isinstance(about, str):
+        v = as_array(about, "direction", ndim=1)
+        variance = _total(model, counts, unit_noise).variance(v)
+        return np.divide(1.0, variance) if np.any(v) else np.asarray(np.inf)
+    if about not in model.slices:
+        raise UnknownNameError(about, model.slices, "parameter block")
+    if about == SHARED:
+        parts = shared_information(model, counts, unit_noise=unit_noise, fisher_orthogonal=fisher_orthogonal)
+        return sum(parts.values(), np.zeros(()))
+    root, rounding = _stacked(model, counts, unit_noise)
+    block = model.slices[about]
+    others = np.delete(root, block, axis=1)
+    return project_out(root[:, block], others[:, :0] if fisher_orthogonal else others, noise=rounding).matrix
+
+
+def cramer_rao(
+    model: LinearGaussian, counts: Counts, directions: ArrayLike, *, unit_noise: bool = False
+) -> Array:
+    """Smallest variance of an unbiased estimator of v'theta: v' I^+ v, or +infinity outside range(I).
+
+    Args:
+        model: the world.
+        counts: {modality: number of samples}, or one number for all.
+        directions: (d,) or (d, n) over all parameters, or (d_c,) / (d_c, n) over the shared ones.
+        unit_noise: leave the noise covariances out, as the paper does.
+
+    Returns:
+        Scalar array or (n,), parameter units squared.
+
+    Raises:
+        ValueError: directions of any other length.
+
+    Example:
+        >>> from fisherkit import LinearGaussian, Modality
+        >>> model = LinearGaussian({"x": Modality([[1.0, 0.0]]), "y": Modality([[0.0, 2.0]])})
+        >>> cramer_rao(model, {"x": 1}, np.eye(2)), cramer_rao(model, {"x": 1, "y": 1}, np.eye(2))
+        (array([ 1., inf]), array([1.  , 0.25]))
+    """
+    v = as_array(directions, "directions", ndim=(1, 2)).astype(np.float64, copy=False)
+    if len(v) == model.shared_dim:
+        v = np.concatenate([v, np.zeros((model.n_params - len(v), *v.shape[1:]))])
+    if len(v) != model.n_params:
+        raise ValueError(
+            f"directions: expected length {model.n_params} (all parameters) or {model.shared_dim} (shared ones), "
+            f"got {len(v)}"
+        )
+    return _total(model, counts, unit_noise).variance(v)
+
+
+def schur_complement(matrix: ArrayLike, keep: slice | ArrayLike, *, name: str = "information") -> Array:
+    """Effective information of a finished matrix: I_kk - I_kn I_nn^+ I_nk, also where I or I_nn is singular.
+
+    Inverting, cutting out a block and inverting again gives the wrong rank for singular information; this does not.
+    A finished matrix resolves designs of condition up to about 1e6; the functions that take a model do better.
+
+    Args:
+        matrix: (d, d) positive semidefinite.
+        keep: slice or indices of the parameters asked about.
+        name: how error messages call the matrix.
+
+    Returns:
+        (k, k) effective information.
+
+    Example:
+        >>> schur_complement([[2.0, 1.0], [1.0, 1.0]], [0])
+        array([[1.]])
+    """
+    m = as_symmetric(matrix, name)
+    kept = np.arange(len(m))[keep if isinstance(keep, slice) else np.asarray(keep)]
+    root = PSD.of(m, name=name).root
+    nuisance = np.delete(root, kept, axis=1)
+    return project_out(root[:, kept], nuisance, noise=np.sqrt(tolerance(len(m)))).matrix
+
+
+def _design_root(modality: Modality, n: int, name: str, unit_noise: bool) -> RootStatistics:
+    modality.check_count(n, name)
+    return design_root(Modality(modality.shared, modality.private) if unit_noise else modality, n)
+
+
+def _stacked(model: LinearGaussian, counts: Counts, unit_noise: bool) -> tuple[Array, float]:
+    """Root of the total information, (rows, d), and the size of its rounding."""
+    rows, rounding = [np.zeros((0, model.n_params))], tolerance(model.n_params)
+    for name, n in as_counts(counts, model.names).items():
+        if n:
+            root = _design_root(model[name], n, name, unit_noise)
+            rows.append(np.zeros((len(root.matrix), model.n_params)))
+            rows[-1][:, model.layout.columns(name)] = root.matrix
+            rounding = max(rounding, root.rounding)
+    return np.concatenate(rows), rounding
+
+
+def _total(model: LinearGaussian, counts: Counts, unit_noise: bool) -> PSD:
+    root, rounding = _stacked(model, counts, unit_noise)
+    return PSD.from_root(root, noise=rounding)

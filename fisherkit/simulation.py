@@ -1,0 +1,175 @@
+"""Draw unpaired samples, or their sufficient statistics directly, from a linear-Gaussian model.
+
+Each modality draws from a stream of its own, keyed by the seed and its name: what x sees does not change when y
+is added, renamed or drawn in another number.
+"""
+
+import zlib
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fisherkit.checks import as_array, as_counts, as_seed, require_memory
+from fisherkit.model import LinearGaussian
+from fisherkit.samples import Samples
+from fisherkit.statistics import RootStatistics, Statistics, design_root
+
+__all__ = ["draw_theta", "simulate", "simulate_statistics", "streams"]
+
+Array = NDArray[np.float64]
+Seed = int | np.random.Generator | np.random.SeedSequence
+
+
+def streams(seed: Seed, names: Iterable[str]) -> dict[str, np.random.Generator]:
+    """Independent generators by name; the stream of a name does not depend on which other names there are.
+
+    Args:
+        seed: whole number, SeedSequence or Generator (a Generator is advanced by one draw).
+        names: what the streams are for.
+
+    Returns:
+        {name: Generator}.
+
+    Example:
+        >>> alone = streams(7, ["x"])["x"].standard_normal()
+        >>> alone == streams(7, ["y", "x"])["x"].standard_normal()
+        True
+    """
+    entropy = as_seed(seed).integers(0, 2**63, size=2).tolist()
+    keys = {name: zlib.crc32(name.encode()) for name in names}
+    return {
+        name: np.random.default_rng(np.random.SeedSequence(entropy, spawn_key=(key,)))
+        for name, key in keys.items()
+    }
+
+
+def draw_theta(model: LinearGaussian, seed: Seed) -> Array:
+    """Standard normal parameters, each block from its own stream.
+
+    Args:
+        model: the world.
+        seed: whole number, SeedSequence or Generator.
+
+    Returns:
+        (d,) vector.
+    """
+    rngs = streams(seed, [f"theta {name}" for name in model.slices])
+    blocks = {
+        name: rngs[f"theta {name}"].standard_normal(part.stop - part.start)
+        for name, part in model.slices.items()
+    }
+    return model.layout.pack(blocks)
+
+
+def simulate(
+    model: LinearGaussian,
+    counts: Mapping[str, int] | int,
+    *,
+    seed: Seed,
+    theta: ArrayLike | None = None,
+    replicates: int | None = None,
+) -> Samples:
+    """Unpaired samples of each modality at one planted parameter.
+
+    Args:
+        model: the world.
+        counts: {modality: number of samples}, or one number for all; at least one positive.
+        seed: whole number, SeedSequence or Generator.
+        theta: (d,) planted parameters, or None to draw them standard normal.
+        replicates: None for one data set, else the number of independent data sets with the same designs and theta.
+
+    Returns:
+        Samples with arrays (n_k, m_k), or (replicates, n_k, m_k), and the planted theta.
+
+    Raises:
+        ValueError: counts or replicates not positive, theta of the wrong length.
+        MemoryError: the samples do not fit; draw `simulate_statistics` instead.
+
+    Example:
+        >>> from fisherkit import LinearGaussian, Modality
+        >>> model = LinearGaussian({"x": Modality(np.eye(2)), "y": Modality(np.ones((3, 2)))})
+        >>> simulate(model, {"x": 4, "y": 5}, seed=0, replicates=7)
+        Samples(x: 7 x 4 x 2, y: 7 x 5 x 3)
+    """
+    sizes, theta = _prepare(model, counts, theta, seed, replicates)
+    lead = () if replicates is None else (replicates,)
+    need = sum(8 * (replicates or 1) * n * model[name].obs_dim for name, n in sizes.items())
+    require_memory(need, "these samples; draw their sufficient statistics with simulate_statistics, which")
+    data = {}
+    for name, rng in streams(seed, sizes).items():
+        modality, n = model[name], sizes[name]
+        modality.check_count(n, name)
+        seen = theta[model.layout.columns(name)]
+        mean = _first(modality.shared, n) @ seen[: model.shared_dim]
+        mean = mean + _first(modality.private, n) @ seen[model.shared_dim :]
+        data[name] = mean + modality.color(rng.standard_normal((*lead, n, modality.obs_dim)))
+    return Samples(model, data, theta)
+
+
+def simulate_statistics(
+    model: LinearGaussian,
+    counts: Mapping[str, int] | int,
+    *,
+    seed: Seed,
+    theta: ArrayLike | None = None,
+    replicates: int | None = None,
+) -> Statistics:
+    """Sufficient statistics of samples that are never drawn, exact in distribution.
+
+    With A = QR the whitened stacked design of a modality, Q'x ~ N(R theta, I) and the residual sum of squares is an
+    independent chi-squared variable with n m - rows(R) degrees of freedom, so a Monte-Carlo replicate costs O(d)
+    normal draws whatever the number of samples.
+
+    Args:
+        model: the world.
+        counts: {modality: number of samples}, or one number for all; at least one positive.
+        seed: whole number, SeedSequence or Generator.
+        theta: (d,) planted parameters, or None to draw them standard normal (as `simulate` does with this seed).
+        replicates: None for one draw, else the number of independent draws.
+
+    Returns:
+        Statistics in root form, ready for `fisherkit.fit`.
+
+    Example:
+        >>> from fisherkit import LinearGaussian, Modality, fit
+        >>> model = LinearGaussian({"x": Modality(np.eye(2)), "y": Modality(np.ones((3, 2)))})
+        >>> draws = simulate_statistics(model, {"x": 10**9, "y": 10**9}, seed=0, replicates=1000)
+        >>> fit(draws).theta.shape
+        (1000, 2)
+    """
+    sizes, theta = _prepare(model, counts, theta, seed, replicates)
+    lead = () if replicates is None else (replicates,)
+    parts = {}
+    for name, rng in streams(seed, sizes).items():
+        n = sizes[name]
+        model[name].check_count(n, name)
+        root = design_root(model[name], n)
+        mean = root.matrix @ theta[model.layout.columns(name)]
+        target = mean + rng.standard_normal((*lead, len(mean)))
+        spare = root.n_obs - len(mean)
+        rss = rng.chisquare(spare, lead) if spare else np.zeros(lead)
+        parts[name] = RootStatistics(
+            n, root.n_obs, root.matrix, target, np.asarray(rss), np.zeros(lead), root.rounding
+        )
+    return Statistics(model.layout, parts, {name: model[name].noise_std for name in parts})
+
+
+def _first(block: NDArray, n: int) -> NDArray:
+    """The first n per-sample blocks, or the repeated one."""
+    return block[:n] if block.ndim == 3 else block
+
+
+def _prepare(
+    model: LinearGaussian,
+    counts: Mapping[str, int] | int,
+    theta: ArrayLike | None,
+    seed: Seed,
+    replicates: int | None,
+) -> tuple[dict[str, int], Array]:
+    if replicates is not None and replicates < 1:
+        raise ValueError(f"replicates: must be at least 1, or None for a single data set; got {replicates}")
+    sizes = {name: n for name, n in as_counts(counts, model.names, positive=True).items() if n}
+    planted = draw_theta(model, seed) if theta is None else as_array(theta, "theta", ndim=1)
+    model.layout.split(planted)
+    return sizes, planted.astype(np.float64, copy=False)
