@@ -336,17 +336,21 @@ class _Problem:
         """Unbiased noise variance from each modality alone, (..., K)."""
         columns = []
         for name, root in self.roots.items():
-            spare = root.n_obs - self._own_rank(root)
-            if spare <= 0:
-                raise ValueError(self._too_few(name, root))
-            columns.append(root.rss / spare)
+            rank, rss = root.own_fit()
+            if root.n_obs <= rank:
+                raise ValueError(
+                    f"{name}: {root.n_obs} observations cannot estimate a noise variance beside {rank} parameters; "
+                    "collect more samples or declare the noise and use noise='known'"
+                )
+            if not (rss > 0).all():
+                raise ValueError(
+                    f"{name}: the samples fit exactly, so that their noise cannot be estimated; use noise='known'"
+                )
+            columns.append(rss / (root.n_obs - rank))
         return np.stack(columns, axis=-1)
 
     def likelihood_variances(self) -> Array:
         """Joint maximum likelihood of the noise variances, (..., K), by alternating with the estimate."""
-        for name, root in self.roots.items():
-            if root.n_obs <= self._own_rank(root):
-                raise ValueError(self._too_few(name, root))
         scale = self.own_variances()
         for _ in range(_MAX_ITERATIONS):
             new = self.residual_variances(self.solve(1 / scale))
@@ -356,14 +360,4 @@ class _Problem:
         raise RuntimeError(
             f"noise='ml': the noise variances did not settle in {_MAX_ITERATIONS} iterations (relative change "
             f"{np.abs(new / scale - 1).max():.2g}); use noise='dof', or collect more samples"
-        )
-
-    @staticmethod
-    def _own_rank(root: RootStatistics) -> int:
-        return PSD.from_root(root.matrix, noise=root.rounding).rank
-
-    def _too_few(self, name: str, root: RootStatistics) -> str:
-        return (
-            f"{name}: {root.n_obs} observations cannot estimate a noise variance beside {self._own_rank(root)} "
-            "parameters; collect more samples or declare the noise and use noise='known'"
         )

@@ -4,7 +4,7 @@ For one modality with whitened design A (rows of all samples) and whitened obser
 likelihood knows is the triple
 
     Gram form:  G = A'A,  b = A'x,  |x|^2            (added entry by entry)
-    root form:  R,  q,  rss   with  R'R = G,  R'q = b,  rss = |x - A theta|^2 at its minimum
+    root form:  R,  q,  rss   with  R'R = G,  R'q = b,  |x - A theta|^2 = |q - R theta|^2 + rss for every theta
                                                      (merged by an orthogonal factorisation)
 
 The Gram form costs one pass at memory speed but squares the condition number of A; the root form (TSQR:
@@ -114,7 +114,7 @@ class RootStatistics:
         n_obs: scalar observations seen.
         matrix: (r, p), R with R'R = A'A; shared columns first; r <= p.
         target: (..., r), q with R'q = A'x.
-        rss: (...), residual sum of squares at the least-squares fit of this modality alone.
+        rss: (...), the part of the squared residuals that no theta changes.
         rss_error: (...), bound on the rounding error of rss.
         rounding: relative size of singular values of R that are rounding.
         digits_lost: condition number that was squared on the way (1 if none was; infinite if the rank was decided
@@ -150,6 +150,16 @@ class RootStatistics:
             rounding=max(self.rounding, other.rounding),
             digits_lost=max(self.digits_lost, other.digits_lost),
         )
+
+    def own_fit(self) -> tuple[int, Array]:
+        """Rank of this modality's design, and its residual sum of squares when it is fitted alone.
+
+        Returns:
+            Rank, and (...) residual sum of squares in units of the declared noise variance.
+        """
+        psd = PSD.from_root(self.matrix, noise=self.rounding)
+        theta = self.target @ self.matrix @ psd.half_inverse @ psd.half_inverse.T
+        return psd.rank, self.rss + np.square(self.target - theta @ self.matrix.T).sum(axis=-1)
 
     def root(self) -> "RootStatistics":
         """Itself.
@@ -259,7 +269,7 @@ def summarise(
     modality.check_count(x.shape[-2], name)
     one_pass = _repeated if modality.repeated else _per_sample_gram
     stable = _repeated_centred if modality.repeated else _per_sample_qr
-    with single_threaded():
+    with single_threaded(), np.errstate(over="ignore", invalid="ignore"):  # reported below, with a place
         if method == "qr":
             return stable(modality, x)
         statistics = one_pass(modality, x, name)
