@@ -94,7 +94,7 @@ class PSD:
                 f"v = {np.array2string(witness, precision=3, threshold=8)}"
             )
         keep = eigenvalues > tolerance(d) * max(1.0, eigenvalues[-1] if d else 1.0)
-        return cls._assemble(np.sqrt(eigenvalues[keep]), vectors[:, keep], unit)
+        return cls._assemble(np.sqrt(eigenvalues[keep]), vectors[:, keep], unit, s > 0)
 
     @classmethod
     def from_root(
@@ -118,10 +118,11 @@ class PSD:
         _, singular, vt = np.linalg.svd(r / unit, full_matrices=False)
         floor = (tolerance(d) if noise is None else noise) * max(1.0, singular.max(initial=0.0))
         keep = singular > floor
-        return cls._assemble(singular[keep], vt[keep].T, unit)
+        return cls._assemble(singular[keep], vt[keep].T, unit, norms > 0)
 
     @classmethod
-    def _assemble(cls, singular: Array, vectors: Array, unit: Array) -> "PSD":
+    def _assemble(cls, singular: Array, vectors: Array, unit: Array, seen: NDArray[np.bool_]) -> "PSD":
+        vectors = np.where(seen[:, None], vectors, 0.0)  # a coordinate that is not seen at all stays exactly zero
         condition = float(singular.max() / singular.min()) if singular.size else 1.0
         root = (singular[:, None] * vectors.T) * unit
         return cls(root, (vectors / singular) / unit[:, None], unit, condition)
@@ -144,7 +145,8 @@ class PSD:
     @cached_property
     def range_basis(self) -> Array:
         """(d, rank), orthonormal columns spanning range(M)."""
-        return np.linalg.qr(self.root.T)[0]
+        basis = np.linalg.qr(self.root.T)[0]
+        return np.where(self.root.any(axis=0)[:, None], basis, 0.0)
 
     @cached_property
     def null_basis(self) -> Array:

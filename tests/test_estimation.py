@@ -224,7 +224,7 @@ def test_bad_requests_are_refused():
         fk.fit(samples, modalities=["z"])
     with pytest.raises(fk.UnknownNameError, match="unknown modality with data 'y'"):
         fk.fit(fk.accumulate(samples.subset("x")), modalities=["y"])
-    with pytest.raises(TypeError, match="seed must be a whole number.*there is no default"):
+    with pytest.raises(TypeError, match=r"seed must be a whole number.*there is no default"):
         fk.simulate(model, 1, seed=None)
     with pytest.raises(ValueError, match="replicates: must be at least 1"):
         fk.simulate(model, 1, seed=0, replicates=0)

@@ -118,7 +118,7 @@ def test_bad_models_are_refused():
 
 def test_more_parameters_than_memory_is_said_before_it_happens():
     wide = np.broadcast_to(1.0, (1, 400_000))
-    with pytest.raises(MemoryError, match="information and covariance of 400000 parameters .* needs .* GiB"):
+    with pytest.raises(MemoryError, match=r"information and covariance of 400000 parameters .* needs .* GiB"):
         fk.LinearGaussian({"x": fk.Modality(wide)})
 
 
