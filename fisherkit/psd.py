@@ -146,7 +146,8 @@ class PSD:
     def range_basis(self) -> Array:
         """(d, rank), orthonormal columns spanning range(M)."""
         basis = np.linalg.qr(self.root.T)[0]
-        return np.where(self.root.any(axis=0)[:, None], basis, 0.0)
+        seen = np.linalg.norm(self.root, axis=0) > 0
+        return np.where(seen[:, None], basis, 0.0)
 
     @cached_property
     def null_basis(self) -> Array:

@@ -1,0 +1,153 @@
+"""Pictures of information: confidence ellipses, Fisher blocks, the spectrum of a Loewner gap.
+
+Each function draws on Axes that the caller made and returns them. matplotlib is imported by this module only;
+`import fisherkit` does not load it.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import SymLogNorm
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import chi2
+
+from fisherkit.checks import as_symmetric
+from fisherkit.model import Layout
+from fisherkit.psd import PSD, tolerance
+
+__all__ = ["fisher_heatmap", "gap_spectrum", "information_ellipses"]
+
+Array = NDArray[np.float64]
+#: One look per curve, told apart by line style and width as well as by colour (Okabe and Ito's palette).
+LOOKS: tuple[dict[str, Any], ...] = (
+    {"color": "#0072B2", "linestyle": "--", "linewidth": 1.6},
+    {"color": "#D55E00", "linestyle": "-.", "linewidth": 1.6},
+    {"color": "#000000", "linestyle": "-", "linewidth": 2.2},
+    {"color": "#009E73", "linestyle": ":", "linewidth": 2.0},
+)
+
+
+def information_ellipses(
+    ax: Axes,
+    informations: Mapping[str, ArrayLike],
+    *,
+    centre: ArrayLike = (0.0, 0.0),
+    level: float = 0.95,
+    extent: float | None = None,
+) -> Axes:
+    """Confidence region {theta: (theta - centre)' I (theta - centre) <= chi2} of each information matrix.
+
+    Rank 2 gives an ellipse, rank 1 a strip that never closes (one direction is not estimable), rank 0 nothing.
+
+    Args:
+        ax: where to draw.
+        informations: {label: (2, 2) effective information about two parameters}.
+        centre: (2,) middle of the regions.
+        level: coverage of the region, in (0, 1).
+        extent: half-width of the axes in parameter units; default 1.3 times the largest ellipse.
+
+    Returns:
+        The axes.
+
+    Raises:
+        ValueError: an information matrix that is not (2, 2) positive semidefinite, or level outside (0, 1).
+
+    Example:
+        >>> from matplotlib.figure import Figure
+        >>> ax = Figure().add_subplot()
+        >>> _ = information_ellipses(ax, {"x": np.diag([4.0, 0.0]), "x and y": np.diag([4.0, 1.0])})
+        >>> [line.get_label() for line in ax.lines if not line.get_label().startswith("_")]
+        ['x (strip: one direction not estimable)', 'x and y']
+    """
+    if not 0 < level < 1:
+        raise ValueError(f"level: must lie in (0, 1), got {level}")
+    middle, radius = np.asarray(centre, dtype=np.float64), np.sqrt(chi2.ppf(level, 2))
+    decided = {}
+    for label, matrix in informations.items():
+        decided[label] = PSD.of(
+            as_symmetric(matrix, f"information {label!r}", dim=2), name=f"information {label!r}"
+        )
+    angle = np.linspace(0, 2 * np.pi, 361)
+    circle = radius * np.stack([np.cos(angle), np.sin(angle)])
+    curves = {n: p.half_inverse @ circle for n, p in decided.items() if p.rank == 2}
+    strips = {n: radius / np.linalg.norm(p.root) for n, p in decided.items() if p.rank == 1}
+    if extent is None:
+        sizes = [np.abs(c).max() for c in curves.values()] + list(strips.values())
+        extent = 1.3 * max(sizes, default=1.0)
+    for k, (label, psd) in enumerate(decided.items()):
+        look = LOOKS[k % len(LOOKS)]
+        if psd.rank == 2:
+            ax.plot(*(middle[:, None] + curves[label]), label=label, **look)
+        elif psd.rank == 1:
+            normal, along = psd.range_basis[:, 0], psd.null_basis[:, 0]
+            for sign in (-1, 1):
+                ends = np.array([-4 * extent, 4 * extent])
+                line = middle[:, None] + sign * strips[label] * normal[:, None] + along[:, None] * ends
+                name = f"{label} (strip: one direction not estimable)" if sign < 0 else "_"
+                ax.plot(*line, label=name, **look)
+        else:
+            ax.plot([], [], label=f"{label} (no information)", **look)
+    ax.plot(*middle, "+", color="black", markersize=8, label="_centre")
+    ax.set(xlim=middle[0] + extent * np.array([-1, 1]), ylim=middle[1] + extent * np.array([-1, 1]))
+    ax.set_aspect("equal")
+    return ax
+
+
+def fisher_heatmap(ax: Axes, information: ArrayLike, layout: Layout, *, colorbar: bool = True) -> Axes:
+    """Heat-map of a Fisher information matrix with its blocks named; colour is signed and logarithmic.
+
+    Args:
+        ax: where to draw.
+        information: (d, d).
+        layout: names and places of the blocks.
+        colorbar: whether to add one.
+
+    Returns:
+        The axes.
+    """
+    matrix = as_symmetric(information, "information", dim=layout.n_params)
+    top = np.abs(matrix).max(initial=0) or 1.0
+    norm = SymLogNorm(linthresh=1e-3 * top, vmin=-top, vmax=top)
+    image = ax.imshow(matrix, cmap="RdGy_r", norm=norm, interpolation="nearest")
+    ticks, labels = [], []
+    for name, part in layout.slices.items():
+        if part.stop > part.start:
+            ticks.append((part.start + part.stop - 1) / 2)
+            labels.append(name)
+            for line in (ax.axhline, ax.axvline):
+                line(part.stop - 0.5, color="black", linewidth=0.8)
+    ax.set_xticks(ticks, labels)
+    ax.set_yticks(ticks, labels)
+    if colorbar and ax.figure is not None:
+        ax.figure.colorbar(image, ax=ax, shrink=0.8, label="Fisher information (1 / parameter units²)")
+    return ax
+
+
+def gap_spectrum(ax: Axes, below: ArrayLike, above: ArrayLike, *, label: str = "gap") -> Axes:
+    """Eigenvalues of the gap `above - below`, rescaled to unit diagonal, with the band that counts as zero.
+
+    All dots to the right of the band: strict Loewner order. Dots on both sides: not comparable.
+
+    Args:
+        ax: where to draw.
+        below: (d, d) symmetric.
+        above: (d, d) symmetric.
+        label: name in the legend.
+
+    Returns:
+        The axes.
+    """
+    a = as_symmetric(below, "below")
+    b = as_symmetric(above, "above", dim=len(a))
+    scale = np.abs(a.diagonal()) + np.abs(b.diagonal())
+    unit = np.sqrt(np.where(scale > 0, scale, 1.0))
+    eigenvalues = np.linalg.eigvalsh((b - a) / np.outer(unit, unit))
+    band = tolerance(len(a))
+    ax.axhspan(-band, band, color="0.85", label=f"counts as zero (±{band:.1g})")
+    ax.plot(np.arange(1, len(a) + 1), eigenvalues, "o", color="black", label=label)
+    ax.set_yscale("symlog", linthresh=10 * band)
+    ax.set(xlabel="eigenvalue number, ascending", ylabel="eigenvalue of the gap / (A + B) diagonal")
+    ax.set_xticks(np.arange(1, len(a) + 1))
+    return ax
