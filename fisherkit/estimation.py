@@ -9,10 +9,10 @@ import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import ndtri
 
 from fisherkit.checks import UnknownNameError
 from fisherkit.model import SHARED, Layout
@@ -154,7 +154,7 @@ class Estimate:
         """
         if not 0 < level < 1:
             raise ValueError(f"level: must lie in (0, 1), got {level}")
-        half = ndtri((1 + level) / 2) * self.std_error(directions)
+        half = NormalDist().inv_cdf((1 + level) / 2) * self.std_error(directions)
         centre = self.theta @ np.asarray(directions, dtype=np.float64)
         return centre - half, centre + half
 

@@ -14,7 +14,6 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.linalg import solve_triangular
 
 from fisherkit.checks import UnknownNameError, as_array, as_symmetric, require_memory
 
@@ -296,8 +295,7 @@ class Modality:
             return rows / self.noise_std
         if self.noise_var is not None:
             return rows / np.sqrt(self.noise_var)[:, None]
-        inverse = solve_triangular(self._noise_root, np.eye(self.obs_dim), lower=True)
-        return inverse @ rows
+        return np.linalg.solve(self._noise_root, rows)
 
     def color(self, white: Array) -> Array:
         """Multiply standard normal draws by Sigma^(1/2): noise of this modality.

@@ -122,7 +122,9 @@ class PSD:
 
     @classmethod
     def _assemble(cls, singular: Array, vectors: Array, unit: Array, seen: NDArray[np.bool_]) -> "PSD":
-        vectors = np.where(seen[:, None], vectors, 0.0)  # a coordinate that is not seen at all stays exactly zero
+        vectors = np.where(
+            seen[:, None], vectors, 0.0
+        )  # a coordinate that is not seen at all stays exactly zero
         condition = float(singular.max() / singular.min()) if singular.size else 1.0
         root = (singular[:, None] * vectors.T) * unit
         return cls(root, (vectors / singular) / unit[:, None], unit, condition)
