@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import SymLogNorm
+from matplotlib.colors import LogNorm
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import chi2
 
@@ -96,7 +96,10 @@ def information_ellipses(
 
 
 def fisher_heatmap(ax: Axes, information: ArrayLike, layout: Layout, *, colorbar: bool = True) -> Axes:
-    """Heat-map of a Fisher information matrix with its blocks named; colour is signed and logarithmic.
+    """Heat-map of a Fisher information matrix with its blocks named.
+
+    Darkness is the logarithm of the absolute value, white is exactly zero, and a minus sign marks negative entries
+    (up to 24 parameters), so that the picture reads in greyscale too.
 
     Args:
         ax: where to draw.
@@ -108,9 +111,14 @@ def fisher_heatmap(ax: Axes, information: ArrayLike, layout: Layout, *, colorbar
         The axes.
     """
     matrix = as_symmetric(information, "information", dim=layout.n_params)
-    top = np.abs(matrix).max(initial=0) or 1.0
-    norm = SymLogNorm(linthresh=1e-3 * top, vmin=-top, vmax=top)
-    image = ax.imshow(matrix, cmap="RdGy_r", norm=norm, interpolation="nearest")
+    size = np.ma.masked_equal(np.abs(matrix), 0.0)
+    top = float(np.abs(matrix).max(initial=0)) or 1.0
+    norm = LogNorm(vmin=max(float(size.min()) if size.count() else 0.0, 1e-6 * top), vmax=top)
+    image = ax.imshow(size, cmap="cividis_r", norm=norm, interpolation="nearest")
+    if len(matrix) <= 24:
+        for i, j in zip(*np.nonzero(matrix < 0), strict=True):
+            dark = norm(abs(matrix[i, j])) > 0.5
+            ax.text(j, i, "\N{MINUS SIGN}", ha="center", va="center", color="white" if dark else "black")
     ticks, labels = [], []
     for name, part in layout.slices.items():
         if part.stop > part.start:
@@ -121,7 +129,7 @@ def fisher_heatmap(ax: Axes, information: ArrayLike, layout: Layout, *, colorbar
     ax.set_xticks(ticks, labels)
     ax.set_yticks(ticks, labels)
     if colorbar and ax.figure is not None:
-        ax.figure.colorbar(image, ax=ax, shrink=0.8, label="Fisher information (1 / parameter units²)")
+        ax.figure.colorbar(image, ax=ax, shrink=0.8, label="|Fisher information| (1 / parameter units²)")
     return ax
 
 

@@ -34,8 +34,12 @@ def test_heatmap_shows_the_blocks_by_name():
     figure = Figure()
     ax = plots.fisher_heatmap(figure.add_subplot(), fk.information(model, 5), model.layout)
     assert [t.get_text() for t in ax.get_xticklabels()] == ["shared", "image", "text"]
-    np.testing.assert_array_equal(np.asarray(ax.images[0].get_array()), fk.information(model, 5))
-    assert figure.axes[-1].get_ylabel().startswith("Fisher information")
+    shown = ax.images[0].get_array()
+    information = fk.information(model, 5)
+    np.testing.assert_array_equal(shown.filled(0.0), np.abs(information))
+    assert shown.mask[model.slices["image"], model.slices["text"]].all()
+    assert len(ax.texts) == (information < 0).sum()
+    assert figure.axes[-1].get_ylabel().startswith("|Fisher information|")
 
 
 def test_gap_spectrum_signs_tell_the_order():
