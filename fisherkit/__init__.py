@@ -15,7 +15,7 @@ from fisherkit.information import information as information
 from fisherkit.information import information_by_modality as information_by_modality
 from fisherkit.information import schur_complement as schur_complement
 from fisherkit.information import shared_information as shared_information
-from fisherkit.model import Layout as Layout
+from fisherkit.layout import Layout as Layout
 from fisherkit.model import LinearGaussian as LinearGaussian
 from fisherkit.model import Modality as Modality
 from fisherkit.psd import PSD as PSD
@@ -23,7 +23,7 @@ from fisherkit.samples import Samples as Samples
 from fisherkit.simulation import simulate as simulate
 from fisherkit.simulation import simulate_statistics as simulate_statistics
 from fisherkit.statistics import Statistics as Statistics
-from fisherkit.statistics import accumulate as accumulate
+from fisherkit.accumulation import accumulate as accumulate
 from fisherkit.worlds import blind_spot_model as blind_spot_model
 from fisherkit.worlds import e14_model as e14_model
 from fisherkit.worlds import random_model as random_model

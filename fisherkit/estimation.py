@@ -14,11 +14,12 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fisherkit.accumulation import accumulate
 from fisherkit.checks import UnknownNameError
-from fisherkit.model import SHARED, Layout
+from fisherkit.layout import SHARED, Layout
 from fisherkit.psd import PSD
 from fisherkit.samples import Samples
-from fisherkit.statistics import GRAM_CONDITION, RootStatistics, Statistics, accumulate
+from fisherkit.statistics import GRAM_CONDITION, RootStatistics, Statistics
 
 __all__ = ["ConditioningWarning", "Estimate", "fit"]
 

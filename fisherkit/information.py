@@ -14,10 +14,12 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fisherkit.accumulation import design_root
 from fisherkit.checks import UnknownNameError, as_array, as_counts, as_symmetric
-from fisherkit.model import SHARED, LinearGaussian, Modality
+from fisherkit.layout import SHARED
+from fisherkit.model import LinearGaussian, Modality
 from fisherkit.psd import PSD, project_out, tolerance
-from fisherkit.statistics import RootStatistics, design_root
+from fisherkit.statistics import RootStatistics
 
 __all__ = [
     "cramer_rao",

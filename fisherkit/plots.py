@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import chi2
 
 from fisherkit.checks import as_symmetric
-from fisherkit.model import Layout
+from fisherkit.layout import Layout
 from fisherkit.psd import PSD, tolerance
 
 __all__ = ["fisher_heatmap", "gap_spectrum", "information_ellipses"]

@@ -10,10 +10,11 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fisherkit.accumulation import design_root
 from fisherkit.checks import as_array, as_counts, as_seed, require_memory
 from fisherkit.model import LinearGaussian
 from fisherkit.samples import Samples
-from fisherkit.statistics import RootStatistics, Statistics, design_root
+from fisherkit.statistics import RootStatistics, Statistics
 
 __all__ = ["draw_theta", "simulate", "simulate_statistics", "streams"]
 

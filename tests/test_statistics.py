@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import fisherkit as fk
-from fisherkit.statistics import CHUNK_ROWS, GramStatistics, RootStatistics, design_root, summarise
+from fisherkit.accumulation import CHUNK_ROWS, design_root, summarise
+from fisherkit.statistics import GramStatistics, RootStatistics
 from tests.model_strategies import data_sets
 
 
