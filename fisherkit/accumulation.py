@@ -48,6 +48,18 @@ def accumulate(samples: Samples, *, method: str = "auto") -> Statistics:
 
     Returns:
         Statistics that add to those of other samples of the same model.
+
+    Example:
+        >>> from fisherkit import LinearGaussian, Modality, fit
+        >>> def chunks():  # e.g. read from disk; here each chunk has 50 sample designs of its own
+        ...     for seed in range(20):
+        ...         rng = np.random.default_rng(seed)
+        ...         modality = Modality(rng.standard_normal((50, 4, 2)), noise_std=0.1)
+        ...         x = modality.shared @ [1.0, -1.0] + 0.1 * rng.standard_normal((50, 4))
+        ...         yield Samples(LinearGaussian({"x": modality}), {"x": x})
+        >>> estimate = fit(sum(accumulate(chunk) for chunk in chunks()))
+        >>> estimate.theta.round(2), estimate.counts
+        (array([ 1., -1.]), {'x': 1000})
     """
     parts = {
         name: summarise(samples.model[name], x, method=method, name=name) for name, x in samples.data.items()

@@ -206,6 +206,8 @@ def fit(
         raise TypeError(f"data: expected Samples or Statistics, got {type(data).__name__}")
     statistics = data
     names = list(statistics.modalities) if modalities is None else _chosen(modalities, statistics)
+    if not names:
+        raise ValueError("no modality to fit: give statistics of at least one")
     roots = {name: statistics.modalities[name].root() for name in names}
     for name, root in roots.items():
         _warn_if_digits_lost(name, root)

@@ -119,6 +119,7 @@ def fisher_heatmap(ax: Axes, information: ArrayLike, layout: Layout, *, colorbar
         for i, j in zip(*np.nonzero(matrix < 0), strict=True):
             dark = norm(abs(matrix[i, j])) > 0.5
             ax.text(j, i, "\N{MINUS SIGN}", ha="center", va="center", color="white" if dark else "black")
+    ax.grid(visible=False)
     ticks, labels = [], []
     for name, part in layout.slices.items():
         if part.stop > part.start:

@@ -206,6 +206,10 @@ class Statistics:
             merged[name] = merged[name] + part if name in merged else part
         return Statistics(self.layout, {n: merged[n] for n in self.layout.names if n in merged}, noise)
 
+    def __radd__(self, other: object) -> "Statistics":
+        """Allow `sum` over chunks, which starts from 0."""
+        return self if isinstance(other, int) and other == 0 else NotImplemented
+
     @property
     def counts(self) -> dict[str, int]:
         """Samples seen per modality, 0 where none."""

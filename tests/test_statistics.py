@@ -175,8 +175,9 @@ def test_merging_what_does_not_belong_together_is_refused():
         ValueError, match=r"x: statistics in units of noise std 1\.0 and 2\.0 cannot be merged"
     ):
         one + loud
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match="unsupported operand"):
         one + 1
+    assert sum([one, one]).counts == {"x": 4}
     with pytest.raises(ValueError, match="method must be 'auto', 'gram' or 'qr', got 'svd'"):
         fk.accumulate(fk.simulate(fk.LinearGaussian({"x": fk.Modality(eye)}), 2, seed=0), method="svd")
 

@@ -1,0 +1,253 @@
+"""Theorems 1-3 in pictures, and the exchange rate where the theory's mechanism is real.
+
+    python studies/information_gain.py                 # figure, rows and summary in seconds on 2 cores
+    python studies/information_gain.py --quick         # a quarter of the Monte-Carlo replicates
+
+Loadings are known and theta is fixed (Gupta et al. 2025, section 3.1), so samples of y truly carry information about
+what x measures. Every line is a Fisher information, every dot a closed-form maximum-likelihood fit to simulated
+samples. `studies/gaussian_recon.py` has the experiment of section E.14, where y carries none.
+"""
+
+import sys
+import time
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from scipy import stats
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import fisherkit as fk
+from fisherkit import plots
+from studies import harness
+
+ARMS = {"x only": ("x",), "x + y": ("x", "y"), "x + y + z": ("x", "y", "z")}  # N samples in all, split evenly
+TOTALS = [30, 300, 3_000, 30_000, 300_000, 3_000_000]
+ATTENUATIONS, NOISES, DIRECTIONS = (0.05, 0.2, 0.5, 1.0), (0.15, 0.3, 0.6), (0, 1, 5)
+N_X = 1_000  # samples of x beside which the exchange rate is measured
+
+
+def seed_of(*key: float) -> np.random.SeedSequence:
+    """A seed for one cell that does not depend on which other cells run."""
+    return np.random.SeedSequence([round(1000 * k) for k in key])
+
+
+def known_loading_world(attenuation: float, noise_y: float, seed: int = 0) -> fk.LinearGaussian:
+    """E.14's dimensions with known loadings: x sees one shared coordinate in full, the others attenuated."""
+    world = fk.e14_model(seed=seed, attenuation=attenuation)
+    y = world["y"]
+    return fk.LinearGaussian({"x": world["x"], "y": fk.Modality(y.shared, y.private, noise_std=noise_y)})
+
+
+def variance_rows(replicates: int) -> pd.DataFrame:
+    """Monte-Carlo against predicted variance of one weakly seen shared coordinate, with 1, 2 and 3 modalities."""
+    world = known_loading_world(0.2, 0.3)
+    third = fk.random_model(10, {"z": 5}, seed=9, obs_dim=50, condition=3.0, noise_std=0.1)["z"]
+    world = fk.LinearGaussian({**world.modalities, "z": third})
+    v = np.eye(world.n_params)[1]
+    rows = []
+    for k, (arm, names) in enumerate(ARMS.items()):
+        for total in TOTALS:
+            counts = {name: total // len(names) for name in names}
+            fits = fk.fit(
+                fk.simulate_statistics(world, counts, seed=seed_of(1, k, total), replicates=replicates)
+            )
+            variance = (fits.theta @ v).var(ddof=1)
+            low, high = variance * (replicates - 1) / stats.chi2.ppf([0.975, 0.025], replicates - 1)
+            predicted = float(fk.cramer_rao(world, counts, v))
+            rows.append({"panel": "variance", "arm": arm, "samples": total, "predicted": predicted,
+                         "measured": variance, "low": low, "high": high})  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def exchange_rows(replicates: int) -> pd.DataFrame:
+    """How many samples of x one sample of y replaces: measured by Monte Carlo, predicted by Fisher information.
+
+    Beside N_X samples of x, n_y samples of y cut the variance along v from V_x to V_xy. Since V_x falls as 1 / n,
+    x alone would need N_X V_x / V_xy samples for that: the rate is (V_x / V_xy - 1) N_X / n_y. The interval comes
+    from the F distribution of the ratio of two independent Monte-Carlo variances.
+
+    Args:
+        replicates: Monte-Carlo replicates per variance.
+
+    Returns:
+        One row per attenuation, noise of y and shared coordinate.
+    """
+    rows = []
+    for attenuation in ATTENUATIONS:
+        for noise in NOISES:
+            world = known_loading_world(attenuation, noise)
+            counts = {"x": N_X, "y": max(1, round(N_X * attenuation**2))}
+            for j in DIRECTIONS:
+                v = np.eye(world.n_params)[j]
+                spread = []
+                for arm, used in enumerate(({"x": N_X}, counts)):
+                    seed = seed_of(2, attenuation, noise, j, arm)
+                    fits = fk.fit(fk.simulate_statistics(world, used, seed=seed, replicates=replicates))
+                    spread.append((fits.theta @ v).var(ddof=1))
+                ratio = spread[0] / spread[1]
+                quantiles = stats.f.ppf([0.5, 0.975, 0.025], replicates - 1, replicates - 1)
+                truth = fk.cramer_rao(world, {"x": N_X}, v) / fk.cramer_rao(world, counts, v)
+                measured, low, high = ((ratio / quantiles) - 1) * N_X / counts["y"]
+                rows.append({"panel": "exchange", "attenuation": attenuation, "noise_y": noise, "direction": j,
+                             "predicted": float(truth - 1) * N_X / counts["y"], "measured": measured, "low": low,
+                             "high": high})  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def draw_theorem_1(ax: Axes, replicates: int) -> None:
+    """Two shared parameters, both modalities informative: the joint ellipse lies inside both."""
+    world = fk.random_model(
+        2, {"x": 1, "y": 1}, seed=4, obs_dim=3, condition=3.0, noise_std={"x": 1.0, "y": 1.5}
+    )
+    draw_regions(ax, world, {"x": 20, "y": 20}, replicates, extent=3.2)
+    ax.set_title("(a) Theorem 1: the joint region shrinks", loc="left")
+
+
+def draw_blind_spot(ax: Axes, replicates: int) -> None:
+    """Each modality sees one direction only; together they see the plane (Theorems 2 and 3, Corollary 2)."""
+    world = fk.blind_spot_model(angle=np.pi / 3, seed=2, shared_dim=2, seen=1)
+    draw_regions(ax, world, {"x": 20, "y": 20}, replicates, extent=1.6)
+    ax.set_title("(b) Theorems 2, 3: blind spots filled", loc="left")
+
+
+def draw_regions(
+    ax: Axes, world: fk.LinearGaussian, counts: dict[str, int], replicates: int, extent: float
+) -> None:
+    """95% regions of x alone, y alone and both about two shared parameters, with joint fits as dots."""
+    theta = np.zeros(world.n_params)
+    fits = fk.fit(fk.simulate_statistics(world, counts, theta=theta, seed=3, replicates=min(replicates, 500)))
+    joint = fk.effective_information(world, counts)
+    inside = np.einsum("ni,ij,nj->n", fits.shared, joint, fits.shared) <= stats.chi2.ppf(0.95, 2)
+    label = f"joint fits ({inside.mean():.0%} of {len(inside)} inside)"
+    ax.plot(*fits.shared.T, ".", color="0.6", markersize=2, label=label)
+    parts = fk.shared_information(world, counts)
+    plots.information_ellipses(
+        ax, {"x alone": parts["x"], "y alone": parts["y"], "x and y": joint}, extent=extent
+    )
+    ax.set(xlabel="error of the first shared parameter (its units)", ylabel="error of the second")
+    ax.legend(loc="lower right", frameon=True)
+
+
+def draw_variance(ax: Axes, rows: pd.DataFrame) -> None:
+    """Predicted variance as lines, Monte Carlo with 95% intervals as dots."""
+    for (arm, part), look, marker in zip(rows.groupby("arm", sort=False), plots.LOOKS, "osD", strict=False):
+        ax.loglog(part.samples, part.predicted, label=f"{arm}: Cramér-Rao bound", **look)
+        bars = np.abs(part[["low", "high"]].to_numpy().T - part.measured.to_numpy())
+        ax.errorbar(
+            part.samples, part.measured, bars, fmt=marker, color=look["color"], markersize=4, capsize=2
+        )
+    ax.set(xlabel="samples in all, split evenly", ylabel="variance of a weakly seen coordinate (its units²)")
+    ax.set_title("(c) Predicted (lines), measured (dots)", loc="left")
+    ax.legend()
+
+
+def draw_exchange(ax: Axes, rows: pd.DataFrame) -> None:
+    """Measured against predicted exchange rate, with 95% intervals."""
+    for (attenuation, part), marker, grey in zip(
+        rows.groupby("attenuation"), "osD^", ("0.0", "0.25", "0.45", "0.6"), strict=True
+    ):
+        shown = part[part.measured > 0]
+        low = shown.measured - np.maximum(shown.low, 1e-3)
+        ax.errorbar(
+            shown.predicted, shown.measured, [low, shown.high - shown.measured], fmt=marker, color=grey, markersize=4,
+            capsize=2, label=f"x attenuated to {attenuation:g}",
+        )  # fmt: skip
+    ends = [rows.predicted.min() / 2, rows.predicted.max() * 2]
+    ax.loglog(ends, ends, color="black", linewidth=0.8, label="measured = predicted")
+    ax.axhline(1.0, color="black", linestyle=":", linewidth=0.8)
+    ax.set(xlabel="exchange rate predicted by Fisher information", ylim=(ends[0] / 2, ends[1]))
+    ax.set_ylabel("measured: samples of x\nthat one sample of y replaces")
+    ax.set_title("(d) Exchange rate with known loadings", loc="left")
+    ax.legend()
+
+
+def draw_blocks(ax: Axes) -> None:
+    """Fisher information of three modalities: privates are coupled through the shared block only."""
+    world = fk.random_model(
+        3, {"x": 2, "y": 2, "z": 1}, seed=5, condition=3.0, noise_std={"x": 1, "y": 2, "z": 0.5}
+    )
+    plots.fisher_heatmap(ax, fk.information(world, 100), world.layout)
+    ax.set_title("(e) Fisher blocks of three modalities", loc="left")
+
+
+def draw_gaps(ax: Axes) -> None:
+    """Spectrum of what y adds: everywhere, somewhere, or nothing although its shared design has full rank."""
+    eye = np.eye(4)
+    x = fk.Modality(np.diag([1.0, 1.0, 0.1, 0.0]))
+    aux = {"full rank": fk.Modality(eye), "half": fk.Modality(eye[:2]), "confounded": fk.Modality(eye, eye)}
+    for (name, y), marker in zip(aux.items(), ("o", "s", "x"), strict=True):
+        world = fk.LinearGaussian({"x": x, "y": y})
+        alone, both = (fk.effective_information(world, c) for c in ({"x": 1}, {"x": 1, "y": 1}))
+        plots.gap_spectrum(ax, alone, both, label=f"y {name}")
+        ax.lines[-1].set(marker=marker, markerfacecolor="none", markersize=7)
+    ax.set_title("(f) What y adds: eigenvalues of the gap", loc="left")
+    handles, labels = ax.get_legend_handles_labels()
+    unique = dict(zip(labels, handles, strict=True))  # the zero band is drawn once per series
+    ax.legend(unique.values(), unique.keys())
+
+
+def main() -> None:
+    """Compute, draw, write, and say in one line whether the predictions hold."""
+    parser = harness.parser(__doc__, seeds=1)
+    args = parser.parse_args()
+    start = time.perf_counter()
+    replicates = 5_000 if args.quick else 20_000
+    variance, exchange = variance_rows(replicates), exchange_rows(replicates)
+    with harness.figure_style():
+        figure, axes = plt.subplots(2, 3, figsize=(12, 7.5))
+        draw_theorem_1(axes[0, 0], replicates)
+        draw_blind_spot(axes[0, 1], replicates)
+        draw_variance(axes[0, 2], variance)
+        draw_exchange(axes[1, 0], exchange)
+        draw_blocks(axes[1, 1])
+        draw_gaps(axes[1, 2])
+        harness.save_figure(figure, args.out / "information_gain.png")
+    rows = pd.concat([variance, exchange], ignore_index=True)
+    hits = (rows.low <= rows.predicted) & (rows.predicted <= rows.high)
+    counts = {panel: (int(part.sum()), len(part)) for panel, part in hits.groupby(rows.panel)}
+    seconds = time.perf_counter() - start
+    harness.write_csv(
+        args.out / "information_gain.csv", rows.astype(object).where(rows.notna(), None).to_dict("records")
+    )
+    summary = {"inside_95_percent_interval": counts, "replicates": replicates}
+    config = {"quick": args.quick, "replicates": replicates}
+    harness.write_json(
+        args.out / "information_gain.json", summary | harness.provenance(config=config, seconds=seconds)
+    )
+    print(report(exchange, counts, seconds))
+    print(f"figure: {args.out / 'information_gain.png'}")
+
+
+def report(exchange: pd.DataFrame, counts: dict[str, tuple[int, int]], seconds: float) -> str:
+    """Table of exchange rates for the paper's attenuation and noise, and the verdict from the counts."""
+    shown = exchange[(exchange.attenuation == 0.05) & (exchange.noise_y == 0.3)]
+    lines = [
+        harness.table(
+            ["shared coordinate", "predicted rate", "measured rate [95% interval]"],
+            [
+                (
+                    "seen in full" if row.direction == 0 else f"attenuated, no. {row.direction + 1}",
+                    f"{row.predicted:.4g}",
+                    str(harness.Interval(row.measured, row.low, row.high, 0)),
+                )
+                for row in shown.itertuples()
+            ],
+        ),
+        "(samples of x that one sample of y replaces; E.14's dimensions, attenuation 0.05, noise std 0.3)",
+    ]
+    # a count below this has probability under 0.1% if every interval covers 95%
+    good = all(inside >= stats.binom.ppf(0.001, total, 0.95) for inside, total in counts.values())
+    tally = ", ".join(f"{panel} {inside} of {total}" for panel, (inside, total) in counts.items())
+    lines.append(
+        f"With known loadings the Fisher prediction {'holds' if good else 'FAILS'}: inside the 95% interval for {tally}."
+    )
+    lines.append(f"wall time {seconds:.1f} s")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
