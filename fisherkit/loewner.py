@@ -146,7 +146,9 @@ def compare(
     difference = (b / unit - a / unit) / unit[:, None]
     values, vectors = np.linalg.eigh(scaled_basis.T @ difference @ scaled_basis)
     positive, negative = values > floor, values < -floor
-    relation = Relation.of_inertia(int(positive.sum()), int(negative.sum()), int((~positive & ~negative).sum()))
+    relation = Relation.of_inertia(
+        int(positive.sum()), int(negative.sum()), int((~positive & ~negative).sum())
+    )
     up = _unit(back @ vectors[:, -1]) if positive.any() else None
     down = _unit(back @ vectors[:, 0]) if negative.any() else None
     low, high = _extremes(values, basis.T @ back @ vectors, basis.T @ (b - a) @ basis, positive, negative)
@@ -237,7 +239,9 @@ def range_inclusion(a: ArrayLike, b: ArrayLike) -> RangeInclusion:
 def _units(size: Array) -> Array:
     """Coordinate units u with |M_ij| <= u_i u_j: square roots of the diagonal if semidefinite, else equilibrated."""
     unit = np.sqrt(np.where(size.diagonal() > 0, size.diagonal(), 1.0))
-    for _ in range(64):  # Ruiz: converges linearly with rate 1/2; the diagonal already is a fixed point for PSD
+    for _ in range(
+        64
+    ):  # Ruiz: converges linearly with rate 1/2; the diagonal already is a fixed point for PSD
         largest = (size / np.outer(unit, unit)).max(axis=1, initial=0.0)
         if (largest <= 1 + 1e-8).all():
             break
@@ -263,20 +267,20 @@ def _bases(subspace: ArrayLike, unit: Array, d: int) -> tuple[Array, Array]:
 def _extremes(
     values: Array, frame: Array, restricted: Array, positive: NDArray[np.bool_], negative: NDArray[np.bool_]
 ) -> tuple[float, float]:
-    """Extreme eigenvalues of the gap in the given units; `frame` diagonalises it by congruence.
-
-    Of a definite gap the eigenvalue nearest to zero comes from the inverse, which keeps its relative accuracy (and
-    its sign) however unequal the units are.
-    """
+    """Extreme eigenvalues of the gap in the given units; `frame` diagonalises it by congruence."""
+    # Of a definite gap the eigenvalue nearest to zero comes from the inverse, which keeps its relative accuracy (and
+    # its sign) however unequal the units are.
     if not (positive.any() or negative.any()):
         return 0.0, 0.0
     raw = np.linalg.eigvalsh(restricted)
-    nearest = 1 / np.linalg.norm(frame / np.sqrt(np.abs(values)), 2) ** 2 if (positive | negative).all() else 0.0
+    nearest = (
+        1 / np.linalg.norm(frame / np.sqrt(np.abs(values)), 2) ** 2 if (positive | negative).all() else 0.0
+    )
     lengths = np.square(frame).sum(axis=0)
     if not negative.any():
         return float(nearest), float(max(raw[-1], values[-1] / lengths[-1]))
     if not positive.any():
-        return float(min(raw[0], values[0] / lengths[0])), float(-nearest)
+        return float(min(raw[0], values[0] / lengths[0])), float(0.0 - nearest)
     return float(min(raw[0], values[0] / lengths[0])), float(max(raw[-1], values[-1] / lengths[-1]))
 
 
