@@ -1,0 +1,188 @@
+"""Corollaries 1 to 3: the contraction factor, blind directions, eigenvectors of M_X."""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fisherkit.psd import tolerance
+from fisherkit.theorems.pair import Pair
+from fisherkit.theorems.results import (
+    CLEAR,
+    RESOLVED,
+    Reading,
+    Verdict,
+    as_direction,
+    check_reading,
+    clear,
+    relative_drop,
+)
+
+__all__ = ["corollary_1", "corollary_2", "corollary_3"]
+
+Array = NDArray[np.float64]
+
+
+def corollary_1(m_x: ArrayLike, m_y: ArrayLike, v: ArrayLike, *, reading: Reading = "as_holds") -> Verdict:
+    """At a common eigenvector v the variance contracts by a / (a + b) (Gupta et al. 2025, Corollary 1).
+
+    With a = v'M_X v > 0 and b = v'M_Y v > 0. Holds as stated.
+
+    Args:
+        m_x: (d_c, d_c) information of X about theta_c.
+        m_y: the same of Y.
+        v: (d_c,) common eigenvector of M_X and M_Y.
+        reading: "as_stated" or "as_holds", the same here.
+
+    Returns:
+        Verdict with left the ratio of variances and right a / (a + b); the margin is 1 - ratio.
+
+    Example:
+        >>> verdict = corollary_1(np.diag([1.0, 5.0]), np.diag([3.0, 1.0]), [2.0, 0.0])
+        >>> verdict.left, verdict.right, verdict.holds
+        (0.25, 0.25, True)
+    """
+    check_reading(reading)
+    pair = Pair.of(m_x, m_y)
+    v = as_direction(v, pair.dim)
+    a, b = float(v @ pair.m_x @ v), float(v @ pair.m_y @ v)
+    scale_x, scale_y = (float(v**2 @ m.diagonal()) or 1.0 for m in (pair.m_x, pair.m_y))
+    hypotheses = {
+        "v eigenvector of M_X": _is_eigenvector(pair.m_x, v),
+        "v eigenvector of M_Y": _is_eigenvector(pair.m_y, v),
+        "v'M_X v > 0": a > pair.form_noise * scale_x,
+        "v'M_Y v > 0": b > pair.form_noise * scale_y,
+    }
+    noise = pair.noise
+    factor = a / (a + b) if a + b > 0 else np.nan
+    resolved = pair.ranks_agree and clear(pair.form_noise, a / scale_x, b / scale_y)
+    if all(hypotheses.values()):
+        estimable = all(pair.membership(m, v) == (True, True) for m in (pair.x, pair.xy))
+        resolved = resolved and estimable and 1 - factor > CLEAR * noise
+    hypotheses[RESOLVED] = resolved
+    alone, joint = float(pair.x.variance(v)), float(pair.xy.variance(v))
+    drop = relative_drop(alone, joint)
+    holds = abs((1 - drop) - factor) <= noise and drop > noise
+    return Verdict(
+        "Gupta et al. 2025, Corollary 1", "Var_XY / Var_X = a / (a + b) < 1", reading, hypotheses, bool(holds),
+        1 - drop, factor, drop, noise, v,
+    )  # fmt: skip
+
+
+def corollary_2(m_x: ArrayLike, m_y: ArrayLike, v: ArrayLike, *, reading: Reading = "as_holds") -> Verdict:
+    """If v'M_X v = 0 < v'M_Y v, X's variance is infinite, the joint one finite (Gupta et al. 2025, Corollary 2).
+
+    As it holds, v must also lie in range(M_XY): v'M_Y v > 0 only says that Y *responds* to a move of theta along v,
+    not that v'theta can be told from what else it responds to.
+
+    Args:
+        m_x: (d_c, d_c) information of X about theta_c.
+        m_y: the same of Y.
+        v: (d_c,) direction.
+        reading: "as_holds" adds the hypothesis v in range(M_XY).
+
+    Returns:
+        Verdict with left the joint variance and right X's.
+
+    Example:
+        >>> m_x, m_y = np.diag([1.0, 0.0, 0.0]), np.diag([0.0, 1.0, 0.0])
+        >>> corollary_2(m_x, m_y, [0.0, 1.0, 1.0], reading="as_stated").refuted
+        True
+        >>> corollary_2(m_x, m_y, [0.0, 1.0, 0.0])
+        Gupta et al. 2025, Corollary 2, as holds: Var_XY < Var_X = ∞ holds (1 vs inf; hypotheses met)
+    """
+    check_reading(reading)
+    pair = Pair.of(m_x, m_y)
+    v = as_direction(v, pair.dim)
+    unit = (pair.m_x + pair.m_y).diagonal()
+    scale, floor = float(v**2 @ unit) or 1.0, pair.form_noise
+    by_x, by_y = (float(np.square(m.root @ v).sum()) / scale for m in (pair.x, pair.y))
+    in_xy, sure_xy = pair.membership(pair.xy, v)
+    in_x, sure_x = pair.membership(pair.x, v)
+    hypotheses = {"v'M_X v = 0": by_x <= floor, "v'M_Y v > 0": by_y > floor}
+    if reading == "as_holds":
+        hypotheses["v in range(M_X + M_Y)"] = in_xy
+    unambiguous = sure_x and sure_xy and pair.ranks_agree and not (by_x <= floor and in_x)
+    hypotheses[RESOLVED] = unambiguous and clear(floor, by_x, by_y)
+    left, right = float(pair.xy.variance(v)), float(pair.x.variance(v))
+    return Verdict(
+        "Gupta et al. 2025, Corollary 2", "Var_XY < Var_X = ∞", reading, hypotheses,
+        np.isinf(right) and np.isfinite(left), left, right, relative_drop(right, left), pair.noise, v,
+        "" if in_xy else "v'theta is not estimable jointly",
+    )  # fmt: skip
+
+
+def corollary_3(m_x: ArrayLike, m_y: ArrayLike, v: ArrayLike, *, reading: Reading = "as_holds") -> Verdict:
+    """For an eigenvector v of M_X, M_X v = lambda v, lambda > 0: v'M_Y v > 0 makes the variance fall (Corollary 3).
+
+    As stated, without more: false for the true variance. As it holds, M_Y is block-diagonal with respect to
+    S = range(M_X), P_S M_Y P_S-perp = 0, the assumption of the paper's footnote 1. The drop is then at least
+    delta / (1 + c), with delta = v'M_Y v / v'M_X v and c the largest eigenvalue of M_X^{-1} M_Y on S. X's variance
+    is ||v||^2 / lambda in both readings (Gupta et al. 2025, Corollary 3).
+
+    Args:
+        m_x: (d_c, d_c) information of X about theta_c.
+        m_y: the same of Y.
+        v: (d_c,) eigenvector of M_X.
+        reading: "as_holds" adds the hypothesis P_S M_Y P_S-perp = 0.
+
+    Returns:
+        Verdict with left the joint variance and right X's.
+
+    Example:
+        >>> corollary_3(np.diag([1.0, 0.0]), np.ones((2, 2)), [1.0, 0.0], reading="as_stated")
+        Gupta et al. 2025, Corollary 3, as stated: Var_XY < Var_X = ||v||^2 / lambda REFUTED (1 vs 1; hypotheses met)
+        >>> round(corollary_3(np.diag([1.0, 0.0]), np.diag([1.0, 1.0]), [1.0, 0.0]).margin, 6)
+        0.5
+    """
+    check_reading(reading)
+    pair = Pair.of(m_x, m_y)
+    v = as_direction(v, pair.dim)
+    noise = pair.noise
+    a, b = float(v @ pair.m_x @ v), float(v @ pair.m_y @ v)
+    scale_x, scale_y = (float(v**2 @ m.diagonal()) or 1.0 for m in (pair.m_x, pair.m_y))
+    inside, sure = pair.membership(pair.x, v)
+    sure = sure and (not inside or pair.membership(pair.xy, v) == (True, True))
+    hypotheses = {
+        "v eigenvector of M_X": _is_eigenvector(pair.m_x, v),
+        "its eigenvalue > 0": a > pair.form_noise * scale_x,
+        "v'M_Y v > 0": b > pair.form_noise * scale_y,
+    }
+    resolved = sure and pair.ranks_agree and clear(pair.form_noise, b / scale_y, a / scale_x)
+    if reading == "as_holds":
+        hypotheses["P_S M_Y P_S-perp = 0"], clean = _is_block_diagonal(pair, v)
+        both = pair.y.rank and pair.x.rank
+        largest = float(np.linalg.norm(pair.y.root @ pair.x.half_inverse, 2)) ** 2 if both else 0.0
+        resolved = resolved and (clean or not hypotheses["v'M_Y v > 0"])
+        if all(hypotheses.values()):
+            resolved = (
+                resolved and inside and b / a / (1 + largest) > CLEAR * noise
+            )  # a lower bound of the drop
+    hypotheses[RESOLVED] = bool(resolved)
+    left, right = float(pair.xy.variance(v)), float(pair.x.variance(v))
+    drop = relative_drop(right, left)
+    formula = float(v @ v) ** 2 / a if a > 0 else np.inf  # ||v||^2 / lambda
+    consistent = bool(np.isfinite(right)) and abs(right / formula - 1) <= max(noise, tolerance(pair.dim))
+    return Verdict(
+        "Gupta et al. 2025, Corollary 3", "Var_XY < Var_X = ||v||^2 / lambda", reading, hypotheses,
+        consistent and drop > noise, left, right, drop, noise, v,
+    )  # fmt: skip
+
+
+def _is_block_diagonal(pair: Pair, v: Array) -> tuple[bool, bool]:
+    """Whether P_S M_Y P_S-perp = 0 with S = range(M_X), and whether that is beyond doubt for the variance at v."""
+    # An entry s'M_Y n is trusted to the tolerance times |D s| |D n| with D^2 = diag(M_Y): judged beside M_Y's largest
+    # entry it would look like zero where Y knows little of one block, and that little may all be correlation.
+    d = np.sqrt(pair.m_y.diagonal())
+    floor = tolerance(pair.dim) * (pair.x.condition**2 + pair.y.condition**2)
+    s, n = pair.x.range_basis, pair.x.null_basis
+    size = np.outer(np.linalg.norm(d[:, None] * s, axis=0), np.linalg.norm(d[:, None] * n, axis=0))
+    cross = np.divide(s.T @ pair.m_y @ n, size, out=np.zeros_like(size), where=size > 0)
+    along = np.linalg.norm(pair.y.root @ v)
+    hidden = floor * pair.y.condition * np.linalg.norm(d * v) / along if along > 0 else np.inf
+    return bool((np.abs(cross) <= floor).all()), clear(floor, cross) and bool(hidden < 1 / CLEAR)
+
+
+def _is_eigenvector(m: Array, v: Array) -> bool:
+    """Whether M v is parallel to v up to rounding."""
+    image = m @ v
+    residual = np.linalg.norm(image - v * (v @ image) / (v @ v))
+    return bool(residual <= tolerance(len(m)) * np.linalg.norm(m, 2) * np.linalg.norm(v))
