@@ -1,0 +1,69 @@
+"""Which rows come next: every run and modality walks through its own endless sequence of shuffles."""
+
+import torch
+from torch import Tensor
+
+from fisherkit.simulation import Seed, streams
+
+__all__ = ["RowStream", "torch_generator"]
+
+
+def torch_generator(seed: Seed, name: str) -> torch.Generator:
+    """CPU generator of a named stream; different names give independent streams.
+
+    Args:
+        seed: whole number, SeedSequence or numpy Generator.
+        name: what the stream is for.
+
+    Returns:
+        Generator with a state of its own; the global one is not touched.
+
+    Example:
+        >>> a, b = torch_generator(0, "rows of x"), torch_generator(0, "rows of x")
+        >>> torch.equal(torch.rand(3, generator=a), torch.rand(3, generator=b))
+        True
+    """
+    return torch.Generator().manual_seed(int(streams(seed, [name])[name].integers(0, 2**63 - 1)))
+
+
+class RowStream:
+    """Row numbers 0..n-1 in random order, reshuffled at the end of every pass; no row is dropped.
+
+    What comes out does not depend on how many numbers are taken at a time.
+
+    Args:
+        n: number of rows, >= 1.
+        generator: source of the shuffles.
+
+    Raises:
+        ValueError: no rows.
+
+    Example:
+        >>> stream = RowStream(3, torch_generator(0, "rows of x"))
+        >>> sorted(stream.take(3).tolist()), sorted(stream.take(3).tolist())
+        ([0, 1, 2], [0, 1, 2])
+    """
+
+    def __init__(self, n: int, generator: torch.Generator) -> None:
+        if n < 1:
+            raise ValueError(f"n: a stream needs at least one row, got {n}")
+        self.n = n
+        self._generator = generator
+        self._rest = torch.empty(0, dtype=torch.int64)
+
+    def take(self, count: int) -> Tensor:
+        """The next row numbers.
+
+        Args:
+            count: how many, >= 0.
+
+        Returns:
+            (count,) int64.
+        """
+        parts, have = [self._rest], len(self._rest)
+        while have < count:
+            parts.append(torch.randperm(self.n, generator=self._generator))
+            have += self.n
+        joined = torch.cat(parts)
+        self._rest = joined[count:]
+        return joined[:count]
