@@ -8,7 +8,9 @@ Why it is faster than R networks one after another, at the same result up to rou
   every row passes one (h, m) matrix instead of two; the gradients of the two factors follow from that of the
   product. Parameters, and what the optimiser sees, are those of the unfactored network;
 - biases ride as a last column of each weight matrix beside a column of ones in the data, so their gradients come
-  out of the same products; all results go into buffers that are allocated once.
+  out of the same products; all results go into buffers that are allocated once;
+- adapters, the first decoder layer and the code are stored transposed, so that the rows of every large product are
+  as long as a layer is wide: a result with rows of 11 is written at a fifth of the speed.
 """
 
 from collections.abc import Mapping, Sequence
@@ -46,7 +48,8 @@ class BatchedAutoencoder:
 
     Attributes:
         architecture: what the runs have in common.
-        flat: (R, P) parameters; row r is laid out by ``architecture.layer_sizes()``, each layer as [weight bias].
+        flat: (R, P) parameters; row r is laid out by ``architecture.layer_sizes()``, each layer as [weight bias],
+            adapters and decoder.0 as its transpose.
         gradient: (R, P), written by `loss_and_gradient`; also set as ``flat.grad`` for an optimiser.
 
     Raises:
@@ -86,7 +89,8 @@ class BatchedAutoencoder:
         views, start = {}, 0
         for layer, (outputs, inputs) in self.architecture.layer_sizes().items():
             size = outputs * (inputs + 1)
-            views[layer] = flat[:, start : start + size].view(len(flat), outputs, inputs + 1)
+            shape = (inputs + 1, outputs) if _is_transposed(layer) else (outputs, inputs + 1)
+            views[layer] = flat[:, start : start + size].view(len(flat), *shape)
             start += size
         return views
 
@@ -102,9 +106,10 @@ class BatchedAutoencoder:
         model = SharedAutoencoder(self.architecture, seed=0, dtype=self.flat.dtype)
         with torch.no_grad():
             for layer, view in self._weight.items():
-                linear = model.get_submodule(layer)
-                linear.weight.copy_(view[run, :, :-1])  # type: ignore[operator]
-                linear.bias.copy_(view[run, :, -1])  # type: ignore[operator]
+                linear, stored = model.get_submodule(layer), view[run]
+                joined = stored.T if _is_transposed(layer) else stored
+                linear.weight.copy_(joined[:, :-1])  # type: ignore[operator]
+                linear.bias.copy_(joined[:, -1])  # type: ignore[operator]
         return model
 
     @torch.no_grad()
@@ -127,16 +132,16 @@ class BatchedAutoencoder:
             raise ValueError(f"{name}: expected shape ({len(self)}, b, {dim}), got {tuple(rows.shape)}")
         w = self._weight
         into, out = self._joined_in(name), self._joined_out(name)
-        hidden = append_ones(torch.relu(append_ones(rows) @ into.mT))
+        hidden = append_ones(torch.relu(append_ones(rows) @ into))
         code = append_ones(hidden @ w["encoder.2"].mT)
-        hidden = append_ones(torch.relu(code @ w["decoder.0"].mT))
+        hidden = append_ones(torch.relu(code @ w["decoder.0"]))
         return hidden @ out.mT
 
     def _joined_in(self, name: str, out: Tensor | None = None) -> Tensor:
-        """First encoder layer after the adapter, as one (R, h, m + 1) matrix."""
+        """First encoder layer after the adapter, as one (R, m + 1, h) matrix: the transpose."""
         encoder, adapter = self._weight["encoder.0"], self._weight[f"adapters.from_{name}"]
-        joined = torch.bmm(encoder[:, :, :-1], adapter, out=out)
-        joined[:, :, -1].add_(encoder[:, :, -1])
+        joined = torch.bmm(adapter, encoder[:, :, :-1].mT, out=out)
+        joined[:, -1].add_(encoder[:, :, -1])
         return joined
 
     def _joined_out(self, name: str, out: Tensor | None = None) -> Tensor:
@@ -179,14 +184,14 @@ class BatchedAutoencoder:
         if len(batch_sizes) < len(self.architecture.dims):
             self.gradient.zero_()  # layers of the modalities that are not in this batch
 
-        # forward; z1 (R, B, h+1) | code (R, B, z+1) | z2 (R, B, h+1), B rows of all modalities one after another
+        # forward; z1 (R, B, h+1) | code (R, z+1, B) | z2 (R, B, h+1), B rows of all modalities one after another
         rows = {name: buf.rows[name].view(runs, b, -1) for name, b in batch_sizes.items()}
         for name, part in buf.parts.items():
             self._joined_in(name, out=buf.joined_in[name])
-            torch.bmm(rows[name], buf.joined_in[name].mT, out=buf.z1[:, part, :-1])
+            torch.bmm(rows[name], buf.joined_in[name], out=buf.z1[:, part, :-1])
         buf.z1.relu_()
-        torch.bmm(buf.z1, w["encoder.2"].mT, out=buf.code[:, :, :-1])
-        torch.bmm(buf.code, w["decoder.0"].mT, out=buf.z2[:, :, :-1])
+        torch.bmm(w["encoder.2"], buf.z1.mT, out=buf.code[:, :-1])
+        torch.bmm(buf.code.mT, w["decoder.0"], out=buf.z2[:, :, :-1])
         buf.z2.relu_()
 
         losses = {}
@@ -208,23 +213,23 @@ class BatchedAutoencoder:
 
         # backward through the code
         _relu_backward(buf.d_hidden, buf.z2[:, :, :-1])
-        torch.bmm(buf.d_hidden.mT, buf.code, out=slope["decoder.0"])
-        torch.bmm(buf.d_hidden, w["decoder.0"][:, :, :-1], out=buf.d_code)
-        torch.bmm(buf.d_code.mT, buf.z1, out=slope["encoder.2"])
-        torch.bmm(buf.d_code, w["encoder.2"][:, :, :-1], out=buf.d_hidden)
+        torch.bmm(buf.code, buf.d_hidden, out=slope["decoder.0"])
+        torch.bmm(w["decoder.0"][:, :-1], buf.d_hidden.mT, out=buf.d_code)
+        torch.bmm(buf.d_code, buf.z1, out=slope["encoder.2"])
+        torch.bmm(buf.d_code.mT, w["encoder.2"][:, :, :-1], out=buf.d_hidden)
         _relu_backward(buf.d_hidden, buf.z1[:, :, :-1])
 
         # backward through first encoder layer and adapter
         for i, (name, part) in enumerate(buf.parts.items()):
             back, encoder, adapter = buf.back_in[name], w["encoder.0"], w[f"adapters.from_{name}"]
-            torch.bmm(buf.d_hidden[:, part].mT, rows[name], out=back)
-            torch.bmm(encoder[:, :, :-1].mT, back, out=slope[f"adapters.from_{name}"])
-            _accumulate(slope["encoder.0"][:, :, :-1], back, adapter.mT, first=i == 0)
+            torch.bmm(rows[name].mT, buf.d_hidden[:, part], out=back)
+            torch.bmm(back, encoder[:, :, :-1], out=slope[f"adapters.from_{name}"])
+            _accumulate(slope["encoder.0"][:, :, :-1], back.mT, adapter, first=i == 0)
             bias = slope["encoder.0"][:, :, -1]
             if i == 0:
-                bias.copy_(back[:, :, -1])
+                bias.copy_(back[:, -1])
             else:
-                bias.add_(back[:, :, -1])
+                bias.add_(back[:, -1])
         return losses
 
 
@@ -246,23 +251,29 @@ class _Buffers:
             return torch.ones(shape, dtype=like.dtype, device=like.device)  # ones: the bias columns stay so
 
         self.rows = {name: empty(runs * b, dims[name] + 1) for name, b in batch_sizes.items()}
-        self.joined_in = {name: empty(runs, hidden, dims[name] + 1) for name in batch_sizes}
+        self.joined_in = {name: empty(runs, dims[name] + 1, hidden) for name in batch_sizes}
         self.joined_out = {name: empty(runs, dims[name], hidden + 1) for name in batch_sizes}
-        self.back_in = {name: empty(runs, hidden, dims[name] + 1) for name in batch_sizes}
+        self.back_in = {name: empty(runs, dims[name] + 1, hidden) for name in batch_sizes}
         self.back_out = {name: empty(runs, dims[name], hidden + 1) for name in batch_sizes}
         self.residual = {name: empty(runs, b, dims[name]) for name, b in batch_sizes.items()}
         self.z1, self.z2 = empty(runs, total, hidden + 1), empty(runs, total, hidden + 1)
-        self.code, self.d_code = empty(runs, total, latent + 1), empty(runs, total, latent)
+        self.code, self.d_code = empty(runs, latent + 1, total), empty(runs, latent, total)
         self.d_hidden = empty(runs, total, hidden)
 
 
+def _is_transposed(layer: str) -> bool:
+    """Whether a layer is stored as (inputs + 1, outputs)."""
+    return layer == "decoder.0" or layer.startswith("adapters.")
+
+
 def _augmented(model: SharedAutoencoder) -> dict[str, Tensor]:
-    """{layer: [weight bias]}, (outputs, inputs + 1)."""
+    """{layer: [weight bias]}, (outputs, inputs + 1), or its transpose."""
     parameters = dict(model.named_parameters())
-    return {
+    joined = {
         layer: torch.cat([parameters[f"{layer}.weight"], parameters[f"{layer}.bias"][:, None]], dim=1)
         for layer in model.architecture.layer_sizes()
     }
+    return {layer: matrix.T if _is_transposed(layer) else matrix for layer, matrix in joined.items()}
 
 
 def _accumulate(into: Tensor, left: Tensor, right: Tensor, *, first: bool) -> None:
