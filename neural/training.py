@@ -7,134 +7,20 @@ tensor; what it returns agrees with the reference up to rounding, and does not d
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from fisherkit.checks import UnknownNameError
-from neural.autoencoder import Architecture, SharedAutoencoder, mean_squared_errors, uml_objective
+from neural.autoencoder import SharedAutoencoder, mean_squared_errors, uml_objective
 from neural.batched_autoencoder import BatchedAutoencoder, append_ones
-from neural.minibatches import RowStream, torch_generator
+from neural.runs import Curve, Run
 
-__all__ = ["Curve", "Run", "train_batched", "train_reference"]
+__all__ = ["runs_per_tensor", "train_batched", "train_reference"]
 
 LEARNING_RATE = 1e-3  # Adam; the paper does not state it, its released code uses this value
-CHUNK = 16  # runs per tensor; more do not fit the cache (benchmarks/gaussian_study.py)
 _BLOCK = 100  # steps between two looks at the losses, the only time that the host waits for the device
-
-
-@dataclass(frozen=True, eq=False)
-class Run:
-    """One training run: its data, its batches, its seed, what to validate on.
-
-    Attributes:
-        name: how messages call it.
-        data: {modality: (n_k, m_k) float tensor}, the training rows; unpaired.
-        batch_sizes: {modality: rows per step}, the same modalities, between 1 and n_k.
-        seed: whole number >= 0 for initial weights and row order. Equal seeds give equal trunks, equal x-parts and
-            the same order of x-rows whatever other modalities there are.
-        weights: {modality: loss weight >= 0}; a modality left out weighs 1.
-        validation: {label: (modality, (n, m_k) rows)}.
-        adapter_width: see `neural.autoencoder.Architecture`.
-        hidden_width: see there.
-        latent_dim: see there.
-
-    Raises:
-        UnknownNameError: batch size, weight or validation set of a modality without data.
-        TypeError: rows that are no floating-point tensor.
-        ValueError: rows of wrong shape or not finite, batch larger than the data, negative weight.
-
-    Example:
-        >>> run = Run("x only", {"x": torch.zeros(100, 4)}, {"x": 10}, seed=0, latent_dim=2)
-        >>> run.architecture.dims
-        (('x', 4),)
-    """
-
-    name: str
-    data: Mapping[str, Tensor]
-    batch_sizes: Mapping[str, int]
-    seed: int
-    weights: Mapping[str, float] = field(default_factory=dict)
-    validation: Mapping[str, tuple[str, Tensor]] = field(default_factory=dict)
-    adapter_width: int = 128
-    hidden_width: int = 128
-    latent_dim: int = 10
-
-    def __post_init__(self) -> None:
-        for modality, rows in self.data.items():
-            _check_rows(rows, f"run {self.name!r}: data of {modality!r}")
-        named = [*self.batch_sizes, *self.weights, *(modality for modality, _ in self.validation.values())]
-        for modality in named:
-            if modality not in self.data:
-                raise UnknownNameError(modality, self.data, f"modality in run {self.name!r}:")
-        for modality, rows in self.data.items():
-            size = self.batch_sizes.get(modality)
-            if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= len(rows):
-                raise ValueError(
-                    f"run {self.name!r}: batch size of {modality!r} must be between 1 and its {len(rows)} training "
-                    f"rows, got {size}; change the batch size or the sample budget (or leave {modality!r} out)"
-                )
-        for modality, weight in self.weights.items():
-            if not (np.isfinite(weight) and weight >= 0):
-                raise ValueError(f"run {self.name!r}: loss weight of {modality!r} must be >= 0, got {weight}")
-        for label, (modality, rows) in self.validation.items():
-            what = f"run {self.name!r}: validation set {label!r}"
-            _check_rows(rows, what)
-            if rows.shape[1] != self.data[modality].shape[1]:
-                raise ValueError(
-                    f"{what}: {rows.shape[1]} columns, but {modality!r} has {self.data[modality].shape[1]}"
-                )
-
-    @property
-    def architecture(self) -> Architecture:
-        """Sizes of the network that this run trains."""
-        dims = tuple((name, rows.shape[1]) for name, rows in self.data.items())
-        return Architecture(dims, self.adapter_width, self.hidden_width, self.latent_dim)
-
-    def initial_model(self, dtype: torch.dtype = torch.float32) -> SharedAutoencoder:
-        """The network before the first step.
-
-        Args:
-            dtype: floating-point type.
-
-        Returns:
-            The network, on the CPU.
-        """
-        return SharedAutoencoder(self.architecture, seed=self.seed, dtype=dtype)
-
-    def row_streams(self) -> dict[str, RowStream]:
-        """Fresh row order of each modality, from the start.
-
-        Returns:
-            {modality: stream}.
-        """
-        return {
-            name: RowStream(len(rows), torch_generator(self.seed, f"rows of {name}"))
-            for name, rows in self.data.items()
-        }
-
-
-@dataclass(frozen=True, eq=False)
-class Curve:
-    """What a run did.
-
-    Attributes:
-        name: the run's.
-        eval_steps: (E,) optimiser steps after which the network was validated.
-        validation: {label: (E,) mean squared error}, data units squared.
-        losses: {modality: (steps,) minibatch mean squared error before each step}.
-        model: the network after the last step, on the CPU.
-    """
-
-    name: str
-    eval_steps: NDArray[np.int64]
-    validation: dict[str, NDArray[np.float64]]
-    losses: dict[str, NDArray[np.float64]]
-    model: SharedAutoencoder
 
 
 def train_reference(
@@ -199,7 +85,7 @@ def train_batched(
     learning_rate: float = LEARNING_RATE,
     dtype: torch.dtype = torch.float32,
     device: torch.device | str = "cpu",
-    chunk: int = CHUNK,
+    chunk: int | None = None,
     progress: Callable[[int], object] | None = None,
 ) -> list[Curve]:
     """All runs, side by side where architecture and batch sizes are equal; the same curves as `train_reference`.
@@ -211,7 +97,8 @@ def train_batched(
         learning_rate: of Adam.
         dtype: floating-point type.
         device: "cpu", "cuda", ...
-        chunk: at most this many runs in one tensor; speed only, the result does not depend on it.
+        chunk: at most this many runs in one tensor, default `runs_per_tensor`; speed only, the result does not depend
+            on it.
         progress: called with a number of run-steps (runs times optimiser steps) whenever so many are done.
 
     Returns:
@@ -229,6 +116,7 @@ def train_batched(
         [True, True, True]
     """
     marks = _check_steps(steps, eval_steps)
+    chunk = runs_per_tensor(device) if chunk is None else chunk
     if chunk < 1:
         raise ValueError(f"chunk: must be at least 1, got {chunk}")
     curves: dict[int, Curve] = {}
@@ -239,10 +127,28 @@ def train_batched(
     return [curves[i] for i in range(len(runs))]
 
 
+def runs_per_tensor(device: torch.device | str) -> int:
+    """How many runs to train side by side.
+
+    Args:
+        device: "cpu", "cuda", ...
+
+    Returns:
+        16 on a CPU (8 to 16 are fastest; the parameters and results of more do not fit the cache), else 512: an
+        accelerator is busy only with many, and each takes about 3 MB.
+    """
+    return 16 if torch.device(device).type == "cpu" else 512
+
+
 class _Group:
     """Runs of one architecture and one set of batch sizes, on one device."""
 
     def __init__(self, runs: Sequence[Run], dtype: torch.dtype, device: torch.device) -> None:
+        self.wanted = len(runs)
+        if (
+            self.wanted == 1
+        ):  # a batch of one takes other kernels: padded, its digits are those it has in company
+            runs = [runs[0], runs[0]]
         self.runs, self.device = runs, device
         self.sizes = dict(runs[0].batch_sizes)
         self.net = BatchedAutoencoder([run.initial_model(dtype) for run in runs], device=device)
@@ -299,7 +205,7 @@ class _Group:
                 losses[name].append(part.cpu())
                 self._check_finite(losses[name][-1], start, name, learning_rate)
             if progress is not None:
-                progress((stop - start) * len(net))
+                progress((stop - start) * self.wanted)
         if steps in marks:
             self._validate(validation)
         trace = {name: torch.cat(parts).numpy() for name, parts in losses.items()}
@@ -312,7 +218,7 @@ class _Group:
                 {name: part[:, r] for name, part in trace.items()},
                 net.model(r),
             )
-            for r, run in enumerate(self.runs)
+            for r, run in enumerate(self.runs[: self.wanted])
         ]
 
     def _next_rows(self, steps: int) -> dict[str, Tensor]:
@@ -362,20 +268,6 @@ def _check_steps(steps: int, eval_steps: Sequence[int]) -> list[int]:
     if marks and not 0 <= marks[0] <= marks[-1] <= steps:
         raise ValueError(f"eval_steps: must lie in 0..{steps} (steps), got {marks[0]}..{marks[-1]}")
     return marks
-
-
-def _check_rows(rows: Tensor, what: str) -> None:
-    if not isinstance(rows, Tensor) or not rows.is_floating_point():
-        kind = rows.dtype if isinstance(rows, Tensor) else type(rows).__name__
-        raise TypeError(
-            f"{what}: expected a floating-point tensor, got {kind}; use torch.as_tensor(rows).float()"
-        )
-    if rows.ndim != 2 or not len(rows):
-        raise ValueError(f"{what}: expected shape (n, m) with n >= 1, got {tuple(rows.shape)}")
-    finite = torch.isfinite(rows)
-    if not finite.all():
-        row, column = (~finite).nonzero()[0].tolist()
-        raise ValueError(f"{what}: not finite at row {row}, column {column}; remove or impute such rows")
 
 
 def _diverged(run: str, step: int, name: str, learning_rate: float) -> str:

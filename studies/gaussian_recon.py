@@ -1,6 +1,6 @@
 """Does unpaired y help a shared autoencoder reconstruct x? (Gupta et al. 2025, Figures 3 and 37, appendix E.14).
 
-    python studies/gaussian_recon.py --quick              3 seeds, 2,500 steps, under 90 seconds on 2 cores
+    python studies/gaussian_recon.py --quick              4 seeds, 2,500 steps, under 90 seconds on 2 cores
     python studies/gaussian_recon.py                      8 seeds, 10,000 steps; prints its wall time
     python studies/gaussian_recon.py --batch 512          the released code's batch size, about three times as long
     python studies/gaussian_recon.py --device cuda --seeds 32
@@ -35,7 +35,8 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from fisherkit.factor import FactorWorld, e14_world
-from neural.training import CHUNK, Curve, Run, train_batched
+from neural.runs import Curve, Run
+from neural.training import runs_per_tensor, train_batched
 from studies import harness
 from studies.gaussian_recon_figure import draw
 from studies.gaussian_recon_plan import CODE_DIM, Plan
@@ -89,7 +90,7 @@ def compute(todo: Sequence[dict[str, Any]], cells: harness.Cells, device: str) -
     total = sum(cell["eval_steps"][-1] for cell in todo)
     with harness.progress_bar(total, " run-steps") as bar:
         for group in alike.values():
-            for part in np.array_split(np.arange(len(group)), -(-len(group) // CHUNK)):
+            for part in np.array_split(np.arange(len(group)), -(-len(group) // runs_per_tensor(device))):
                 wave = [group[i] for i in part]
                 marks = wave[0]["eval_steps"]
                 curves = train_batched(

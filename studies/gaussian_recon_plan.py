@@ -20,26 +20,30 @@ class Plan:
         quick: the small version.
         seeds: paired repetitions, >= 2.
         steps: optimiser steps.
-        batch: b, rows per step; even.
+        batch: b, rows per step; even. A cell with fewer rows of a modality than it would take per step takes all.
 
     Raises:
         ValueError: fewer than two seeds, odd or too large batch, too few steps.
+
+    Example:
+        >>> plan = Plan(quick=True)
+        >>> plan.cell("uml 2b", seed=0)["counts"], plan.cell("uml 2b", seed=0)["rows"]
+        ({'x': 5000, 'y': 5000}, {'x': 128, 'y': 128})
     """
 
     def __init__(
         self, *, quick: bool, seeds: int | None = None, steps: int | None = None, batch: int = 128
     ) -> None:
-        self.seeds = seeds if seeds is not None else 3 if quick else 8
+        self.seeds = seeds if seeds is not None else 4 if quick else 8
         self.steps = steps if steps is not None else 2500 if quick else 10_000
         self.batch, self.budget, self.width = batch, 10_000, 128
         self.widths = (64, 128) if quick else (64, 128, 256)
-        self.budgets = (5000, 10_000) if quick else (1250, 2500, 5000, 10_000, 20_000)
+        self.budgets = (1000, 10_000) if quick else (500, 1000, 2500, 5000, 10_000, 20_000)
         if self.seeds < 2:
             raise ValueError(f"--seeds: intervals need at least 2 paired repetitions, got {self.seeds}")
-        smallest = min(self.budgets) // 2
-        if batch % 2 or not 2 <= batch or 2 * batch > self.budget or batch > smallest:
+        if batch % 2 or not 2 <= batch <= self.budget // 2:
             raise ValueError(
-                f"--batch: must be even and at most {smallest}, the fewest rows of one modality; got {batch}"
+                f"--batch: must be even and between 2 and {self.budget // 2}, half the budget; got {batch}"
             )
         if self.steps < 100:
             raise ValueError(f"--steps: the curves start at step 50; give at least 100, got {self.steps}")
@@ -62,11 +66,11 @@ class Plan:
         n, b = self.budget if budget is None else budget, self.batch
         n_x = n if arm in {"x", "x 2b"} else n // 2
         rows = {"x": b, "x half": b, "x 2b": 2 * b, "uml": b // 2, "uml 2b": b}[arm]
-        shared = arm.startswith("uml")
+        counts = {"x": n_x} | ({"y": n // 2} if arm.startswith("uml") else {})
         return {
             "version": 1,
-            "counts": {"x": n_x} | ({"y": n // 2} if shared else {}),
-            "rows": {"x": rows} | ({"y": rows} if shared else {}),
+            "counts": counts,
+            "rows": {name: min(rows, count) for name, count in counts.items()},
             "width": self.width if width is None else width,
             "unit_rows": unit_rows,
             "eval_steps": self.eval_steps,
