@@ -16,7 +16,7 @@ $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "fisherkit needs Python 3.11 or newer; use make PYTHON=...")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { rm -rf .venv; exit 1; }
 	@$(PIP) "$$(grep '^torch==' constraints.txt)"
-	@$(PIP) -e '.[neural,test]' -c constraints.txt
+	@$(PIP) -e '.[neural,cluster,exact,test]' -c constraints.txt
 	@touch $@
 
 demo: $(READY) ## the paper's Gaussian experiment in a small version: prints a table and the path of the figure
