@@ -24,7 +24,7 @@ Writes gaussian_recon.png, .csv (one row per cell and step mark) and .json; a ki
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -83,24 +83,31 @@ def make_run(cell: dict[str, Any]) -> Run:
 
 
 def compute(todo: Sequence[dict[str, Any]], cells: harness.Cells, device: str) -> None:
-    """Train what is missing, one tensor of runs at a time, storing each as it finishes."""
-    alike: dict[str, list[dict[str, Any]]] = {}
-    for cell in todo:
-        alike.setdefault(f"{cell['rows']} {cell['width']}", []).append(cell)
+    """Train what is missing, a wave of runs in one tensor at a time, storing each wave as it finishes."""
     total = sum(cell["eval_steps"][-1] for cell in todo)
+
+    def train(wave: list[dict[str, Any]], progress: Callable[[int], object]) -> list[Curve]:
+        runs, marks = [make_run(cell) for cell in wave], wave[0]["eval_steps"]
+        return train_batched(runs, steps=marks[-1], eval_steps=marks, device=device, progress=progress)
+
+    workers = harness.usable_cores() if device == "cpu" else 1
     with harness.progress_bar(total, " run-steps") as bar:
-        for group in alike.values():
-            for part in np.array_split(np.arange(len(group)), -(-len(group) // runs_per_tensor(device))):
-                wave = [group[i] for i in part]
-                marks = wave[0]["eval_steps"]
-                curves = train_batched(
-                    [make_run(cell) for cell in wave],
-                    steps=marks[-1],
-                    eval_steps=marks,
-                    device=device,
-                    progress=bar.update,
-                )
-                cells.add(zip(wave, map(_result, curves), strict=True))
+        for wave, curves in harness.in_parallel(train, waves(todo, device), workers, bar):
+            cells.add(zip(wave, map(_result, curves), strict=True))
+
+
+def waves(todo: Sequence[dict[str, Any]], device: str) -> list[list[dict[str, Any]]]:
+    """Cells that can share a tensor, in portions that suit the device, the longest first."""
+    alike: dict[tuple[int, int, str], list[dict[str, Any]]] = {}
+    for cell in todo:
+        cost = cell["width"] * sum(cell["rows"].values())
+        alike.setdefault((cost, cell["width"], str(cell["rows"])), []).append(cell)
+    parts = []
+    for key in sorted(alike, reverse=True):
+        group = alike[key]
+        count = -(-len(group) // runs_per_tensor(device))
+        parts += [[group[i] for i in part] for part in np.array_split(np.arange(len(group)), count)]
+    return parts
 
 
 def _result(curve: Curve) -> dict[str, Any]:

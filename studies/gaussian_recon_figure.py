@@ -1,14 +1,16 @@
 """The figure of the Gaussian reconstruction study (beside Gupta et al. 2025, Figures 3 and 37)."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from studies import harness
 from studies.gaussian_recon_plan import ARMS
 from studies.gaussian_recon_report import Results
-from studies.harness import mean_interval
+from studies.harness import Interval, geometric_interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,7 +37,7 @@ def draw(summary: dict[str, Any], results: Results, path: Path) -> None:
         lines |= {f"width {plan.width}, b + b rows (to x 2b)": "uml 2b / x 2b"}
         _draw_ratios(axes[0, 1], summary, lines)
         axes[0, 1].set_title("(b) Hidden width and step budget")
-        _draw_budgets(axes[1, 0], results)
+        _draw_budgets(axes[1, 0], summary, results)
         _draw_ratios(
             axes[1, 1],
             summary,
@@ -66,43 +68,37 @@ def _draw_curves(axes: "Axes", summary: dict[str, Any], results: Results) -> Non
     }
     steps = np.array(results.plan.eval_steps)
     for i, arm in enumerate(ARMS):
-        intervals = [mean_interval(column) for column in results.curve(arm).T]
-        style = harness.line_style(i)
-        mean = [v.estimate for v in intervals]
-        axes.plot(steps, mean, **style, markevery=(i, 5), label=names[arm])
-        low = [max(v.low, 0.5 * v.estimate) for v in intervals]
-        axes.fill_between(steps, low, [v.high for v in intervals], color=style["color"], alpha=0.12, lw=0)
+        intervals = [geometric_interval(column) for column in results.curve(arm).T]
+        _errorbars(axes, steps, intervals, i, markevery=(i, 5), errorevery=(i, 5), label=names[arm])
     for key, text in (
         ("fitted_to_attenuated", "linear code fitted to attenuated x"),
         ("best", "best linear code"),
     ):
         axes.axhline(summary["floors"][key], color="0.45", lw=0.8, ls=(0, (4, 3)))
         axes.annotate(text, (steps[0], summary["floors"][key]), va="bottom", fontsize=7, color="0.3")
+    axes.set_ylim(0.85 * summary["floors"]["best"], None)
     axes.set(
         xscale="log", yscale="log", xlabel="optimiser steps", ylabel="MSE of un-attenuated x (data units²)"
     )
     axes.yaxis.set_major_formatter("{x:g}")
     axes.yaxis.set_minor_formatter("{x:g}")
     axes.set_title("(a) Training curves, validation")
-    axes.legend(loc="upper right")
+    axes.legend(
+        loc="lower left", bbox_to_anchor=(0.0, 0.34)
+    )
 
 
 def _draw_ratios(axes: "Axes", summary: dict[str, Any], lines: dict[str, str]) -> None:
     marks = np.array(summary["marks"], dtype=float)
     for i, (name, label) in enumerate(lines.items()):
-        values = summary["ratios"][label]
-        middle = np.array([v.estimate for v in values])
-        bars = np.abs(np.array([[v.low for v in values], [v.high for v in values]]) - middle)
         nudge = 1 + 0.025 * (i - (len(lines) - 1) / 2)  # bars of different lines beside each other
-        axes.errorbar(
-            marks * nudge, middle, bars, **harness.line_style(i), capsize=2, elinewidth=0.8, label=name
-        )
+        _errorbars(axes, marks * nudge, summary["ratios"][label], i, label=name)
     axes.axhline(1, color="0.3", lw=0.9)
     axes.set(
         xscale="log",
         yscale="log",
         xlabel="optimiser steps",
-        ylabel="ratio of MSE to x only (below 1: UML better)",
+        ylabel="ratio of MSE (below 1: UML better)",
     )
     axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.xaxis.set_minor_formatter("")
@@ -114,23 +110,23 @@ def _draw_ratios(axes: "Axes", summary: dict[str, Any], lines: dict[str, str]) -
     axes.legend(loc="best")
 
 
-def _draw_budgets(axes: "Axes", results: Results) -> None:
+def _draw_budgets(axes: "Axes", summary: dict[str, Any], results: Results) -> None:
     plan = results.plan
     counts = sorted({n for budget in plan.budgets for n in (budget, budget // 2)})
     lines = [("x", counts, "x only: N"), ("uml", list(plan.budgets), "UML: N/2 + N/2")]
     for j, mark in enumerate((plan.early, plan.steps)):
         for i, (arm, sizes, name) in enumerate(lines):
-            values = [mean_interval(results.at(mark, arm, budget=n)) for n in sizes]
-            middle = np.array([v.estimate for v in values])
-            bars = np.abs(np.array([[v.low for v in values], [v.high for v in values]]) - middle)
-            axes.errorbar(
-                np.array(sizes) * (1 + 0.03 * (i - 0.5)),
-                middle,
-                bars,
-                **harness.line_style(2 * j + i),
-                capsize=2,
-                elinewidth=0.8,
-                label=f"{name}, {mark:,} steps",
+            values = [geometric_interval(results.at(mark, arm, budget=n)) for n in sizes]
+            beside = np.array(sizes) * (1 + 0.03 * (i - 0.5))
+            _errorbars(axes, beside, values, 2 * j + i, label=f"{name}, {mark:,} steps")
+        for rate in (r for r in summary["exchange_rates"] if r["steps"] == mark and r["rate"] is not None):
+            height = geometric_interval(results.at(mark, "uml", budget=rate["budget"])).estimate
+            axes.annotate(
+                f"{rate['rate']:.2f}",
+                (rate["budget"], height),
+                (7, 2),
+                textcoords="offset points",
+                fontsize=7,
             )
     axes.set(
         xscale="log", yscale="log", xlabel="samples in all, N", ylabel="MSE of un-attenuated x (data units²)"
@@ -139,5 +135,18 @@ def _draw_budgets(axes: "Axes", results: Results) -> None:
     axes.xaxis.set_minor_formatter("")
     axes.yaxis.set_major_formatter("{x:g}")
     axes.yaxis.set_minor_formatter("{x:g}")
-    axes.set_title("(c) Sample budget")
+    axes.set_title("(c) Sample budget; numbers: x samples that one y sample replaced")
     axes.legend(loc="best")
+
+
+def _errorbars(
+    axes: "Axes",
+    where: NDArray[np.float64],
+    intervals: Sequence[Interval],
+    index: int,
+    **options: Any,  # noqa: ANN401
+) -> None:
+    """A line through the estimates with their intervals, in the index-th style."""
+    middle = np.array([v.estimate for v in intervals])
+    bars = np.abs(np.array([[v.low for v in intervals], [v.high for v in intervals]]) - middle)
+    axes.errorbar(where, middle, bars, **harness.line_style(index), capsize=2, elinewidth=0.8, **options)

@@ -10,7 +10,7 @@ from fisherkit.factor import FactorWorld, linear_code_error, loading_information
 from fisherkit.psd import PSD
 from studies import harness
 from studies.gaussian_recon_plan import ARMS, CODE_DIM, Plan
-from studies.harness import Interval, mean_interval, paired_ratio
+from studies.harness import Interval, geometric_interval, paired_ratio
 
 __all__ = ["Results", "as_text", "csv_rows", "exchange_rate", "fisher_numbers", "summarise", "verdict"]
 
@@ -98,7 +98,7 @@ def verdict(marks: Sequence[int], ratios: Sequence[Interval]) -> str:
         'holds at steps 500; undecided at 1,000; reversed at 2,000'
     """
     kinds = ["holds" if r.high < 1 else "reversed" if r.low > 1 else "undecided" for r in ratios]
-    parts = []
+    parts: list[str] = []
     for kind in ("holds", "undecided", "reversed"):
         chosen = [f"{m:,}" for m, k in zip(marks, kinds, strict=True) if k == kind]
         if chosen:
@@ -132,13 +132,13 @@ def fisher_numbers(world: FactorWorld, n: int) -> dict[str, Any]:
 
 
 def _floors(worlds: Sequence[FactorWorld], code_dim: int) -> dict[str, float]:
-    """Errors on un-attenuated x of linear codes with unlimited data, averaged over worlds."""
+    """Errors on un-attenuated x of linear codes with unlimited data, geometric mean over worlds."""
     pairs = []
     for world in worlds:
         full, weak = world["x"].covariance(attenuated=False), world["x"].covariance()
         fitted = linear_code_error(full, code_dim, fitted_to=weak)
         pairs.append((linear_code_error(full, code_dim), fitted))
-    best, attenuated = np.mean(pairs, axis=0)
+    best, attenuated = np.exp(np.log(pairs).mean(axis=0))
     return {"best": float(best), "fitted_to_attenuated": float(attenuated)}
 
 
@@ -181,7 +181,7 @@ def summarise(results: Results, worlds: Sequence[FactorWorld]) -> dict[str, Any]
         label: results.ratios(arm, control, kind, **setting)
         for label, (arm, control, kind, setting) in comparisons(plan).items()
     }
-    errors = {arm: [mean_interval(results.at(m, arm)) for m in plan.marks] for arm in ARMS}
+    errors = {arm: [geometric_interval(results.at(m, arm)) for m in plan.marks] for arm in ARMS}
     counts = sorted({n for budget in plan.budgets for n in (budget, budget // 2)})
     rates = []
     for mark in (plan.early, plan.steps):
@@ -225,7 +225,7 @@ def as_text(summary: dict[str, Any]) -> str:
         f"with tied loadings B_c = A_c y {fisher['trace_y_tied']:.4g} (joint rank {fisher['rank_both_tied']})"
     )
     lines = [
-        "Validation mean squared error of x (un-attenuated), mean [95% interval] over paired seeds",
+        "Validation mean squared error of x (un-attenuated), geometric mean [95% interval] over paired seeds",
         harness.table(["arm", "steps", "error of x", "ratio to x", "ratio to x 2b"], rows),
         "",
         f"linear codes, unlimited data: best {best:.3f}, fitted to attenuated x {fitted:.3f}",

@@ -22,9 +22,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from studies.files import write_atomic, write_csv, write_json
+from studies.parallel import in_parallel, usable_cores
 from studies.reporting import (
     Interval,
     figure_style,
+    geometric_interval,
     line_style,
     mean_interval,
     paired_difference,
@@ -42,6 +44,8 @@ __all__ = [
     "Interval",
     "cell_key",
     "figure_style",
+    "geometric_interval",
+    "in_parallel",
     "line_style",
     "mean_interval",
     "paired_difference",
@@ -51,6 +55,7 @@ __all__ = [
     "provenance",
     "save_figure",
     "table",
+    "usable_cores",
     "write_atomic",
     "write_csv",
     "write_json",

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Interval",
     "figure_style",
+    "geometric_interval",
     "line_style",
     "mean_interval",
     "paired_difference",
@@ -86,6 +87,29 @@ def mean_interval(values: ArrayLike) -> Interval:
     return Interval(float(mean), float(mean - half), float(mean + half), len(v))
 
 
+def geometric_interval(values: ArrayLike) -> Interval:
+    """Geometric mean over independent repetitions, 95% Student t interval taken on the log scale.
+
+    Args:
+        values: (n,), n >= 2, positive.
+
+    Returns:
+        Interval, in the units of the values; its lower end is positive.
+
+    Raises:
+        ValueError: values that are not positive, or fewer than two.
+
+    Example:
+        >>> print(geometric_interval([1.0, 10.0, 100.0]))
+        10 [0.0328, 3049]
+    """
+    if not (np.asarray(values) > 0).all():
+        raise ValueError(f"an interval on the log scale needs positive values, got {np.min(values)}")
+    logs = mean_interval(np.log(values))
+    estimate, low, high = np.exp([logs.estimate, logs.low, logs.high]).tolist()
+    return Interval(estimate, low, high, logs.n)
+
+
 def paired_difference(treated: ArrayLike, control: ArrayLike) -> Interval:
     """Mean of treated - control over repetitions that share their seeds, with 95% t interval.
 
@@ -122,9 +146,7 @@ def paired_ratio(treated: ArrayLike, control: ArrayLike) -> Interval:
     for what, values in (("treated", treated), ("control", control)):
         if not (np.asarray(values) > 0).all():
             raise ValueError(f"{what}: a ratio on the log scale needs positive values, got {np.min(values)}")
-    logs = mean_interval(_paired(np.log(treated), np.log(control), np.subtract))
-    estimate, low, high = np.exp([logs.estimate, logs.low, logs.high]).tolist()
-    return Interval(estimate, low, high, logs.n)
+    return geometric_interval(_paired(treated, control, np.divide))
 
 
 def _paired(treated: ArrayLike, control: ArrayLike, combine: np.ufunc) -> ArrayLike:

@@ -184,8 +184,8 @@ def test_study_writes_figure_rows_and_summary(finished):
         float(r["mse_x_full"]) for r in rows if r["seed"] == "0" and r["key"] == cell_key(plan.cell("x", 0))
     ]
     worlds = [gaussian_recon.world(s, False) for s in range(2)]
-    best = np.mean([linear_code_error(w["x"].covariance(attenuated=False), 10) for w in worlds])
-    assert summary["floors"]["best"] == pytest.approx(best)
+    codes = [linear_code_error(w["x"].covariance(attenuated=False), 10) for w in worlds]
+    assert summary["floors"]["best"] == pytest.approx(np.sqrt(codes[0] * codes[1]))
     assert mse[-1] < mse[0]
 
 
