@@ -179,7 +179,7 @@ def e14_world(
         shared_dim: d_c.
         private_dim: d_x = d_y.
         attenuation: factor on the shared latents that x sees weakly.
-        full_fraction: fraction of shared latents that x sees in full, rounded to whole latents.
+        full_fraction: fraction of shared latents that x sees in full, rounded to whole latents (half to even).
         noise_std: standard deviation of the noise of both.
         unit_rows: divide each loading block by the square root of its width, so that each block contributes
             variance one per coordinate.
@@ -347,7 +347,8 @@ def loading_information(
             parts += [modality.private] if name in tie else [modality.shared, modality.private]
         covariance = _covariance_map(modality, [part.shape for part in parts], tie.get(name), name == about)
         flat = np.concatenate([part.ravel() for part in parts])
-        root = np.sqrt(sizes[name]) * covariance_information_root(covariance, flat)
+        step = float(np.abs(flat).max(initial=0.0)) or modality.noise_std  # as large as the loadings: no cancellation
+        root = np.sqrt(sizes[name]) * covariance_information_root(covariance, flat, step=step)
         informations[name] = project_out(root[:, :kept], root[:, kept:])
     return informations
 

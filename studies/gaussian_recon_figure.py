@@ -83,9 +83,7 @@ def _draw_curves(axes: "Axes", summary: dict[str, Any], results: Results) -> Non
     axes.yaxis.set_major_formatter("{x:g}")
     axes.yaxis.set_minor_formatter("{x:g}")
     axes.set_title("(a) Training curves, validation")
-    axes.legend(
-        loc="lower left", bbox_to_anchor=(0.0, 0.34)
-    )
+    axes.legend(loc="lower left", bbox_to_anchor=(0.0, 0.34))
 
 
 def _draw_ratios(axes: "Axes", summary: dict[str, Any], lines: dict[str, str]) -> None:

@@ -5,7 +5,8 @@ cell's result under the hash of that dictionary, so a study that is killed and s
 missing, and a changed setting is a different cell.
 
 Outputs of a study called NAME: ``OUT/NAME.png``, ``OUT/NAME.csv`` (one row per cell), ``OUT/NAME.json`` (summary and
-provenance), OUT being ``paper_figures/`` unless ``--out`` says otherwise; working state in ``runs/NAME.jsonl``.
+provenance), OUT being ``paper_figures/``, or ``paper_figures/quick/`` for a small version, unless ``--out`` says
+otherwise; working state in ``runs/NAME.jsonl``.
 """
 
 import argparse
@@ -62,6 +63,7 @@ __all__ = [
 ]
 
 ROOT = Path(__file__).resolve().parent.parent
+FIGURES = ROOT / "paper_figures"
 
 
 # ---------------------------------------------------------------- options
@@ -79,17 +81,30 @@ def parser(doc: str | None, *, seeds: int, device: bool = False) -> argparse.Arg
         Parser, to which a study may add options of its own.
     """
     made = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("--quick", action="store_true", help="small version, for a first look")
-    made.add_argument("--seeds", type=int, default=None, help=f"paired repetitions (default {seeds})")
     made.add_argument(
-        "--out", type=Path, default=ROOT / "paper_figures", help="folder of figure, rows, summary"
+        "--quick",
+        action=_Quick,
+        nargs=0,
+        default=False,
+        help="small version, for a first look; writes to a folder apart",
     )
+    made.add_argument("--seeds", type=int, default=None, help=f"paired repetitions (default {seeds})")
+    made.add_argument("--out", type=Path, default=FIGURES, help="folder of figure, rows, summary")
     made.add_argument(
         "--runs", type=Path, default=ROOT / "runs", help="folder of finished cells, for resuming"
     )
     if device:
         made.add_argument("--device", default="cpu", help="torch device, e.g. cuda")
     return made
+
+
+class _Quick(argparse.Action):
+    """Also moves the outputs, so that a first look never replaces the figures of a full run."""
+
+    def __call__(self, parser: object, namespace: argparse.Namespace, *_: object) -> None:
+        namespace.quick = True
+        if namespace.out == FIGURES:
+            namespace.out = FIGURES / "quick"
 
 
 # ---------------------------------------------------------------- finished cells
@@ -112,7 +127,7 @@ def cell_key(cell: Mapping[str, Any]) -> str:
         >>> cell_key({"arm": "x", "steps": 100}) == cell_key({"steps": 100, "arm": "x"})
         True
     """
-    return hashlib.sha256(_canonical(cell).encode()).hexdigest()[:16]
+    return _checksum(_canonical(cell))
 
 
 class CorruptCellsWarning(UserWarning):
@@ -179,27 +194,37 @@ class Cells:
         return [cell for key, cell in todo.items() if key not in self._results]
 
     def add(self, finished: Iterable[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> None:
-        """Store results; when this returns they are on disk, and if it is killed the old file is intact.
+        """Store results; when this returns they are on disk. If it fails or is killed, all is as it was before.
 
         Args:
             finished: (cell, result) pairs; results are made of what JSON can hold.
+
+        Raises:
+            ValueError: a result holds a NaN or infinity; says which cell's.
         """
+        lines, results = dict(self._lines), dict(self._results)
         for cell, result in finished:
-            body = _canonical({"cell": dict(cell), "result": dict(result)})
-            check = hashlib.sha256(body.encode()).hexdigest()[:16]
+            try:
+                body = _canonical({"cell": dict(cell), "result": dict(result)})
+            except ValueError as error:
+                raise ValueError(
+                    f"result of cell {dict(cell)} cannot be stored: {error}; nothing was added. Keep values finite, or "
+                    "store None"
+                ) from None
             key = cell_key(cell)
-            self._lines[key] = f'{{"check":"{check}","body":{body}}}'
-            self._results[key] = json.loads(body)["result"]
-        write_atomic(self.path, "".join(f"{line}\n" for line in self._lines.values()).encode())
+            lines[key] = f'{{"check":"{_checksum(body)}","body":{body}}}'
+            results[key] = json.loads(body)["result"]
+        write_atomic(self.path, "".join(f"{line}\n" for line in lines.values()).encode())
+        self._lines, self._results = lines, results
 
     def _load(self) -> None:
-        bad = []
-        for number, raw in enumerate(self.path.read_bytes().splitlines(), start=1):
+        bad, content = [], self.path.read_bytes()
+        for number, raw in enumerate(content.splitlines(), start=1):
             try:
                 line = raw.decode()
                 entry = json.loads(line)
                 body = _canonical(entry["body"])
-                if hashlib.sha256(body.encode()).hexdigest()[:16] != entry["check"]:
+                if _checksum(body) != entry["check"]:
                     raise ValueError("checksum")
                 key = cell_key(entry["body"]["cell"])
                 self._lines[key], self._results[key] = line, entry["body"]["result"]
@@ -211,19 +236,26 @@ class Cells:
                 for n in range(1, 10**6)
                 if not (candidate := self.path.with_suffix(f".corrupt-{n}{self.path.suffix}")).exists()
             )
-            os.replace(self.path, aside)
+            write_atomic(
+                aside, content
+            )  # before anything else: the damaged file may hold what cannot be had again
+            self.add([])
             warnings.warn(
                 f"{self.path}: line(s) {', '.join(map(str, bad[:5]))} of the finished cells are damaged; the file was "
                 f"moved to {aside}, {len(self._lines)} intact cells are kept and the others will be computed again",
                 CorruptCellsWarning,
                 stacklevel=3,
             )
-            if self._lines:
-                self.add([])
 
 
 def _canonical(value: object) -> str:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    """One text per value, the same before and after a round trip through JSON (which turns all keys into strings)."""
+    plain = json.loads(json.dumps(value, allow_nan=False))
+    return json.dumps(plain, sort_keys=True, separators=(",", ":"))
+
+
+def _checksum(body: str) -> str:
+    return hashlib.sha256(body.encode()).hexdigest()[:16]
 
 
 # ---------------------------------------------------------------- provenance and progress

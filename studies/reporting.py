@@ -144,8 +144,10 @@ def paired_ratio(treated: ArrayLike, control: ArrayLike) -> Interval:
         0.5 [0.5, 0.5]
     """
     for what, values in (("treated", treated), ("control", control)):
-        if not (np.asarray(values) > 0).all():
-            raise ValueError(f"{what}: a ratio on the log scale needs positive values, got {np.min(values)}")
+        v = np.asarray(values, dtype=np.float64)
+        if not ((v > 0) & np.isfinite(v)).all():
+            wrong = v[~((v > 0) & np.isfinite(v))][0]
+            raise ValueError(f"{what}: a ratio on the log scale needs positive values, got {wrong}")
     return geometric_interval(_paired(treated, control, np.divide))
 
 
@@ -182,7 +184,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     )
 
 
-# Okabe-Ito colours ordered so that neighbours differ in lightness; markers and dashes carry the same distinction.
+# Okabe-Ito colours; in greyscale markers and dashes tell the curves apart.
 _COLOURS = ("#000000", "#D55E00", "#0072B2", "#CC79A7", "#009E73", "#E69F00", "#56B4E9")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _DASHES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (1, 1)))
