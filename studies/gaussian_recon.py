@@ -84,16 +84,20 @@ def make_run(cell: dict[str, Any]) -> Run:
 
 def compute(todo: Sequence[dict[str, Any]], cells: harness.Cells, device: str) -> None:
     """Train what is missing, a wave of runs in one tensor at a time, storing each wave as it finishes."""
+    if not todo:
+        return
     total = sum(cell["eval_steps"][-1] for cell in todo)
 
-    def train(wave: list[dict[str, Any]], progress: Callable[[int], object]) -> list[Curve]:
+    def train(wave: list[dict[str, Any]], progress: Callable[[int], object]) -> list[dict[str, Any]]:
         runs, marks = [make_run(cell) for cell in wave], wave[0]["eval_steps"]
-        return train_batched(runs, steps=marks[-1], eval_steps=marks, device=device, progress=progress)
+        began = time.perf_counter()
+        curves = train_batched(runs, steps=marks[-1], eval_steps=marks, device=device, progress=progress)
+        return [_result(curve, (time.perf_counter() - began) / len(wave)) for curve in curves]
 
     workers = harness.usable_cores() if device == "cpu" else 1
     with harness.progress_bar(total, " run-steps") as bar:
-        for wave, curves in harness.in_parallel(train, waves(todo, device), workers, bar):
-            cells.add(zip(wave, map(_result, curves), strict=True))
+        for wave, results in harness.in_parallel(train, waves(todo, device), workers, bar):
+            cells.add(zip(wave, results, strict=True))
 
 
 def waves(todo: Sequence[dict[str, Any]], device: str) -> list[list[dict[str, Any]]]:
@@ -110,8 +114,10 @@ def waves(todo: Sequence[dict[str, Any]], device: str) -> list[list[dict[str, An
     return parts
 
 
-def _result(curve: Curve) -> dict[str, Any]:
-    return {kind: values.tolist() for kind, values in curve.validation.items()}
+def _result(curve: Curve, seconds: float) -> dict[str, Any]:
+    return {kind: values.tolist() for kind, values in curve.validation.items()} | {
+        "seconds": round(seconds, 2)
+    }
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
@@ -145,6 +151,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     summary["provenance"] = harness.provenance(config=vars(plan), seconds=seconds, device=options.device) | {
         "cells_computed_now": len(todo),
         "cells_in_all": len(plan.cells()),
+        "training_seconds_in_all": round(sum(cells.get(cell)["seconds"] for cell in plan.cells()), 1),
     }
     harness.write_json(options.out / f"{NAME}.json", summary)
     print(

@@ -91,6 +91,8 @@ def _draw_ratios(axes: "Axes", summary: dict[str, Any], lines: dict[str, str]) -
     for i, (name, label) in enumerate(lines.items()):
         nudge = 1 + 0.025 * (i - (len(lines) - 1) / 2)  # bars of different lines beside each other
         _errorbars(axes, marks * nudge, summary["ratios"][label], i, label=name)
+    lowest = min(value.low for label in lines.values() for value in summary["ratios"][label])
+    axes.set_ylim(0.72 * lowest, None)  # room for the legend below the curves
     axes.axhline(1, color="0.3", lw=0.9)
     axes.set(
         xscale="log",
@@ -105,7 +107,7 @@ def _draw_ratios(axes: "Axes", summary: dict[str, Any], lines: dict[str, str]) -
     )
     axes.yaxis.set_major_formatter("{x:g}")
     axes.yaxis.set_minor_formatter("{x:g}")
-    axes.legend(loc="best")
+    axes.legend(loc="lower right")
 
 
 def _draw_budgets(axes: "Axes", summary: dict[str, Any], results: Results) -> None:
@@ -129,7 +131,8 @@ def _draw_budgets(axes: "Axes", summary: dict[str, Any], results: Results) -> No
     axes.set(
         xscale="log", yscale="log", xlabel="samples in all, N", ylabel="MSE of un-attenuated x (data units²)"
     )
-    axes.set_xticks(counts, [f"{n:,}" for n in counts], rotation=30)
+    ticks = [min(counts), *plan.budgets]
+    axes.set_xticks(ticks, [f"{n:,}" for n in ticks], rotation=30)
     axes.xaxis.set_minor_formatter("")
     axes.yaxis.set_major_formatter("{x:g}")
     axes.yaxis.set_minor_formatter("{x:g}")

@@ -275,6 +275,7 @@ def csv_rows(plan: Plan, cells: harness.Cells) -> list[dict[str, Any]]:
             "hidden_width": cell["width"],
             "loadings_over_sqrt_dim": cell["unit_rows"],
             "seed": cell["seed"],
+            "seconds": result["seconds"],
         }
         for i, step in enumerate(cell["eval_steps"]):
             values = {f"mse_x_{kind}": f"{result[kind][i]:.6g}" for kind in ("full", "attenuated")}
