@@ -13,7 +13,16 @@ from pathlib import Path
 from timing import Goal, arguments, machine, pin_threads
 
 HERE = Path(__file__).parent
-NAMES = ("least_squares", "repeated_design", "monte_carlo", "accuracy", "gaussian_study")
+NAMES = (
+    "least_squares",
+    "repeated_design",
+    "monte_carlo",
+    "accuracy",
+    "gaussian_study",
+    "allocation",
+    "certified_order",
+    "out_of_core",
+)
 
 
 def main(names: tuple[str, ...], *, quick: bool) -> int:
