@@ -36,6 +36,8 @@ bench: $(READY) ## side-by-side timings against other libraries (ARGS=--quick fo
 figures: $(READY) ## every study in full: redraws paper_figures/
 	$(BIN)/python studies/gaussian_recon.py $(ARGS)
 	$(BIN)/python studies/information_gain.py $(ARGS)
+	$(BIN)/python studies/exchange_isolines.py $(ARGS)
+	$(BIN)/python studies/streaming_memory.py $(ARGS)
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
