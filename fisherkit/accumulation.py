@@ -2,26 +2,30 @@
 
 import functools
 import operator
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
 from fisherkit.checks import require_finite
-from fisherkit.model import Modality
+from fisherkit.model import LinearGaussian, Modality
 from fisherkit.psd import tolerance
 from fisherkit.samples import Samples
 from fisherkit.statistics import GramStatistics, ModalityStatistics, RootStatistics, Statistics
 
-__all__ = ["accumulate", "design_root", "summarise"]
+__all__ = ["accumulate", "declared", "design_root", "summarise"]
 
 Array = NDArray[np.float64]
+Form = TypeVar("Form", bound=ModalityStatistics)
 
 #: Rows of the stacked design handled at a time: a block of 20 columns stays inside a core's cache.
 CHUNK_ROWS = 16384
+#: Sizes of design columns, in units of the noise, whose squares and reciprocal squares leave room for conditioning.
+_SMALLEST, _LARGEST = 1e-140, 1e140
 _FOLD = 8
 _BLAS = ThreadpoolController()
 
@@ -49,6 +53,9 @@ def accumulate(samples: Samples, *, method: str = "auto") -> Statistics:
     Returns:
         Statistics that add to those of other samples of the same model.
 
+    Raises:
+        TypeError: not Samples.
+
     Example:
         >>> from fisherkit import LinearGaussian, Modality, fit
         >>> def chunks():  # e.g. read from disk; here each chunk has 50 sample designs of its own
@@ -61,10 +68,28 @@ def accumulate(samples: Samples, *, method: str = "auto") -> Statistics:
         >>> estimate.theta.round(2), estimate.counts
         (array([ 1., -1.]), {'x': 1000})
     """
+    if not isinstance(samples, Samples):
+        raise TypeError(
+            f"samples: expected Samples(model, {{modality: array}}), got {type(samples).__name__}"
+        )
     parts = {
         name: summarise(samples.model[name], x, method=method, name=name) for name, x in samples.data.items()
     }
-    return Statistics(samples.model.layout, parts, {name: samples.model[name].noise_std for name in parts})
+    return declared(samples.model, parts)
+
+
+def declared(model: LinearGaussian, parts: Mapping[str, ModalityStatistics]) -> Statistics:
+    """Statistics by modality, together with the noise of the model that they are in units of.
+
+    Args:
+        model: the world.
+        parts: {modality: statistics}.
+
+    Returns:
+        The statistics of all.
+    """
+    noise = {name: model[name].noise_std for name in parts}
+    return Statistics(model.layout, parts, noise, {name: model[name].noise_key for name in parts})
 
 
 def summarise(
@@ -82,7 +107,7 @@ def summarise(
         Gram form for per-sample designs whose Gram matrix is well conditioned, else root form.
 
     Raises:
-        ValueError: unknown method, or a NaN or infinity in the data.
+        ValueError: unknown method, a NaN or infinity in the data, or numbers whose squares leave float64.
     """
     if method not in ("auto", "gram", "qr"):
         raise ValueError(f"method must be 'auto', 'gram' or 'qr', got {method!r}")
@@ -91,27 +116,53 @@ def summarise(
     stable = _repeated_centred if modality.repeated else _per_sample_qr
     with single_threaded(), np.errstate(over="ignore", invalid="ignore"):  # reported below, with a place
         if method == "qr":
-            return stable(modality, x)
-        statistics = one_pass(modality, x, name)
-        return stable(modality, x) if method == "auto" and not statistics.root().certified else statistics
+            return _in_range(stable(modality, x), x, name)
+        statistics = _in_range(one_pass(modality, x, name), x, name)
+        if method == "auto" and not statistics.root().certified:
+            return _in_range(stable(modality, x), x, name)
+        return statistics
 
 
-def design_root(modality: Modality, n: int) -> RootStatistics:
+def design_root(modality: Modality, n: int, *, name: str = "modality") -> RootStatistics:
     """Square root of the information that n samples of a modality carry, before any data are seen.
 
     Args:
         modality: designs and noise.
         n: number of samples; with per-sample designs, the first n.
+        name: how error messages call the modality.
 
     Returns:
         Root statistics of observations that are all zero: only `matrix` and `rounding` mean something.
     """
-    nothing = np.broadcast_to(0.0, (n, modality.obs_dim))
+    nothing = np.broadcast_to(0.0, (1 if modality.repeated else n, modality.obs_dim))
     if not modality.repeated:
-        return summarise(modality, nothing).root()
-    r = np.sqrt(n) * np.linalg.qr(modality.whiten(modality.design()), mode="r")
+        return summarise(modality, nothing, name=name).root()
+    with np.errstate(over="ignore", invalid="ignore"):
+        r = np.sqrt(float(n)) * np.linalg.qr(modality.whiten(modality.design()), mode="r")
     zero = np.zeros(())
-    return RootStatistics(n, n * modality.obs_dim, r, np.zeros(len(r)), zero, zero, tolerance(r.shape[1]))
+    root = RootStatistics(n, n * modality.obs_dim, r, np.zeros(len(r)), zero, zero, tolerance(r.shape[1]))
+    return _in_range(root, nothing, name)
+
+
+def _in_range(statistics: Form, x: NDArray, name: str) -> Form:
+    """The statistics themselves, if squares of the design neither overflow nor underflow."""
+    if isinstance(statistics, GramStatistics):
+        size = np.sqrt(statistics.gram.diagonal())
+    else:
+        size = np.abs(statistics.matrix).max(axis=0, initial=0.0)
+    if not np.isfinite(size).all():
+        _raise_overflow(x, name)
+    wrong = ((size > 0) & (size < _SMALLEST)) | (size > _LARGEST)
+    if wrong.any():
+        _raise_out_of_range(int(wrong.argmax()), f"{size[wrong][0]:.2g}", name)
+    return statistics
+
+
+def _raise_out_of_range(column: int, size: str, name: str) -> None:
+    raise ValueError(
+        f"{name}: design column {column} (shared columns first) is of size {size} in units of the noise, and squares or "
+        "variances of such numbers leave float64; measure parameters or observations in other units"
+    )
 
 
 def _repeated_blocks(modality: Modality, x: NDArray) -> Iterator[Array]:
@@ -209,11 +260,14 @@ def _per_sample_gram(modality: Modality, x: NDArray, name: str) -> GramStatistic
     for part, a in _chunks(modality, n):
         y = _observed(modality, x, part)
         gram += a.T @ a
+        unseen = gram.diagonal() == 0
+        if unseen.any() and a[:, unseen].any():
+            _raise_out_of_range(int(unseen.argmax()), "below 1e-160", name)
         cross += y @ a
         sumsq += y @ y if y.ndim == 1 else np.einsum("...i,...i->...", y, y)
     if not (np.isfinite(gram).all() and np.isfinite(sumsq).all()):
         _raise_overflow(x, name)
-    scale = 1.0 if modality.noise_std is None else modality.noise_std**-2
+    scale = 1.0 if modality.noise_std is None else modality.noise_std**-2.0
     return GramStatistics(n, n * m, scale * gram, scale * cross, scale * sumsq)
 
 

@@ -16,9 +16,12 @@ __all__ = [
     "UnknownNameError",
     "as_array",
     "as_counts",
+    "as_indices",
     "as_matrix",
     "as_seed",
     "as_symmetric",
+    "as_whole",
+    "check_names",
     "require_memory",
 ]
 
@@ -38,7 +41,7 @@ def as_array(value: ArrayLike, name: str, *, ndim: int | tuple[int, ...] | None 
         The array itself where it already is floating point (no copy), else a float64 copy.
 
     Raises:
-        TypeError: not numeric (strings, objects, complex numbers).
+        TypeError: not numeric (strings, objects, complex numbers), or with masked entries.
         ValueError: wrong number of dimensions, or a NaN or infinity (with its index).
 
     Example:
@@ -47,6 +50,11 @@ def as_array(value: ArrayLike, name: str, *, ndim: int | tuple[int, ...] | None 
         ...
         ValueError: counts: expected 2 dimensions, got 1 (shape (2,))
     """
+    if np.ma.is_masked(value):
+        raise TypeError(
+            f"{name}: {np.ma.count_masked(value)} entries are masked, and a plain array would show what is under the mask; "
+            "remove these rows (or fill them) and pass .data"
+        )
     try:
         array = np.asarray(value)
     except ValueError as error:
@@ -144,14 +152,15 @@ def as_symmetric(value: ArrayLike, name: str, *, dim: int | None = None) -> Arra
         raise ValueError(f"{name}: expected a square matrix, got shape {matrix.shape}")
     if matrix.size == 0:
         return matrix
-    gap = np.abs(matrix - matrix.T)
-    if gap.max() > 1e-8 * np.abs(matrix).max():
+    half = matrix / 2  # halves first: sums of two huge entries overflow
+    gap = np.abs(half - half.T)
+    if gap.max() > 1e-8 * np.abs(half).max():
         i, j = np.unravel_index(int(gap.argmax()), gap.shape)
         raise ValueError(
             f"{name}: not symmetric: entry ({i}, {j}) is {matrix[i, j]:.6g} but ({j}, {i}) is {matrix[j, i]:.6g}; "
             "pass (M + M.T) / 2 if that is what you mean"
         )
-    return (matrix + matrix.T) / 2
+    return half + half.T
 
 
 class UnknownNameError(KeyError):
@@ -195,7 +204,7 @@ def as_counts(
 
     Raises:
         UnknownNameError: a name that the model does not have.
-        ValueError: a negative or fractional count, or all zero where ``positive``.
+        ValueError: a count that is negative, fractional or beyond 64 bits, or all zero where ``positive``.
 
     Example:
         >>> as_counts({"text": 3}, ["image", "text"])
@@ -210,12 +219,102 @@ def as_counts(
     checked: dict[str, int] = {}
     for name in names:
         count = counts.get(name, 0)
-        if isinstance(count, bool) or not isinstance(count, numbers.Real) or count != int(count) or count < 0:
-            raise ValueError(f"{name}: sample count must be a whole number >= 0, got {count!r}")
-        checked[name] = int(count)
+        checked[name] = as_whole(count, f"{name}: sample count", least=0)
     if positive and not any(checked.values()):
         raise ValueError(f"all sample counts are zero ({checked}); give at least one modality a sample")
     return checked
+
+
+def as_whole(value: object, name: str, *, least: int) -> int:
+    """Whole number that fits 64 bits.
+
+    Args:
+        value: int, or anything real and whole, such as 3.0 or ``numpy.int64(3)``.
+        name: how the message calls it.
+        least: smallest allowed value.
+
+    Returns:
+        The int.
+
+    Raises:
+        ValueError: anything else.
+
+    Example:
+        >>> as_whole(1.5, "replicates", least=1)
+        Traceback (most recent call last):
+        ...
+        ValueError: replicates must be a whole number >= 1, got 1.5
+    """
+    try:
+        real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+        whole = int(value) if real else None  # type: ignore[call-overload]
+    except (ValueError, OverflowError):  # NaN, infinity
+        whole = None
+    if whole is None or whole != value or whole < least:
+        raise ValueError(f"{name} must be a whole number >= {least}, got {value!r}")
+    if whole >= 2**63:
+        raise ValueError(
+            f"{name} must be below 2**63, got {str(value)[:30]}; information is proportional to counts"
+        )
+    return whole
+
+
+def as_indices(keep: slice | ArrayLike, dim: int, name: str) -> NDArray[np.intp]:
+    """Indices into an axis of length `dim`, each at most once.
+
+    Args:
+        keep: slice, one index, several, or a boolean mask; negative indices count from the end.
+        dim: length of the axis.
+        name: how the message calls them.
+
+    Returns:
+        Indices in [0, dim), in the order given.
+
+    Raises:
+        TypeError: not whole numbers.
+        ValueError: none, one out of range, or one twice.
+
+    Example:
+        >>> as_indices([-1, 0], 3, "keep")
+        array([2, 0])
+    """
+    if isinstance(keep, slice):
+        return np.arange(dim)[keep]
+    index = np.atleast_1d(np.asarray(keep))
+    if index.size == 0:
+        raise ValueError(f"{name}: no index given; ask about at least one of {dim} parameters")
+    if index.dtype.kind not in "iub" or index.ndim != 1:
+        raise TypeError(f"{name}: expected whole-number indices, got {keep!r}")
+    if index.dtype.kind == "b":
+        if len(index) != dim:
+            raise ValueError(f"{name}: a mask must have length {dim}, got {len(index)}")
+        return np.flatnonzero(index)
+    wrong = (index < -dim) | (index >= dim)
+    if wrong.any():
+        raise ValueError(
+            f"{name}: index {index[wrong][0]} is out of range for {dim} parameters (0 to {dim - 1})"
+        )
+    index = np.where(index < 0, index + dim, index).astype(np.intp)
+    if len(set(index.tolist())) < len(index):
+        raise ValueError(f"{name}: an index appears twice in {index.tolist()}")
+    return index
+
+
+def check_names(options: object, names: Iterable[str], what: str) -> None:
+    """Raise if an option given by modality name names one that does not exist.
+
+    Args:
+        options: mapping by name; anything else is for all modalities and passes.
+        names: the modality names.
+        what: the option's name, for the message.
+
+    Raises:
+        UnknownNameError: a name that is not among them.
+    """
+    known = list(names)
+    for name in options if isinstance(options, Mapping) else ():
+        if name not in known:
+            raise UnknownNameError(name, known, f"modality in {what}")
 
 
 def as_seed(seed: int | np.random.Generator | np.random.SeedSequence) -> np.random.Generator:
@@ -229,6 +328,7 @@ def as_seed(seed: int | np.random.Generator | np.random.SeedSequence) -> np.rand
 
     Raises:
         TypeError: None or anything else; there is no silent default seed.
+        ValueError: a negative number.
     """
     if isinstance(seed, np.random.Generator):
         return seed
@@ -237,6 +337,8 @@ def as_seed(seed: int | np.random.Generator | np.random.SeedSequence) -> np.rand
             f"seed must be a whole number, SeedSequence or numpy Generator, got {type(seed).__name__}; "
             "results must be reproducible, so there is no default"
         )
+    if not isinstance(seed, np.random.SeedSequence) and seed < 0:
+        raise ValueError(f"seed must be a whole number >= 0, got {seed}")
     return np.random.default_rng(seed)
 
 

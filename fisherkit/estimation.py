@@ -17,18 +17,15 @@ from numpy.typing import ArrayLike, NDArray
 from fisherkit.accumulation import accumulate
 from fisherkit.checks import UnknownNameError
 from fisherkit.layout import SHARED, Layout
+from fisherkit.noise_scale import likelihood_variances
 from fisherkit.psd import PSD
 from fisherkit.samples import Samples
 from fisherkit.statistics import GRAM_CONDITION, RootStatistics, Statistics
+from fisherkit.weighted import ConditioningWarning, WeightedProblem
 
 __all__ = ["ConditioningWarning", "Estimate", "fit"]
 
 Array = NDArray[np.float64]
-_MAX_ITERATIONS = 500
-
-
-class ConditioningWarning(UserWarning):
-    """Digits were lost in statistics whose samples are no longer at hand."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,7 +170,8 @@ def fit(
         data: samples, or their sufficient statistics (accumulated in chunks, or simulated).
         modalities: which to use, default all that are there.
         noise: "known" takes the declared noise; "ml" multiplies each modality's by a scale estimated by joint maximum
-            likelihood; "dof" by one estimated from that modality alone, corrected for degrees of freedom (feasible
+            likelihood (which may have several maxima where modalities contradict each other: the best of those reached
+            from K + 1 starts, the fit of all K modalities and a fit that believes each of them); "dof" by one estimated from that modality alone, corrected for degrees of freedom (feasible
             generalised least squares: one pass, unbiased variances).
         weighting: "gls" weighs modalities by their precision (maximum likelihood); "unweighted" is the paper's joint
             least squares, with its true covariance.
@@ -184,8 +182,8 @@ def fit(
     Raises:
         TypeError: data of another type.
         UnknownNameError: a modality that has no data.
-        ValueError: unknown option; too few observations to estimate a noise; "unweighted" for noise that was not
-            declared as one std.
+        ValueError: unknown option; too few observations, or residuals without digits, to estimate a noise;
+            "unweighted" for noise that was not declared as one std.
 
     Example:
         >>> from fisherkit import LinearGaussian, Modality, simulate
@@ -211,30 +209,36 @@ def fit(
     roots = {name: statistics.modalities[name].root() for name in names}
     for name, root in roots.items():
         _warn_if_digits_lost(name, root)
-    problem = _Problem.of(statistics.layout, roots)
-    weights = np.ones(len(names))
-    if weighting == "unweighted":
-        weights = np.array([_declared_std(statistics, name) ** 2 for name in names])
+    problem = WeightedProblem.of(statistics.layout, roots)
+    ones = np.ones(len(names))
+    weights = ones
+    if weighting == "unweighted":  # relative to the largest, so that squares stay in range
+        std = np.array([_declared_std(statistics, name) for name in names])
+        weights = (std / std.max()) ** 2
     # scale: noise variance of each modality in units of the declared one, (..., K)
     if noise == "known":
-        scale = np.ones(len(names))
+        scale = ones
     elif noise == "dof":
         scale = problem.own_variances()
     elif weighting == "gls":
-        scale = problem.likelihood_variances()
+        scale = likelihood_variances(problem)
     else:
-        scale = problem.residual_variances(problem.solve(weights))
-    if weighting == "gls":
-        weights = 1 / scale
-    theta = problem.solve(weights)
+        scale = problem.residual_variances(problem.solve(weights, ones))
+    precision = problem.precision
+    relative = scale
+    if weighting == "gls" and noise != "known":
+        problem, unit = problem.in_units_of(scale)
+        relative = scale / unit
+        weights = 1 / relative
+    theta = problem.solve(weights, relative)
     return Estimate(
         theta,
         statistics.layout,
         {n: roots[n].n_samples if n in roots else 0 for n in statistics.layout.names},
-        problem.precision,
+        precision,
         {name: np.sqrt(scale[..., k]) for k, name in enumerate(names)},
-        problem.precision.condition,
-        problem.covariance(weights, scale),
+        precision.condition,
+        problem.covariance(weights, relative),
     )
 
 
@@ -266,101 +270,3 @@ def _warn_if_digits_lost(name: str, root: RootStatistics) -> None:
         ConditioningWarning,
         stacklevel=3,
     )
-
-
-@dataclass(frozen=True, eq=False)
-class _Problem:
-    """Stacked least squares in coordinates phi, theta = basis phi, that orthonormalise the total information.
-
-    Attributes:
-        precision: total information at the declared noise.
-        basis: (d, r), V with V V' = I^+.
-        roots: statistics of the modalities used.
-        placed: R_k with columns placed in theta, each (r_k, d).
-        local: R_k V, each (r_k, r); sum of local' local is the identity.
-    """
-
-    precision: PSD
-    basis: Array
-    roots: Mapping[str, RootStatistics]
-    placed: list[Array]
-    local: list[Array]
-
-    @classmethod
-    def of(cls, layout: Layout, roots: Mapping[str, RootStatistics]) -> "_Problem":
-        placed = []
-        for name, root in roots.items():
-            placed.append(np.zeros((len(root.matrix), layout.n_params)))
-            placed[-1][:, layout.columns(name)] = root.matrix
-        rounding = max(root.rounding for root in roots.values())
-        precision = PSD.from_root(np.concatenate(placed), noise=rounding)
-        basis = precision.inverse_root
-        return cls(precision, basis, roots, placed, [r @ basis for r in placed])
-
-    def solve(self, weights: Array) -> Array:
-        """Weighted least squares; weights (K,) or (..., K) multiply squared errors in declared-noise units."""
-        theta = self._step(weights, [root.target for root in self.roots.values()])
-        # One step of refinement: rounding grows with the condition number instead of its square.
-        return theta + self._step(
-            weights,
-            [root.target - theta @ r.T for root, r in zip(self.roots.values(), self.placed, strict=True)],
-        )
-
-    def _step(self, weights: Array, targets: list[Array]) -> Array:
-        parts = [
-            weights[..., k, None] * (t @ a) for k, (t, a) in enumerate(zip(targets, self.local, strict=True))
-        ]
-        rhs = np.sum(np.broadcast_arrays(*parts), axis=0)
-        if not (weights == 1).all():
-            rhs = np.linalg.solve(self._gram(weights), rhs[..., None])[..., 0]
-        return rhs @ self.basis.T
-
-    def _gram(self, weights: Array) -> Array:
-        """Weighted information in phi coordinates, (..., r, r)."""
-        return np.einsum("...k,kij->...ij", weights, np.stack([a.T @ a for a in self.local]))
-
-    def covariance(self, weights: Array, scale: Array) -> Array:
-        """Covariance on the range, (..., d, d), of the estimate with these weights under noise of this scale."""
-        if (weights == 1).all() and (scale == 1).all():
-            return self.basis @ self.basis.T
-        half = np.linalg.solve(self._gram(weights), np.broadcast_to(self.basis.T, self.basis.T.shape))
-        meat = self._gram(weights**2 * scale)
-        return np.swapaxes(half, -1, -2) @ meat @ half
-
-    def residual_variances(self, theta: Array) -> Array:
-        """Mean squared residual of each modality at theta, (..., K), in units of the declared noise variance."""
-        columns = [
-            (root.rss + np.square(root.target - theta @ r.T).sum(axis=-1)) / root.n_obs
-            for root, r in zip(self.roots.values(), self.placed, strict=True)
-        ]
-        return np.stack(columns, axis=-1)
-
-    def own_variances(self) -> Array:
-        """Unbiased noise variance from each modality alone, (..., K)."""
-        columns = []
-        for name, root in self.roots.items():
-            rank, rss = root.own_fit()
-            if root.n_obs <= rank:
-                raise ValueError(
-                    f"{name}: {root.n_obs} observations cannot estimate a noise variance beside {rank} parameters; "
-                    "collect more samples or declare the noise and use noise='known'"
-                )
-            if not (rss > 0).all():
-                raise ValueError(
-                    f"{name}: the samples fit exactly, so that their noise cannot be estimated; use noise='known'"
-                )
-            columns.append(rss / (root.n_obs - rank))
-        return np.stack(columns, axis=-1)
-
-    def likelihood_variances(self) -> Array:
-        """Joint maximum likelihood of the noise variances, (..., K), by alternating with the estimate."""
-        scale = self.own_variances()
-        for _ in range(_MAX_ITERATIONS):
-            new = self.residual_variances(self.solve(1 / scale))
-            if np.abs(new / scale - 1).max() < 1e-12:
-                return new
-            scale = new
-        raise RuntimeError(
-            f"noise='ml': the noise variances did not settle in {_MAX_ITERATIONS} iterations (relative change "
-            f"{np.abs(new / scale - 1).max():.2g}); use noise='dof', or collect more samples"
-        )

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fisherkit.accumulation import design_root
-from fisherkit.checks import UnknownNameError, as_array, as_counts, as_symmetric
+from fisherkit.checks import UnknownNameError, as_array, as_counts, as_indices, as_symmetric, as_whole
 from fisherkit.layout import SHARED
 from fisherkit.model import LinearGaussian, Modality
 from fisherkit.psd import PSD, project_out, tolerance
@@ -26,6 +26,7 @@ __all__ = [
     "effective_information",
     "information",
     "information_by_modality",
+    "sample_information",
     "schur_complement",
     "shared_information",
 ]
@@ -35,7 +36,7 @@ Counts = Mapping[str, int] | int
 
 
 def information_by_modality(
-    model: LinearGaussian, counts: Counts, *, unit_noise: bool = False
+    model: LinearGaussian, counts: Counts | None = None, *, unit_noise: bool = False
 ) -> dict[str, Array]:
     """Fisher information of each modality's samples about all parameters, placed in the full matrix.
 
@@ -43,20 +44,67 @@ def information_by_modality(
 
     Args:
         model: the world.
-        counts: {modality: number of samples}, or one number for all.
+        counts: {modality: number of samples}, or one number for all; None for one sample of each: exactly one for a
+            repeated design, the average one for per-sample designs (`sample_information` has each of them).
         unit_noise: the paper's blocks, sum A'A without the noise covariance. They order the modalities rightly only
             if all noises are equal.
 
     Returns:
         {modality: (d, d)}, 1 / parameter units squared.
+
+    Example:
+        >>> from fisherkit import LinearGaussian, Modality
+        >>> model = LinearGaussian({"x": Modality([[2.0]]), "y": Modality([[1.0]], [[1.0]], noise_std=0.5)})
+        >>> information_by_modality(model)["y"]
+        array([[4., 4.],
+               [4., 4.]])
     """
     placed = {}
-    for name, n in as_counts(counts, model.names).items():
+    for name, n in _sizes(model, counts).items():
         placed[name] = np.zeros((model.n_params, model.n_params))
         if n:
             root = _design_root(model[name], n, name, unit_noise).matrix
             columns = model.layout.columns(name)
-            placed[name][np.ix_(columns, columns)] = root.T @ root
+            placed[name][np.ix_(columns, columns)] = root.T @ root / (n if counts is None else 1)
+    return placed
+
+
+def sample_information(
+    model: LinearGaussian, modality: str, sample: int = 0, *, unit_noise: bool = False
+) -> Array:
+    """Fisher information of a single sample about all parameters, placed in the full matrix: one term of I_k.
+
+    Args:
+        model: the world.
+        modality: name.
+        sample: which one; with a repeated design all are alike.
+        unit_noise: leave the noise covariance out, as the paper does.
+
+    Returns:
+        (d, d), of rank m_k at most; `information_by_modality` is the sum over samples.
+
+    Raises:
+        ValueError: no such sample.
+
+    Example:
+        >>> from fisherkit import LinearGaussian, Modality
+        >>> model = LinearGaussian({"x": Modality([[[1.0, 0.0]], [[0.0, 3.0]]])})      # two samples, a design each
+        >>> sample_information(model, "x", 1)
+        array([[0., 0.],
+               [0., 9.]])
+    """
+    source = model[modality]
+    index = as_whole(sample, f"{modality}: sample", least=0)
+    if source.n_designs is not None and index >= source.n_designs:
+        raise ValueError(
+            f"{modality}: sample {index} asked for, but there are {source.n_designs} per-sample designs, 0 first"
+        )
+    shared, private = (b[index] if b.ndim == 3 else b for b in (source.shared, source.private))
+    noise = {} if unit_noise else {n: getattr(source, n) for n in ("noise_std", "noise_var", "noise_cov")}
+    root = design_root(Modality(shared, private, **noise), 1, name=modality).matrix
+    columns = model.layout.columns(modality)
+    placed = np.zeros((model.n_params, model.n_params))
+    placed[np.ix_(columns, columns)] = root.T @ root
     return placed
 
 
@@ -108,11 +156,7 @@ def shared_information(
                [0., 0.]])
     """
     contributions = {}
-    if counts is None:
-        sizes = {name: model[name].n_designs or 1 for name in model.names}
-    else:
-        sizes = as_counts(counts, model.names)
-    for name, n in sizes.items():
+    for name, n in _sizes(model, counts).items():
         if not n:
             contributions[name] = np.zeros((model.shared_dim, model.shared_dim))
             continue
@@ -140,7 +184,8 @@ def effective_information(
         about: "shared", a modality (its private block), or one direction v of length d; for a direction the result
             is 1 / (v' I^+ v), and 0 where v'theta is not estimable.
         unit_noise: leave the noise covariances out, as the paper does.
-        fisher_orthogonal: the paper's special case: treat cross blocks with the nuisance as zero.
+        fisher_orthogonal: the paper's special case: treat cross blocks with the nuisance as zero; for a direction, all
+            cross blocks between parameter blocks.
 
     Returns:
         (d_b, d_b) for a block, a scalar array for a direction.
@@ -158,7 +203,7 @@ def effective_information(
     """
     if not isinstance(about, str):
         v = as_array(about, "direction", ndim=1)
-        variance = _total(model, counts, unit_noise).variance(v)
+        variance = cramer_rao(model, counts, v, unit_noise=unit_noise, fisher_orthogonal=fisher_orthogonal)
         return np.divide(1.0, variance) if np.any(v) else np.asarray(np.inf)
     if about not in model.slices:
         raise UnknownNameError(about, model.slices, "parameter block")
@@ -172,7 +217,12 @@ def effective_information(
 
 
 def cramer_rao(
-    model: LinearGaussian, counts: Counts, directions: ArrayLike, *, unit_noise: bool = False
+    model: LinearGaussian,
+    counts: Counts,
+    directions: ArrayLike,
+    *,
+    unit_noise: bool = False,
+    fisher_orthogonal: bool = False,
 ) -> Array:
     """Smallest variance of an unbiased estimator of v'theta: v' I^+ v, or +infinity outside range(I).
 
@@ -181,6 +231,8 @@ def cramer_rao(
         counts: {modality: number of samples}, or one number for all.
         directions: (d,) or (d, n) over all parameters, or (d_c,) / (d_c, n) over the shared ones.
         unit_noise: leave the noise covariances out, as the paper does.
+        fisher_orthogonal: the paper's special case: treat cross blocks between parameter blocks as zero, so that
+            variances of the blocks' parts of v add.
 
     Returns:
         Scalar array or (n,), parameter units squared.
@@ -202,7 +254,11 @@ def cramer_rao(
             f"directions: expected length {model.n_params} (all parameters) or {model.shared_dim} (shared ones), "
             f"got {len(v)}"
         )
-    return _total(model, counts, unit_noise).variance(v)
+    root, rounding = _stacked(model, counts, unit_noise)
+    if not fisher_orthogonal:
+        return PSD.from_root(root, noise=rounding).variance(v)
+    parts = (PSD.from_root(root[:, b], noise=rounding).variance(v[b]) for b in model.slices.values())
+    return sum(parts, np.zeros(v.shape[1:]))
 
 
 def schur_complement(matrix: ArrayLike, keep: slice | ArrayLike, *, name: str = "information") -> Array:
@@ -213,18 +269,21 @@ def schur_complement(matrix: ArrayLike, keep: slice | ArrayLike, *, name: str = 
 
     Args:
         matrix: (d, d) positive semidefinite.
-        keep: slice or indices of the parameters asked about.
+        keep: slice, index or indices of the parameters asked about; negative ones count from the end.
         name: how error messages call the matrix.
 
     Returns:
         (k, k) effective information.
+
+    Raises:
+        ValueError: not positive semidefinite, or `keep` is empty, repeats an index or goes beyond the matrix.
 
     Example:
         >>> schur_complement([[2.0, 1.0], [1.0, 1.0]], [0])
         array([[1.]])
     """
     m = as_symmetric(matrix, name)
-    kept = np.arange(len(m))[keep if isinstance(keep, slice) else np.asarray(keep)]
+    kept = as_indices(keep, len(m), "keep")
     root = PSD.of(m, name=name).root
     nuisance = np.delete(root, kept, axis=1)
     return project_out(root[:, kept], nuisance, noise=np.sqrt(tolerance(len(m)))).matrix
@@ -232,7 +291,14 @@ def schur_complement(matrix: ArrayLike, keep: slice | ArrayLike, *, name: str = 
 
 def _design_root(modality: Modality, n: int, name: str, unit_noise: bool) -> RootStatistics:
     modality.check_count(n, name)
-    return design_root(Modality(modality.shared, modality.private) if unit_noise else modality, n)
+    return design_root(Modality(modality.shared, modality.private) if unit_noise else modality, n, name=name)
+
+
+def _sizes(model: LinearGaussian, counts: Counts | None) -> dict[str, int]:
+    """Sample counts; None for all per-sample designs, or one sample of a repeated one."""
+    if counts is None:
+        return {name: model[name].n_designs or 1 for name in model.names}
+    return as_counts(counts, model.names)
 
 
 def _stacked(model: LinearGaussian, counts: Counts, unit_noise: bool) -> tuple[Array, float]:
@@ -245,8 +311,3 @@ def _stacked(model: LinearGaussian, counts: Counts, unit_noise: bool) -> tuple[A
             rows[-1][:, model.layout.columns(name)] = root.matrix
             rounding = max(rounding, root.rounding)
     return np.concatenate(rows), rounding
-
-
-def _total(model: LinearGaussian, counts: Counts, unit_noise: bool) -> PSD:
-    root, rounding = _stacked(model, counts, unit_noise)
-    return PSD.from_root(root, noise=rounding)

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from fisherkit.checks import as_matrix, as_symmetric
 from fisherkit.psd import PSD, RANGE_TOLERANCE, tolerance
 
-__all__ = ["Comparison", "RangeInclusion", "Relation", "compare", "range_inclusion"]
+__all__ = ["Comparison", "RangeInclusion", "Relation", "compare", "range_inclusion", "units"]
 
 Array = NDArray[np.float64]
 
@@ -137,7 +137,10 @@ def compare(
     if rounding is not None and not rounding > 0:
         raise ValueError(f"rounding: must be positive, got {rounding}")
     floor = max(tolerance(d), rounding or 0.0)
-    unit = _units(np.abs(a) + np.abs(b))
+    # sums of entries near the largest float would overflow: work at a quarter of the size there
+    quarter = 0.25 if max(np.abs(a).max(initial=0.0), np.abs(b).max(initial=0.0)) > 1e300 else 1.0
+    a, b = quarter * a, quarter * b
+    unit = units(a, b)
     if subspace is None:
         basis, scaled_basis = np.eye(d), np.eye(d)
     else:
@@ -154,8 +157,8 @@ def compare(
     low, high = _extremes(values, basis.T @ back @ vectors, basis.T @ (b - a) @ basis, positive, negative)
     return Comparison(
         relation,
-        low,
-        high,
+        low / quarter,
+        high / quarter,
         float(values.min(initial=np.inf if len(values) else 0.0)),
         float(values.max(initial=-np.inf if len(values) else 0.0)),
         floor,
@@ -236,8 +239,17 @@ def range_inclusion(a: ArrayLike, b: ArrayLike) -> RangeInclusion:
     return RangeInclusion(False, sine, floor, witness, blind, first.rank, second.rank)
 
 
-def _units(size: Array) -> Array:
-    """Coordinate units u with |M_ij| <= u_i u_j: square roots of the diagonal if semidefinite, else equilibrated."""
+def units(a: Array, b: Array) -> Array:
+    """Coordinate units u in which A and B are compared, |A_ij| + |B_ij| <= u_i u_j.
+
+    Args:
+        a: (d, d) symmetric.
+        b: (d, d) symmetric.
+
+    Returns:
+        (d,), square roots of |A_ii| + |B_ii| if both are semidefinite, else equilibrated.
+    """
+    size = np.abs(a) + np.abs(b)
     unit = np.sqrt(np.where(size.diagonal() > 0, size.diagonal(), 1.0))
     for _ in range(
         64

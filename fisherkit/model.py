@@ -8,6 +8,7 @@ with known design blocks C_i (shared) and S_i (private) (Gupta et al. 2025, eqs.
 modalities and any noise covariance). Samples of different modalities are independent: there is no pairing.
 """
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
@@ -17,10 +18,17 @@ from numpy.typing import NDArray
 
 from fisherkit.checks import UnknownNameError, as_array, as_symmetric, require_memory
 from fisherkit.layout import SHARED, Layout
+from fisherkit.psd import PSD
 
 __all__ = ["LinearGaussian", "Modality"]
 
 Array = NDArray[np.float64]
+
+#: Noise variances whose squares and reciprocals stay inside float64.
+_LEAST_VARIANCE, _LARGEST_VARIANCE = 1e-300, 1e300
+_OUT_OF_RANGE = (
+    "{:.3g} is out of range, since its square or the reciprocal leaves float64; measure in other units"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +95,8 @@ class Modality:
             std = float(as_array(self.noise_std, "noise_std", ndim=0))  # type: ignore[arg-type]
             if std <= 0:
                 raise ValueError(f"noise_std: must be positive, got {std:.6g}")
+            if not np.sqrt(_LEAST_VARIANCE) <= std <= np.sqrt(_LARGEST_VARIANCE):
+                raise ValueError(f"noise_std: {_OUT_OF_RANGE.format(std)}")
             object.__setattr__(self, "noise_std", std)
         elif given == ["noise_var"]:
             var = as_array(self.noise_var, "noise_var", ndim=1)  # type: ignore[arg-type]
@@ -94,18 +104,18 @@ class Modality:
                 raise ValueError(f"noise_var: expected length {m} (observed coordinates), got {len(var)}")
             if (var <= 0).any():
                 raise ValueError(f"noise_var: entry {int(var.argmin())} is {var.min():.6g}; must be positive")
+            _check_variance("noise_var", var)
             object.__setattr__(self, "noise_var", var)
         else:
             cov = as_symmetric(self.noise_cov, "noise_cov", dim=m)  # type: ignore[arg-type]
-            try:
-                np.linalg.cholesky(cov)
-            except np.linalg.LinAlgError:
+            if not _is_definite(cov):
                 low, vectors = np.linalg.eigh(cov)
                 raise ValueError(
                     f"noise_cov: not positive definite (smallest eigenvalue {low[0]:.3g} along "
                     f"{np.array2string(vectors[:, 0], precision=3, threshold=8)}); drop noiseless combinations of "
                     "coordinates or add measurement noise to them"
-                ) from None
+                )
+            _check_variance("noise_cov", cov.diagonal())
             object.__setattr__(self, "noise_cov", cov)
 
     def __repr__(self) -> str:
@@ -173,6 +183,14 @@ class Modality:
         var = self.noise_var if self.noise_var is not None else np.full(self.obs_dim, self.noise_std) ** 2
         return np.diag(var)
 
+    @cached_property
+    def noise_key(self) -> str:
+        """Fingerprint of the noise as it was declared: equal keys, equal units of the statistics."""
+        declared = self.noise_cov if self.noise_var is None else self.noise_var
+        if declared is None:
+            return repr(self.noise_std)
+        return hashlib.sha256(np.ascontiguousarray(declared, dtype=np.float64).tobytes()).hexdigest()
+
     def whiten(self, rows: NDArray) -> NDArray:
         """Multiply by Sigma^(-1/2) (inverse Cholesky factor) along the observed axis.
 
@@ -219,6 +237,20 @@ class Modality:
             b[:n] if b.ndim == 3 else np.broadcast_to(b, (n, *b.shape)) for b in (self.shared, self.private)
         ]
         return np.concatenate(blocks, axis=-1)
+
+
+def _check_variance(name: str, variances: Array) -> None:
+    wrong = (variances < _LEAST_VARIANCE) | (variances > _LARGEST_VARIANCE)
+    if wrong.any():
+        raise ValueError(f"{name}: {_OUT_OF_RANGE.format(float(variances[wrong][0]))}")
+
+
+def _is_definite(cov: Array) -> bool:
+    """Whether no eigenvalue is negative or rounding; Cholesky factorisation accepts singular matrices by luck."""
+    try:
+        return PSD.of(cov).rank == len(cov)
+    except ValueError:
+        return False
 
 
 @dataclass(frozen=True, eq=False)

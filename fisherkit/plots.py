@@ -13,8 +13,9 @@ from matplotlib.colors import LogNorm
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import chi2
 
-from fisherkit.checks import as_symmetric
+from fisherkit.checks import as_array, as_symmetric
 from fisherkit.layout import Layout
+from fisherkit.loewner import units
 from fisherkit.psd import PSD, tolerance
 
 __all__ = ["fisher_heatmap", "gap_spectrum", "information_ellipses"]
@@ -52,7 +53,8 @@ def information_ellipses(
         The axes.
 
     Raises:
-        ValueError: an information matrix that is not (2, 2) positive semidefinite, or level outside (0, 1).
+        ValueError: an information matrix that is not (2, 2) positive semidefinite, a centre of another length, or
+            level outside (0, 1).
 
     Example:
         >>> from matplotlib.figure import Figure
@@ -63,7 +65,9 @@ def information_ellipses(
     """
     if not 0 < level < 1:
         raise ValueError(f"level: must lie in (0, 1), got {level}")
-    middle, radius = np.asarray(centre, dtype=np.float64), np.sqrt(chi2.ppf(level, 2))
+    middle, radius = as_array(centre, "centre", ndim=1).astype(np.float64), np.sqrt(chi2.ppf(level, 2))
+    if middle.shape != (2,):
+        raise ValueError(f"centre: expected length 2 (the two parameters), got {len(middle)}")
     decided = {}
     for label, matrix in informations.items():
         decided[label] = PSD.of(
@@ -135,7 +139,7 @@ def fisher_heatmap(ax: Axes, information: ArrayLike, layout: Layout, *, colorbar
 
 
 def gap_spectrum(ax: Axes, below: ArrayLike, above: ArrayLike, *, label: str = "gap") -> Axes:
-    """Eigenvalues of the gap `above - below`, rescaled to unit diagonal, with the band that counts as zero.
+    """Eigenvalues of the gap `above - below` in the units of `fisherkit.compare`, with the band that counts as zero.
 
     All dots to the right of the band: strict Loewner order. Dots on both sides: not comparable.
 
@@ -150,13 +154,12 @@ def gap_spectrum(ax: Axes, below: ArrayLike, above: ArrayLike, *, label: str = "
     """
     a = as_symmetric(below, "below")
     b = as_symmetric(above, "above", dim=len(a))
-    scale = np.abs(a.diagonal()) + np.abs(b.diagonal())
-    unit = np.sqrt(np.where(scale > 0, scale, 1.0))
-    eigenvalues = np.linalg.eigvalsh((b - a) / np.outer(unit, unit))
+    unit = units(a, b)
+    eigenvalues = np.linalg.eigvalsh((b / unit - a / unit) / unit[:, None])
     band = tolerance(len(a))
     ax.axhspan(-band, band, color="0.85", label=f"counts as zero (±{band:.1g})")
     ax.plot(np.arange(1, len(a) + 1), eigenvalues, "o", color="black", label=label)
     ax.set_yscale("symlog", linthresh=10 * band)
-    ax.set(xlabel="eigenvalue number, ascending", ylabel="eigenvalue of the gap / (A + B) diagonal")
+    ax.set(xlabel="eigenvalue number, ascending", ylabel="eigenvalue of the gap, in units of |A| + |B|")
     ax.set_xticks(np.arange(1, len(a) + 1))
     return ax

@@ -5,6 +5,10 @@ everywhere. It is answered here only. The policy: an entry M_ij is trusted to ``
 with one scale s_i per coordinate (the diagonal of M unless the caller knows better), so the verdict does not
 change when a parameter is measured in other units. An eigenvalue of the matrix rescaled to unit diagonal that is
 below the tolerance is a zero.
+
+A coordinate that M does not see at all (its column of the root is exactly zero) has no scale, so no entry of a
+direction there can be called small: any entry but an exact 0 puts the direction outside range(M). Directions computed
+as M w, or from `PSD.root` or `PSD.range_basis`, have exact zeros there; set other computed ones to zero yourself.
 """
 
 from dataclasses import dataclass
@@ -84,7 +88,7 @@ class PSD:
             raise ValueError(
                 f"{name}: diagonal entry {int(s.argmin())} is {s.min():.6g}; not positive semidefinite"
             )
-        unit = np.sqrt(np.where(s > 0, s, 1.0))
+        unit = np.sqrt(_nonzero(s))
         eigenvalues, vectors = np.linalg.eigh(m / np.outer(unit, unit))
         if d and eigenvalues[0] < -tolerance(d) * max(1.0, eigenvalues[-1]):
             witness = vectors[:, 0] / unit
@@ -113,8 +117,8 @@ class PSD:
         """
         r = as_matrix(root, "root")
         d = r.shape[1]
-        norms = np.linalg.norm(r, axis=0) if scale is None else np.asarray(scale, dtype=np.float64)
-        unit = np.where(norms > 0, norms, 1.0)
+        norms = _lengths(r) if scale is None else np.asarray(scale, dtype=np.float64)
+        unit = _nonzero(norms)
         _, singular, vt = np.linalg.svd(r / unit, full_matrices=False)
         floor = (tolerance(d) if noise is None else noise) * max(1.0, singular.max(initial=0.0))
         keep = singular > floor
@@ -152,6 +156,11 @@ class PSD:
         return np.where(seen[:, None], basis, 0.0)
 
     @cached_property
+    def _unit_range(self) -> Array:
+        """(d, rank), orthonormal columns spanning range(M) in the units of `scale`."""
+        return np.linalg.qr((self.root / self.scale).T)[0]
+
+    @cached_property
     def null_basis(self) -> Array:
         """(d, d - rank), orthonormal columns spanning the null space of M."""
         return np.linalg.qr(self.root.T, mode="complete")[0][:, self.rank :]
@@ -174,7 +183,8 @@ class PSD:
             vectors: (d,) or (d, n) directions.
 
         Returns:
-            Scalar array or (n,), in [0, 1]; 0 for the zero vector.
+            Scalar array or (n,), in [0, 1]; 0 for the zero vector, 1 for a vector with a nonzero entry, however
+            small, where M sees nothing (there is no unit that would make it small).
 
         Raises:
             ValueError: not of length d, or not finite.
@@ -182,12 +192,16 @@ class PSD:
         v = as_array(vectors, "direction", ndim=(1, 2)).astype(np.float64, copy=False)
         if v.shape[0] != self.dim:
             raise ValueError(f"direction: expected length {self.dim}, got {v.shape[0]}")
+        blind = np.any(v[~self.root.any(axis=0)], axis=0)
+        # divided by their largest entry first: directions of any length are welcome
+        v = v / _nonzero(np.abs(v).max(axis=0, initial=0.0))
         v = (v.T / self.scale).T
-        unit_root = self.root / self.scale
-        q = np.linalg.qr(unit_root.T)[0]
+        v = v / _nonzero(np.abs(v).max(axis=0, initial=0.0))
+        q = self._unit_range
         length = np.linalg.norm(v, axis=0)
         gap = np.linalg.norm(v - q @ (q.T @ v), axis=0)
-        return np.divide(gap, length, out=np.zeros_like(gap), where=length > 0)
+        fraction = np.divide(gap, length, out=np.zeros_like(gap), where=length > 0)
+        return np.where(blind, 1.0, np.minimum(fraction, 1.0))
 
     def contains(self, vectors: ArrayLike) -> NDArray[np.bool_]:
         """Whether each direction lies in range(M), i.e. whether v'theta is estimable under information M.
@@ -214,6 +228,17 @@ class PSD:
         return np.where(inside, np.square(self.half_inverse.T @ v).sum(axis=0), np.inf)
 
 
+def _nonzero(size: Array) -> Array:
+    """Divisors: the sizes, with 1 in place of 0."""
+    return np.where(size > 0, size, 1.0)
+
+
+def _lengths(columns: Array) -> Array:
+    """Euclidean lengths of columns, also where their squares would leave the range of float64."""
+    largest = np.abs(columns).max(axis=0, initial=0.0)
+    return largest * np.linalg.norm(columns / _nonzero(largest), axis=0)
+
+
 def project_out(kept: Array, nuisance: Array, *, noise: float | None = None) -> PSD:
     """Information of a stacked root [kept nuisance] about the kept parameters, nuisance unknown.
 
@@ -233,10 +258,9 @@ def project_out(kept: Array, nuisance: Array, *, noise: float | None = None) -> 
         >>> project_out(root[:, :1], root[:, 1:]).matrix   # 1 - 1 * 1 / 5
         array([[0.8]])
     """
-    lengths = np.linalg.norm(kept, axis=0)
+    lengths = _lengths(kept)
     if nuisance.shape[1]:
-        unit = np.linalg.norm(nuisance, axis=0)
-        u, singular, _ = np.linalg.svd(nuisance / np.where(unit > 0, unit, 1.0), full_matrices=False)
+        u, singular, _ = np.linalg.svd(nuisance / _nonzero(_lengths(nuisance)), full_matrices=False)
         floor = (tolerance(sum((kept.shape[1], nuisance.shape[1]))) if noise is None else noise) * max(
             1.0, singular.max(initial=0.0)
         )

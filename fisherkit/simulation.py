@@ -1,17 +1,18 @@
 """Draw unpaired samples, or their sufficient statistics directly, from a linear-Gaussian model.
 
 Each modality draws from a stream of its own, keyed by the seed and its name: what x sees does not change when y
-is added, renamed or drawn in another number.
+is added, renamed or drawn in another number. Keys are cryptographic digests: no two names share a stream by accident.
 """
 
-import zlib
+import hashlib
+import math
 from collections.abc import Iterable, Mapping
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fisherkit.accumulation import design_root
-from fisherkit.checks import as_array, as_counts, as_seed, require_memory
+from fisherkit.accumulation import declared, design_root
+from fisherkit.checks import as_array, as_counts, as_seed, as_whole, require_memory
 from fisherkit.model import LinearGaussian
 from fisherkit.samples import Samples
 from fisherkit.statistics import RootStatistics, Statistics
@@ -37,11 +38,20 @@ def streams(seed: Seed, names: Iterable[str]) -> dict[str, np.random.Generator]:
         >>> alone == streams(7, ["y", "x"])["x"].standard_normal()
         True
     """
+    return _keyed_streams(seed, names, b"stream")
+
+
+def _keyed_streams(seed: Seed, names: Iterable[str], kind: bytes) -> dict[str, np.random.Generator]:
+    """Generators by name; names of different kinds never share one."""
     entropy = as_seed(seed).integers(0, 2**63, size=2).tolist()
-    keys = {name: zlib.crc32(name.encode()) for name in names}
+    digests = {
+        name: hashlib.sha256(kind + b"\0" + name.encode("utf-8", "surrogatepass")).digest() for name in names
+    }
     return {
-        name: np.random.default_rng(np.random.SeedSequence(entropy, spawn_key=(key,)))
-        for name, key in keys.items()
+        name: np.random.default_rng(
+            np.random.SeedSequence(entropy, spawn_key=np.frombuffer(digest, dtype="<u4").tolist())
+        )
+        for name, digest in digests.items()
     }
 
 
@@ -55,11 +65,8 @@ def draw_theta(model: LinearGaussian, seed: Seed) -> Array:
     Returns:
         (d,) vector.
     """
-    rngs = streams(seed, [f"theta {name}" for name in model.slices])
-    blocks = {
-        name: rngs[f"theta {name}"].standard_normal(part.stop - part.start)
-        for name, part in model.slices.items()
-    }
+    rngs = _keyed_streams(seed, model.slices, b"theta")
+    blocks = {name: rngs[name].standard_normal(part.stop - part.start) for name, part in model.slices.items()}
     return model.layout.pack(blocks)
 
 
@@ -93,9 +100,9 @@ def simulate(
         >>> simulate(model, {"x": 4, "y": 5}, seed=0, replicates=7)
         Samples(x: 7 x 4 x 2, y: 7 x 5 x 3)
     """
-    sizes, theta = _prepare(model, counts, theta, seed, replicates)
-    lead = () if replicates is None else (replicates,)
-    need = sum(8 * (replicates or 1) * n * model[name].obs_dim for name, n in sizes.items())
+    lead = _replicates(replicates)
+    sizes, theta = _prepare(model, counts, theta, seed)
+    need = sum(8 * math.prod(lead) * n * model[name].obs_dim for name, n in sizes.items())
     require_memory(need, "these samples; draw their sufficient statistics with simulate_statistics, which")
     data = {}
     for name, rng in streams(seed, sizes).items():
@@ -139,21 +146,21 @@ def simulate_statistics(
         >>> fit(draws).theta.shape
         (1000, 2)
     """
-    sizes, theta = _prepare(model, counts, theta, seed, replicates)
-    lead = () if replicates is None else (replicates,)
+    lead = _replicates(replicates)
+    sizes, theta = _prepare(model, counts, theta, seed)
     parts = {}
     for name, rng in streams(seed, sizes).items():
         n = sizes[name]
         model[name].check_count(n, name)
-        root = design_root(model[name], n)
+        root = design_root(model[name], n, name=name)
         mean = root.matrix @ theta[model.layout.columns(name)]
         target = mean + rng.standard_normal((*lead, len(mean)))
         spare = root.n_obs - len(mean)
-        rss = rng.chisquare(spare, lead) if spare else np.zeros(lead)
+        rss = rng.chisquare(float(spare), lead) if spare else np.zeros(lead)
         parts[name] = RootStatistics(
             n, root.n_obs, root.matrix, target, np.asarray(rss), np.zeros(lead), root.rounding
         )
-    return Statistics(model.layout, parts, {name: model[name].noise_std for name in parts})
+    return declared(model, parts)
 
 
 def _first(block: NDArray, n: int) -> NDArray:
@@ -161,15 +168,24 @@ def _first(block: NDArray, n: int) -> NDArray:
     return block[:n] if block.ndim == 3 else block
 
 
+def _replicates(replicates: int | None) -> tuple[int, ...]:
+    """Leading axes of the draws."""
+    if replicates is None:
+        return ()
+    try:
+        return (as_whole(replicates, "replicates", least=1),)
+    except ValueError:
+        raise ValueError(
+            f"replicates: must be at least 1 and whole, or None for a single data set; got {replicates!r}"
+        ) from None
+
+
 def _prepare(
     model: LinearGaussian,
     counts: Mapping[str, int] | int,
     theta: ArrayLike | None,
     seed: Seed,
-    replicates: int | None,
 ) -> tuple[dict[str, int], Array]:
-    if replicates is not None and replicates < 1:
-        raise ValueError(f"replicates: must be at least 1, or None for a single data set; got {replicates}")
     sizes = {name: n for name, n in as_counts(counts, model.names, positive=True).items() if n}
     planted = draw_theta(model, seed) if theta is None else as_array(theta, "theta", ndim=1)
     model.layout.split(planted)

@@ -13,7 +13,7 @@ says that digits were lost. Repeated designs always use the root form, since it 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,7 +54,7 @@ class GramStatistics:
             return self.root() + other
         if not isinstance(other, GramStatistics):
             return NotImplemented
-        _check_mergeable(self.gram.shape[1], other.gram.shape[1])
+        _check_mergeable(self.gram, self.cross, other.gram, other.cross)
         return GramStatistics(
             self.n_samples + other.n_samples,
             self.n_obs + other.n_obs,
@@ -63,6 +63,11 @@ class GramStatistics:
             self.sumsq + other.sumsq,
         )
 
+    @property
+    def lead(self) -> tuple[int, ...]:
+        """Shape of the replicates, () for a single data set."""
+        return self.cross.shape[:-1]
+
     def root(self) -> "RootStatistics":
         """The root form; carries the rounding of the Gram form in its `rounding` and `rss_error`.
 
@@ -70,6 +75,10 @@ class GramStatistics:
             Equivalent statistics in root form.
         """
         psd = PSD.of(self.gram, name="Gram matrix of the design")
+        # zero columns are structure, not loss of rank
+        lost = psd.condition if psd.rank == np.count_nonzero(self.gram.diagonal()) else np.inf
+        # Of a well-conditioned Gram matrix no direction is in doubt: a root merged with it keeps its own floor.
+        floor = tolerance(len(self.gram)) if lost <= GRAM_CONDITION else np.sqrt(tolerance(len(self.gram)))
         target = self.cross @ psd.half_inverse
         rss = self.sumsq - np.square(target).sum(axis=-1)
         error = tolerance(len(self.gram)) * self.sumsq
@@ -80,9 +89,8 @@ class GramStatistics:
             target,
             np.maximum(rss, 0.0),
             rss_error=error,
-            rounding=np.sqrt(tolerance(len(self.gram))),
-            # zero columns are structure, not loss of rank
-            digits_lost=psd.condition if psd.rank == np.count_nonzero(self.gram.diagonal()) else np.inf,
+            rounding=floor,
+            digits_lost=lost,
         )
 
 
@@ -117,7 +125,7 @@ class RootStatistics:
         if not isinstance(other, RootStatistics):
             return NotImplemented
         p = self.matrix.shape[1]
-        _check_mergeable(p, other.matrix.shape[1])
+        _check_mergeable(self.matrix, self.target, other.matrix, other.target)
         q, r = np.linalg.qr(np.concatenate([self.matrix, other.matrix]), mode="complete")
         target = np.concatenate([self.target, other.target], axis=-1) @ q
         kept = min(p, len(r))
@@ -132,6 +140,11 @@ class RootStatistics:
             digits_lost=max(self.digits_lost, other.digits_lost),
         )
 
+    @property
+    def lead(self) -> tuple[int, ...]:
+        """Shape of the replicates, () for a single data set."""
+        return self.target.shape[:-1]
+
     def own_fit(self) -> tuple[int, Array]:
         """Rank of this modality's design, and its residual sum of squares when it is fitted alone.
 
@@ -139,8 +152,9 @@ class RootStatistics:
             Rank, and (...) residual sum of squares in units of the declared noise variance.
         """
         psd = PSD.from_root(self.matrix, noise=self.rounding)
-        theta = self.target @ self.matrix @ psd.half_inverse @ psd.half_inverse.T
-        return psd.rank, self.rss + np.square(self.target - theta @ self.matrix.T).sum(axis=-1)
+        column_space = np.linalg.qr(self.matrix @ psd.half_inverse)[0]
+        rest = self.target - (self.target @ column_space) @ column_space.T
+        return psd.rank, self.rss + np.square(rest).sum(axis=-1)
 
     def root(self) -> "RootStatistics":
         """Itself.
@@ -159,10 +173,22 @@ class RootStatistics:
 ModalityStatistics = GramStatistics | RootStatistics
 
 
-def _check_mergeable(p: int, q: int) -> None:
-    if p != q:
+def _check_mergeable(one: Array, replicates: Array, other: Array, more: Array) -> None:
+    if one.shape[1] != other.shape[1]:
         raise ValueError(
-            f"statistics of {p} and of {q} parameters cannot be merged: the designs differ in width"
+            f"statistics of {one.shape[1]} and of {other.shape[1]} parameters cannot be merged: the designs differ in width"
+        )
+    _check_replicates(replicates.shape[:-1], more.shape[:-1])
+
+
+def _check_replicates(one: tuple[int, ...], other: tuple[int, ...], where: str = "") -> None:
+    if one != other:
+        named = [
+            f"{' x '.join(map(str, lead))} replicates" if lead else "a single data set"
+            for lead in (one, other)
+        ]
+        raise ValueError(
+            f"{where}statistics of {named[0]} and of {named[1]} cannot be merged: every chunk must hold the same replicates"
         )
 
 
@@ -175,6 +201,8 @@ class Statistics:
         modalities: {name: GramStatistics or RootStatistics}; absent modalities have seen nothing.
         noise_std: {name: declared noise std, None where a vector or matrix was declared}; the statistics are in
             units of the declared noise.
+        noise_key: {name: fingerprint of the declared noise}, so that statistics in other units are not merged; names
+            left out are not compared.
 
     Example:
         >>> from fisherkit import LinearGaussian, Modality, Samples, accumulate, fit
@@ -187,6 +215,12 @@ class Statistics:
     layout: Layout
     modalities: Mapping[str, ModalityStatistics]
     noise_std: Mapping[str, float | None]
+    noise_key: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        leads = {name: part.lead for name, part in self.modalities.items()}
+        for name, lead in leads.items():
+            _check_replicates(next(iter(leads.values())), lead, f"{name}: ")
 
     def __add__(self, other: "Statistics") -> "Statistics":
         if not isinstance(other, Statistics):
@@ -197,14 +231,20 @@ class Statistics:
                 f"against {other.layout.describe()}"
             )
         merged, noise = dict(self.modalities), {**other.noise_std, **self.noise_std}
+        keys = {**other.noise_key, **self.noise_key}
         for name, part in other.modalities.items():
             if noise[name] != other.noise_std[name]:
                 raise ValueError(
                     f"{name}: statistics in units of noise std {noise[name]} and {other.noise_std[name]} cannot be "
                     "merged; declare the same noise for both"
                 )
+            if keys.get(name) != other.noise_key.get(name, keys.get(name)):
+                raise ValueError(
+                    f"{name}: statistics in units of different noise variances or covariances cannot be merged; declare "
+                    "the same noise for both"
+                )
             merged[name] = merged[name] + part if name in merged else part
-        return Statistics(self.layout, {n: merged[n] for n in self.layout.names if n in merged}, noise)
+        return Statistics(self.layout, {n: merged[n] for n in self.layout.names if n in merged}, noise, keys)
 
     def __radd__(self, other: object) -> "Statistics":
         """Allow `sum` over chunks, which starts from 0."""

@@ -6,6 +6,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from fisherkit.checks import as_whole, check_names
 from fisherkit.model import LinearGaussian, Modality
 from fisherkit.simulation import Seed, streams
 
@@ -47,20 +48,33 @@ def random_model(
         The model.
 
     Raises:
-        ValueError: a rank above the block's size, or condition below 1.
+        UnknownNameError: an option names a modality that is not in `private_dims`.
+        ValueError: a rank above the block's size, a condition below 1 or infinite, or n_designs below 1.
 
     Example:
         >>> model = random_model(3, {"x": 2, "y": 1}, seed=0, shared_rank={"x": 1, "y": 3})
         >>> int(np.linalg.matrix_rank(model["x"].shared)), model
         (1, LinearGaussian(6 parameters: shared 3 + x 2 + y 1))
     """
-    if not condition >= 1:
-        raise ValueError(f"condition: must be at least 1, got {condition}")
+    if not 1 <= condition < np.inf:
+        raise ValueError(
+            f"condition: must be at least 1 and finite, got {condition}; for lower rank use shared_rank"
+        )
+    if n_designs is not None:
+        n_designs = as_whole(n_designs, "n_designs (None for one repeated design)", least=1)
+    options = {
+        "obs_dim": obs_dim,
+        "shared_rank": shared_rank,
+        "private_rank": private_rank,
+        "noise_std": noise_std,
+    }
+    for what, option in options.items():
+        check_names(option, private_dims, what)
     modalities = {}
     for name, rng in streams(seed, private_dims).items():
         d_k = private_dims[name]
         m = _of(obs_dim, name, shared_dim + d_k)
-        shape = (n_designs, m) if n_designs else (m,)
+        shape = (n_designs, m) if n_designs is not None else (m,)
         blocks = []
         for width, rank, what in (
             (shared_dim, shared_rank, "shared_rank"),
@@ -131,6 +145,7 @@ def blind_spot_model(
         Model with modalities "x" and "y" and no private parameters.
 
     Raises:
+        UnknownNameError: noise_std names a modality other than "x" and "y".
         ValueError: angle outside [0, pi/2], or a subspace that does not fit twice.
 
     Example:
@@ -144,6 +159,7 @@ def blind_spot_model(
         raise ValueError(f"angle: must lie in [0, pi/2] radians, got {angle}")
     if not 1 <= seen <= shared_dim // 2:
         raise ValueError(f"seen: must lie between 1 and shared_dim // 2 = {shared_dim // 2}, got {seen}")
+    check_names(noise_std, ("x", "y"), "noise_std")
     basis = _orthonormal(streams(seed, ["orientation"])["orientation"], shared_dim)
     x, spot = basis[:, :seen], basis[:, seen : 2 * seen]
     y = np.cos(angle) * x + np.sin(angle) * spot

@@ -1,5 +1,8 @@
 """Closed-form maximum likelihood against dense oracles, and its error bars against Monte Carlo."""
 
+import warnings
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,6 +10,7 @@ from hypothesis import strategies as st
 from scipy import optimize, stats
 
 import fisherkit as fk
+from fisherkit import noise_scale
 from tests import reference
 from tests.model_strategies import data_sets
 
@@ -27,10 +31,11 @@ def test_estimate_and_covariance_equal_the_dense_minimum_norm_solution(samples):
     error = np.abs(a @ (estimate.theta - theta))
     assert error.max(initial=0) <= 1e-9 * np.linalg.norm(y)
     assert np.abs(null.T @ estimate.theta).max(initial=0) <= 1e-9 * (1 + np.abs(estimate.theta).max())
-    # covariance on the range: A Cov A' is the projector onto range(A)
+    # covariance on the range: A Cov A' is the projector onto range(A), up to the rounding of its entries in A
+    condition = singular[0] / singular[rank - 1] if rank else 1.0
     u = np.linalg.svd(a / unit, full_matrices=False)[0][:, :rank]
     spread = a @ estimate._spread @ a.T
-    np.testing.assert_allclose(spread, u @ u.T, atol=1e-7)
+    np.testing.assert_allclose(spread, u @ u.T, atol=1e-7 + 1e-15 * condition**2)
 
 
 @given(data_sets(max_condition=1e3))
@@ -244,3 +249,188 @@ def test_bad_requests_are_refused():
     var = fk.LinearGaussian({"x": fk.Modality(np.eye(2), noise_var=[1.0, 2.0])})
     with pytest.raises(ValueError, match="x: unweighted least squares needs the noise declared as noise_std"):
         fk.fit(fk.simulate(var, 3, seed=0), weighting="unweighted")
+
+
+# --- where rounding is not small beside the noise ------------------------------------------------------------------
+
+
+def exact_estimate(rows, target):
+    """Least squares in fractions: solve the normal equations without rounding."""
+    a = [[Fraction(float(x)) for x in row] for row in rows]
+    y = [Fraction(float(x)) for x in target]
+    p = len(a[0])
+    m = [
+        [sum(r[i] * r[j] for r in a) for j in range(p)] + [sum(r[i] * t for r, t in zip(a, y, strict=True))]
+        for i in range(p)
+    ]
+    for c in range(p):
+        for i in range(p):
+            if i != c:
+                factor = m[i][c] / m[c][c]
+                m[i] = [x - factor * z for x, z in zip(m[i], m[c], strict=True)]
+    return np.array([float(m[i][p] / m[i][i]) for i in range(p)])
+
+
+@pytest.mark.parametrize("condition", [1e4, 1e8, 1e10, 1e12])
+def test_estimates_are_refined_until_rounding_is_small_beside_the_noise(condition):
+    rng = np.random.default_rng(int(np.log10(condition)))
+    u, v = (np.linalg.qr(rng.standard_normal(shape))[0] for shape in ((80, 3), (3, 3)))
+    a = u * np.geomspace(1, 1 / condition, 3) @ v.T
+    model = fk.LinearGaussian({"x": fk.Modality(a.reshape(40, 2, 3), noise_std=1e-13)})
+    samples = fk.simulate(model, 40, seed=1, theta=[1.0, -2.0, 3.0])
+    exact = exact_estimate(a, samples["x"].ravel())
+    root = np.linalg.qr(a)[1]
+    for estimate in (fk.fit(samples), fk.fit(fk.accumulate(samples, method="qr"))):
+        # one standard error is 1e-13 here, of data of size 1: eps of them is 2e-3 standard errors, for 80 rows
+        assert np.linalg.norm(root @ (estimate.theta - exact)) / 1e-13 < 0.05
+
+
+@pytest.mark.parametrize("ratio", [1e3, 1e6, 1e9, 1e12])
+def test_noise_levels_may_differ_by_any_factor(ratio):
+    rng = np.random.default_rng(0)
+    a, b = rng.standard_normal((2, 2, 3))
+    model = fk.LinearGaussian({"x": fk.Modality(a), "y": fk.Modality(b, noise_std=1 / ratio)})
+    samples = fk.simulate(model, 1, seed=1, theta=[1.0, 2.0, 3.0])
+    x, y = samples["x"][0], samples["y"][0]
+    rows, target = np.concatenate([a, b * ratio]), np.concatenate([x, y * ratio])
+    root = np.linalg.qr(rows)[1]
+    assert np.linalg.norm(root @ (fk.fit(samples).theta - exact_estimate(rows, target))) < 0.02
+    plain = exact_estimate(np.concatenate([a, b]), np.concatenate([x, y]))
+    np.testing.assert_allclose(fk.fit(samples, weighting="unweighted").theta, plain, rtol=1e-10)
+
+
+def test_noise_that_rounding_exceeds_is_reported():
+    model = fk.LinearGaussian({"x": fk.Modality(np.eye(2), noise_std=1e-15)})
+    samples = fk.Samples(model, {"x": np.array([[1e3, 1.0], [1e3, 2.0], [1.1e3, 3.0]])})
+    with pytest.warns(
+        fk.ConditioningWarning, match=r"rounding moves the estimate by .* standard errors.*declare a noise"
+    ):
+        fk.fit(samples)
+
+
+@settings(max_examples=20)
+@given(st.integers(0, 2**32 - 1), st.floats(0, 9), st.sampled_from(["dof", "ml"]))
+def test_an_estimated_noise_may_be_declared_in_any_unit(seed, digits, noise):
+    """Declaring 1 for every modality is usual where the noise is estimated anyway."""
+    factor = 10.0**digits
+    quiet = fk.random_model(2, {"x": 1, "y": 2}, seed=seed, obs_dim=5, noise_std={"x": 1.0, "y": 1 / factor})
+    loud = fk.LinearGaussian({n: fk.Modality(m.shared, m.private) for n, m in quiet.modalities.items()})
+    data = fk.simulate(quiet, 4, seed=seed, replicates=3).data
+    one, other = (fk.fit(fk.Samples(m, data), noise=noise) for m in (quiet, loud))
+    scale = one.std_error(np.eye(5))
+    assert (np.abs(one.theta - other.theta) <= 1e-3 * scale).all()
+    np.testing.assert_allclose(
+        other.covariance, one.covariance, rtol=1e-4, atol=1e-4 * scale.max() ** 2 / factor**2
+    )
+    np.testing.assert_allclose(other.noise_scale["y"] * factor, one.noise_scale["y"], rtol=1e-5)
+
+
+# --- estimated noise -----------------------------------------------------------------------------------------------
+
+
+def common_mean(data):
+    return fk.Samples(
+        fk.LinearGaussian({name: fk.Modality([[1.0]]) for name in data}),
+        {name: np.reshape(x, (-1, 1)) for name, x in data.items()},
+    )
+
+
+def profile(data, mean):
+    """Negative log-likelihood of a common mean, noise variances profiled out, up to a constant."""
+    return sum(len(x) / 2 * np.log(np.square(np.subtract.outer(x, mean)).mean(axis=0)) for x in data.values())
+
+
+def test_slow_replicates_do_not_fail_the_batch():
+    model = fk.LinearGaussian({"x": fk.Modality([[1.0]]), "y": fk.Modality([[1.0]], noise_std=3.0)})
+    draws = fk.simulate_statistics(model, 3, seed=0, replicates=20_000)
+    estimate = fk.fit(draws, noise="ml")
+    # at the maximum the noise variances are the mean squared residuals
+    for name in model.names:
+        root = draws.modalities[name].root()
+        rest = root.target[:, 0] - estimate.theta[:, 0] * root.matrix[0, 0]
+        np.testing.assert_allclose(estimate.noise_scale[name] ** 2, (root.rss + rest**2) / 3, rtol=1e-6)
+
+
+def test_the_better_of_two_contradicting_modalities_is_believed():
+    data = {"x": [-1.0, 1.0], "y": [9.0, 11.0]}
+    mean = fk.fit(common_mean(data), noise="ml").theta
+    assert profile(data, mean)[0] < profile(data, np.array([5.0]))[0] - 1.8
+    assert min(abs(mean[0] - 0.10102), abs(mean[0] - 9.89898)) < 1e-4
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(2, 3))
+def test_noise_and_parameters_maximise_a_likelihood_with_several_maxima(seed, k):
+    rng = np.random.default_rng(seed)
+    data = {
+        name: rng.normal(rng.uniform(0, 10), rng.uniform(0.3, 3), rng.integers(2, 6)) for name in "xyz"[:k]
+    }
+    grid = np.linspace(-10, 20, 100_001)
+    assert profile(data, fk.fit(common_mean(data), noise="ml").theta)[0] <= profile(data, grid).min() + 1e-8
+
+
+def test_replicates_that_do_not_settle_are_reported_and_the_rest_returned(monkeypatch):
+    monkeypatch.setattr(noise_scale, "_MAX_CYCLES", 2)
+    model = fk.LinearGaussian({"x": fk.Modality([[1.0]]), "y": fk.Modality([[1.0]], noise_std=3.0)})
+    draws = fk.simulate_statistics(model, 3, seed=0, replicates=50)
+    with pytest.warns(
+        fk.ConditioningWarning,
+        match=r"noise='ml': the noise variances of \d+ of 50 replicates .*use noise='dof'",
+    ):
+        assert fk.fit(draws, noise="ml").theta.shape == (50, 1)
+
+
+@pytest.mark.parametrize("repeated", [True, False])
+@pytest.mark.parametrize(
+    "how", [{"noise": "dof"}, {"noise": "ml"}, {"noise": "ml", "weighting": "unweighted"}]
+)
+def test_noise_of_noiseless_samples_is_not_invented(repeated, how):
+    model = fk.random_model(2, {"x": 1}, seed=0, obs_dim=4, n_designs=None if repeated else 9)
+    design = np.broadcast_to(model["x"].design(), (9, 4, 3))
+    samples = fk.Samples(model, {"x": design @ [1.0, -2.0, 3.0]})
+    with pytest.raises(
+        ValueError, match="x: the samples fit exactly, so that their noise cannot be estimated"
+    ):
+        fk.fit(samples, **how)
+    noisy = fk.Samples(model, {"x": samples["x"] + 1e-9 * np.random.default_rng(0).standard_normal((9, 4))})
+    # 33 degrees of freedom: 6 standard deviations of the std are 0.74 of it
+    assert 0.25e-9 < fk.fit(noisy, **how).noise_scale["x"] < 1.75e-9
+
+
+def complaint(call):
+    """What a call refuses, or else warns of."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            call()
+        except ValueError as error:
+            return str(error)
+    return " ".join(str(warning.message) for warning in caught)
+
+
+def test_residuals_that_cancelled_are_reported():
+    x = 1e9 + np.random.default_rng(0).standard_normal((500, 3))
+    repeated = fk.LinearGaussian({"x": fk.Modality(np.ones((3, 1)))})
+    per_sample = fk.LinearGaussian({"x": fk.Modality(np.ones((500, 3, 1)))})
+    for model in (repeated, per_sample):
+        samples = fk.Samples(model, {"x": x})
+        # 1,499 degrees of freedom: 6 standard deviations of the std are 0.11
+        assert abs(fk.fit(samples, noise="dof").noise_scale["x"] - 1) < 0.11
+        lost = fk.accumulate(samples, method="gram")
+        np.testing.assert_allclose(fk.fit(lost).theta, fk.fit(samples).theta, rtol=1e-12)
+        said = complaint(lambda lost=lost: fk.fit(lost, noise="dof"))
+        assert said.startswith("x: the residual sum of squares")
+        assert "accumulate the samples with method='auto' or 'qr'" in said
+
+
+def test_unweighted_weights_are_relative():
+    quiet, loud = (
+        fk.LinearGaussian({
+            n: fk.Modality(np.eye(2), noise_std=s * unit) for n, s in (("x", 1.0), ("y", 3.0))
+        })
+        for unit in (1.0, 1e80)
+    )
+    data = fk.simulate(quiet, 3, seed=0).data
+    one = fk.fit(fk.Samples(quiet, data), weighting="unweighted")
+    other = fk.fit(fk.Samples(loud, {n: 1e80 * x for n, x in data.items()}), weighting="unweighted")
+    np.testing.assert_allclose(other.theta, 1e80 * one.theta)
+    np.testing.assert_allclose(other.covariance, 1e160 * one.covariance)

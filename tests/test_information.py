@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import fisherkit as fk
+from fisherkit.information import sample_information
 from tests import reference
 from tests.model_strategies import counts_for, data_sets, models
 
@@ -265,3 +266,120 @@ def test_bad_requests_are_refused():
     single = fk.random_model(2, {"x": 1}, seed=0, n_designs=3)
     with pytest.raises(ValueError, match="x: 4 samples asked for, but there are only 3"):
         fk.information(single, {"x": 4})
+
+
+# --- what nobody sees ----------------------------------------------------------------------------------------------
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 4), st.integers(1, 3))
+def test_no_unit_makes_an_unseen_parameter_known(seed, seen, unseen):
+    """Exactly: a nonzero entry where the information is zero makes the variance infinite, in any units."""
+    rng = np.random.default_rng(seed)
+    place = rng.permutation(seen + unseen)
+    units = 10.0 ** rng.uniform(-20, 20, seen + unseen)
+    root = np.zeros((seen, seen + unseen))
+    root[:, place[:seen]] = rng.standard_normal((seen, seen))
+    root = root / units
+    for m in (fk.PSD.from_root(root), fk.PSD.of(root.T @ root)):
+        estimable = root.T @ rng.standard_normal((seen, 3))
+        assert m.contains(estimable).all()
+        assert np.isfinite(m.variance(estimable)).all()
+        lost = estimable.copy()
+        lost[place[seen:]] = 10.0 ** rng.uniform(-40, 40, (unseen, 3))
+        assert (m.outside(lost) == 1).all()
+        assert np.isinf(m.variance(lost)).all()
+        assert m.outside(np.zeros(seen + unseen)) == 0
+
+
+def test_directions_may_have_any_length():
+    m = fk.PSD.of(np.diag([4.0, 1.0, 0.0]))
+    for length in (1e-300, 1e-160, 1e160):
+        assert m.contains([length, length, 0.0])
+        assert not m.contains([length, length, length])
+
+
+@pytest.mark.parametrize("weak", [fk.Modality([[1e-8, 0.0]]), fk.Modality([[1.0, 0.0]], noise_std=1e8)])
+def test_a_weak_modality_does_not_see_what_it_does_not_see(weak):
+    model = fk.LinearGaussian({"x": weak, "y": fk.Modality([[0.0, 1.0]])})
+    assert np.isinf(fk.cramer_rao(model, {"x": 1}, [1.0, 1.0]))
+    assert fk.effective_information(model, {"x": 1}, [1.0, 1.0]) == 0
+    estimate = fk.fit(fk.simulate(model, {"x": 1}, seed=0))
+    assert not estimate.estimable([1.0, 1.0])
+    assert np.isinf(estimate.variance([1.0, 1.0]))
+    np.testing.assert_allclose(fk.cramer_rao(model, 1, [1.0, 1.0]), 1e16 + 1)
+
+
+# --- switches, single samples, finished matrices -------------------------------------------------------------------
+
+
+@given(st.data())
+def test_information_is_the_sum_over_single_samples(data):
+    model = data.draw(models())
+    counts = data.draw(counts_for(model))
+    for unit_noise in (False, True):
+        total = fk.information_by_modality(model, counts, unit_noise=unit_noise)
+        average = fk.information_by_modality(model, unit_noise=unit_noise)
+        for name, n in counts.items():
+            single = [sample_information(model, name, i, unit_noise=unit_noise) for i in range(n)]
+            assert relative_gap(total[name], sum(single, np.zeros_like(total[name]))) < 1e-11
+            number = model[name].n_designs or 1
+            everything = [sample_information(model, name, i, unit_noise=unit_noise) for i in range(number)]
+            assert relative_gap(average[name], sum(everything) / number) < 1e-11
+
+
+@given(st.data())
+def test_orthogonal_blocks_have_variances_that_add(data):
+    model = data.draw(models(max_condition=1e2))
+    counts = data.draw(counts_for(model))
+    whole = fk.information(model, counts)
+    blocks = np.zeros_like(whole)
+    for part in model.slices.values():
+        blocks[part, part] = whole[part, part]
+    v = np.concatenate(
+        [blocks @ np.random.default_rng(0).standard_normal((len(whole), 2)), np.eye(len(whole))], axis=1
+    )
+    wanted = fk.PSD.of(blocks).variance(v)
+    found = fk.cramer_rao(model, counts, v, fisher_orthogonal=True)
+    np.testing.assert_allclose(found, wanted, rtol=1e-6)
+    for direction, variance in zip(v.T, found, strict=True):
+        if direction.any():
+            one = fk.effective_information(model, counts, direction, fisher_orthogonal=True)
+            np.testing.assert_allclose(one, 1 / variance, rtol=1e-12)
+
+
+def test_indices_of_a_schur_complement_are_those_of_numpy_or_refused():
+    m = [[2.0, 1.0], [1.0, 1.0]]
+    for keep in (-1, 1, [1], [-1], slice(1, 2), [False, True]):
+        np.testing.assert_allclose(fk.schur_complement(m, keep), [[0.5]])
+    np.testing.assert_allclose(fk.schur_complement(m, [1, 0]), [[1.0, 1.0], [1.0, 2.0]])
+    for keep, message in (
+        ([], "keep: no index given; ask about at least one of 2 parameters"),
+        ([5], r"keep: index 5 is out of range for 2 parameters \(0 to 1\)"),
+        (-3, "keep: index -3 is out of range"),
+        ([0, -2], r"keep: an index appears twice in \[0, 0\]"),
+        ([True], "keep: a mask must have length 2, got 1"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            fk.schur_complement(m, keep)
+    with pytest.raises(TypeError, match="keep: expected whole-number indices"):
+        fk.schur_complement(m, [0.5])
+
+
+@pytest.mark.parametrize("size", [1e-200, 1e-160, 1e-150, 1e160, 1e200])
+def test_information_that_float64_cannot_hold_is_refused_by_name(size):
+    for design in (np.full((2, 1), size), np.full((3, 2, 1), size)):
+        model = fk.LinearGaussian({"image": fk.Modality(design)})
+        with pytest.raises(ValueError, match=r"^image: .*(leave|overflow) float64.*units"):
+            fk.information(model, 3)
+
+
+def test_bad_samples_of_a_design_are_refused():
+    model = fk.random_model(2, {"x": 1}, seed=0, n_designs=3)
+    with pytest.raises(
+        ValueError, match="x: sample 3 asked for, but there are 3 per-sample designs, 0 first"
+    ):
+        sample_information(model, "x", 3)
+    with pytest.raises(ValueError, match="x: sample must be a whole number >= 0, got -1"):
+        sample_information(model, "x", -1)
+    with pytest.raises(fk.UnknownNameError, match="unknown modality 'y'"):
+        sample_information(model, "y")

@@ -267,3 +267,15 @@ def test_range_inclusion_survives_change_of_units(pair, seed):
     assert before.included == after.included
     assert range_inclusion(a, a + b).included
     assert range_inclusion(b, b).outside <= before.tolerance
+
+
+@pytest.mark.parametrize("size", [1e-300, 1e300, 1.7e308])
+def test_the_largest_floats_are_compared_too(size):
+    big = size * I2
+    assert compare(-big, big).relation is Relation.STRICTLY_BELOW
+    assert compare(big, -big).relation is Relation.STRICTLY_ABOVE
+    assert compare(big, big).relation is Relation.EQUAL
+    assert compare(0 * big, big).relation is Relation.STRICTLY_BELOW
+    assert_allclose_report(compare(0 * big, big).min_eigenvalue, size)
+    tilted = size * np.array([[1.0, 0.5], [0.5, 1.0]])
+    assert compare(tilted, big).relation is Relation.INCOMPARABLE

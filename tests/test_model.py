@@ -2,8 +2,11 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import fisherkit as fk
+from fisherkit import simulation
 
 EYE = np.eye(2)
 
@@ -186,3 +189,91 @@ def test_blind_spot_model_has_the_angle_asked_for(angle):
         fk.blind_spot_model(angle=2.0, seed=0)
     with pytest.raises(ValueError, match="seen: must lie between 1 and"):
         fk.blind_spot_model(angle=1.0, seed=0, seen=3)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(2, 6))
+def test_singular_noise_is_refused_whatever_rounding_says(seed, m):
+    """Cholesky factorisation accepts 80 of 200 random covariances of rank 3 of 4."""
+    rng = np.random.default_rng(seed)
+    half = rng.standard_normal((m, m - 1)) * 10.0 ** rng.uniform(-3, 3, (m, 1))
+    with pytest.raises(ValueError, match=r"noise_cov: not positive definite \(smallest eigenvalue"):
+        fk.Modality(np.eye(m), noise_cov=half @ half.T)
+    full = rng.standard_normal((m, m + 3)) * 10.0 ** rng.uniform(-3, 3, (m, 1))
+    assert fk.Modality(np.eye(m), noise_cov=full @ full.T).noise_cov is not None
+
+
+@pytest.mark.parametrize("size", [1e-160, 1e160])
+@pytest.mark.parametrize(
+    "noise",
+    [
+        lambda s: {"noise_std": s},
+        lambda s: {"noise_var": [1.0, s**1.9]},
+        lambda s: {"noise_cov": s**1.9 * np.eye(2)},
+    ],
+)
+def test_noise_whose_square_leaves_float64_is_refused(noise, size):
+    with pytest.raises(ValueError, match=r"noise_(std|var|cov): .* is out of range.*other units"):
+        fk.Modality(EYE, **noise(size))
+
+
+@pytest.mark.parametrize(("one", "other"), [("plumless", "buckeroo"), ("codding", "gnu"), ("é", "e")])
+def test_names_do_not_share_streams(one, other):
+    """The first two have one CRC-32."""
+    streams = simulation.streams(0, [one, other])
+    assert streams[one].standard_normal() != streams[other].standard_normal()
+    model = fk.LinearGaussian({one: fk.Modality(EYE), other: fk.Modality(EYE)})
+    samples = fk.simulate(model, 3, seed=0, theta=[0.0, 0.0])
+    assert (samples[one] != samples[other]).all()
+
+
+def test_no_modality_shares_a_stream_with_the_parameters():
+    for name in ("theta shared", "theta", "shared theta"):
+        model = fk.LinearGaussian({name: fk.Modality(EYE)})
+        samples = fk.simulate(model, 1, seed=0)
+        assert (np.abs(samples[name][0] - 2 * samples.theta) > 1e-9).all()
+
+
+def test_misspelt_options_are_not_ignored():
+    builders = [
+        lambda **o: fk.random_model(2, {"image": 1, "text": 1}, seed=0, **o),
+        lambda **o: fk.blind_spot_model(angle=1.0, seed=0, **o),
+    ]
+    for option in ("noise_std", "obs_dim", "shared_rank", "private_rank"):
+        with pytest.raises(
+            fk.UnknownNameError, match=f"unknown modality in {option} 'imgae'; did you mean 'image'"
+        ):
+            builders[0](**{option: {"imgae": 3}})
+    with pytest.raises(fk.UnknownNameError, match="unknown modality in noise_std 'z'; known: 'x', 'y'"):
+        builders[1](noise_std={"z": 3})
+    for n in (0, -1, 1.5):
+        with pytest.raises(ValueError, match=r"n_designs .* must be a whole number >= 1, got"):
+            builders[0](n_designs=n)
+    for condition in (0.5, np.inf, np.nan):
+        with pytest.raises(ValueError, match="condition: must be at least 1 and finite, got"):
+            builders[0](condition=condition)
+
+
+@pytest.mark.parametrize("count", [np.inf, -np.inf, np.nan, "3", None, True, 1 + 0j])
+def test_counts_that_are_no_numbers_are_refused(count):
+    model = fk.LinearGaussian({"x": fk.Modality(EYE)})
+    with pytest.raises(ValueError, match="x: sample count must be a whole number >= 0, got"):
+        fk.information(model, {"x": count})
+
+
+def test_large_counts_work_up_to_64_bits():
+    model = fk.LinearGaussian({"x": fk.Modality(EYE)})
+    np.testing.assert_allclose(fk.information(model, 10**18), 1e18 * EYE)
+    assert fk.fit(fk.simulate_statistics(model, 10**18, seed=0), noise="dof").counts == {"x": 10**18}
+    for count in (1e19, 2**63, 10**400):
+        with pytest.raises(ValueError, match=r"x: sample count must be below 2\*\*63, got"):
+            fk.information(model, count)
+
+
+def test_seeds_and_replicates_are_checked():
+    model = fk.LinearGaussian({"x": fk.Modality(EYE)})
+    with pytest.raises(ValueError, match="seed must be a whole number >= 0, got -1"):
+        fk.simulate(model, 1, seed=-1)
+    for draw in (fk.simulate, fk.simulate_statistics):
+        for replicates in (0, -1, 1.5, "3", True):
+            with pytest.raises(ValueError, match="replicates: must be at least 1 and whole"):
+                draw(model, 1, seed=0, replicates=replicates)

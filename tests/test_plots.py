@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from scipy.stats import chi2
 
@@ -56,3 +58,30 @@ def test_bad_input_is_refused():
         plots.information_ellipses(ax, {"x": [[1.0, 2.0], [2.0, 1.0]]})
     with pytest.raises(ValueError, match="level: must lie in"):
         plots.information_ellipses(ax, {"x": np.eye(2)}, level=95)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 5))
+def test_gap_spectrum_shows_the_verdict_of_the_comparison(seed, d):
+    """Zero diagonals and indefinite matrices included: as many dots beyond the band as eigenvalues that count."""
+    rng = np.random.default_rng(seed)
+    units = 10.0 ** rng.uniform(-6, 6, d)
+    pair = []
+    for _ in range(2):
+        m = rng.integers(-2, 3, (d, d)).astype(float)
+        m = m + m.T
+        np.fill_diagonal(m, m.diagonal() * rng.integers(0, 2))
+        pair.append(m * np.outer(units, units))
+    ax = plots.gap_spectrum(Figure().add_subplot(), *pair)
+    dots = ax.lines[0].get_ydata()
+    order = fk.compare(*pair)
+    np.testing.assert_allclose(dots[[0, -1]], [order.scaled_min, order.scaled_max], rtol=1e-9, atol=1e-14)
+    signs = [int((dots > order.tolerance).sum()), int((dots < -order.tolerance).sum())]
+    assert fk.Relation.of_inertia(*signs, d - sum(signs)) is order.relation
+
+
+def test_centre_is_checked():
+    ax = Figure().add_subplot()
+    with pytest.raises(ValueError, match="centre: expected length 2"):
+        plots.information_ellipses(ax, {"x": np.eye(2)}, centre=(0.0, 0.0, 0.0))
+    with pytest.raises(ValueError, match="centre: NaN at index"):
+        plots.information_ellipses(ax, {"x": np.eye(2)}, centre=(0.0, np.nan))

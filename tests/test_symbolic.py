@@ -501,3 +501,66 @@ def test_floating_point_least_squares_variances_agree_with_exact_ones():
         same = th.least_squares_is_mle(x, y, (s_x, s_y), v, reading="as_stated")
         assert same.holds == (expected[1] == expected[2])
     assert worse > 5
+
+
+# --- derivations whose symbols or inputs would clash ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["c", "theta", "theta_c", "x"])
+def test_names_of_modalities_do_not_clash_with_symbols(name):
+    def world(key):
+        first = sym.SymbolicModality([[1], [0]], [[1], [1]])
+        return {
+            key: first,
+            f"{key}_0": sym.SymbolicModality([[1]], [[1]]),
+            f"{key}1": sym.SymbolicModality([[2]]),
+        }
+
+    derived, plain = sym.derive(world(name)), sym.derive(world("plain"))
+    symbols = [*derived.theta, *(s for block in derived.data.values() for s in block)]
+    assert len(set(symbols)) == len(symbols)
+    assert derived.information == plain.information == sym.information_blocks(world(name))
+    values = iter(range(1, 100))
+    numbers = [
+        {s: v for block in d.data.values() for s, v in zip(block, values, strict=False)}
+        for d in (derived, derived)
+    ]
+    assert derived.mle.subs(numbers[0]) == plain.mle.subs(
+        dict(zip((s for b in plain.data.values() for s in b), numbers[0].values(), strict=True))
+    )
+
+
+def test_symbols_of_a_design_are_not_those_of_the_data():
+    a = sympy.Symbol("x_0_0", real=True, positive=True)
+    b = sympy.Symbol("theta_c0", real=True)
+    derived = sym.derive({"x": sym.SymbolicModality([[a * b]])})
+    assert derived.information == ImmutableMatrix([[a**2 * b**2]])
+    assert sympy.simplify(derived.mle[0] - derived.data["x"][0] / (a * b)) == 0
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: sym.derive({"": sym.SymbolicModality([[1]])}), "modalities: a modality needs a name"),
+        (lambda: sym.SymbolicModality([[1], [1]], noise_cov=[[1, 2], [0, 1]]), "noise_cov: not symmetric"),
+        (lambda: sym.SymbolicModality([[1], [1]], noise_cov=[[1, 2], [2, 1]]), "leading minor of size 2 is -3"),
+        (lambda: sym.SymbolicModality([[1], [1]], noise_cov=[[1, 1], [1, 1]]), "leading minor of size 2 is 0"),
+        (lambda: sym.SymbolicModality([[1]], noise_cov=[[-1]]), "noise_cov: not positive definite: .* size 1 is -1"),
+        (lambda: sym.schur_complement([[2, 1], [1, 1]], [2]), "keep: index 2 is out of range"),
+        (lambda: sym.schur_complement([[2, 1], [1, 1]], []), "keep: no index given"),
+        (lambda: sym.schur_complement([[2, 1], [1, 1]], [1, -1]), "keep: an index appears twice"),
+    ],
+)  # fmt: skip
+def test_clashing_derivations_are_refused(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_negative_indices_count_from_the_end():
+    assert sym.schur_complement([[2, 1], [1, 1]], [-1]) == ImmutableMatrix([[Rational(1, 2)]])
+    rng = np.random.default_rng(5)
+    for _ in range(50):
+        m, _, _ = integer_instance(rng)
+        d = len(m)
+        kept = rng.permutation(d)[: int(rng.integers(1, d + 1))]
+        assert sym.schur_complement(m, kept - d) == sym.schur_complement(m, kept)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import sympy
-from sympy import ImmutableMatrix, Matrix, Symbol
+from sympy import Dummy, ImmutableMatrix, Matrix, Symbol
 
 from fisherkit.symbolic.rational import pseudoinverse
 
@@ -26,7 +26,8 @@ class SymbolicModality:
         count: number of samples.
 
     Raises:
-        ValueError: shapes that do not fit, or a count below 1.
+        ValueError: shapes that do not fit, a covariance that is not symmetric or (where it is made of numbers) not
+            positive definite, or a count below 1.
     """
 
     shared: ImmutableMatrix
@@ -43,6 +44,7 @@ class SymbolicModality:
             raise ValueError(f"private: expected {m} rows as in shared, got {private.rows}")
         if noise.shape != (m, m):
             raise ValueError(f"noise_cov: expected shape ({m}, {m}), got {noise.shape}")
+        _check_covariance(noise)
         if self.count < 1:
             raise ValueError(f"count: must be at least 1, got {self.count}")
         object.__setattr__(self, "shared", shared)
@@ -50,12 +52,25 @@ class SymbolicModality:
         object.__setattr__(self, "noise_cov", noise)
 
 
+def _check_covariance(noise: ImmutableMatrix) -> None:
+    if any(sympy.simplify(entry) != 0 for entry in noise - noise.T):
+        raise ValueError(f"noise_cov: not symmetric: {noise.tolist()}")
+    # leading principal minors (Sylvester); with symbols in them nothing is claimed
+    minors = (noise[:k, :k].det() for k in range(1, noise.rows + 1))
+    for k, minor in enumerate(minors, start=1):
+        if not minor.free_symbols and not minor > 0:
+            raise ValueError(
+                f"noise_cov: not positive definite: the leading minor of size {k} is {minor}; add measurement noise"
+            )
+
+
 @dataclass(frozen=True)
 class Derivation:
     """What differentiation of one log-likelihood yields.
 
     Attributes:
-        theta: (d, 1) parameter symbols, theta_c first, then private blocks in order.
+        theta: (d, 1) parameter symbols, theta_c first, then private blocks in order; a symbol whose name is taken (by
+            the designs, or because a modality is called "c") is a ``sympy.Dummy``.
         data: {modality: (count, m) symbols of the observations}.
         log_likelihood: expression in theta and data, without the constant that depends on neither.
         score: (d, 1) gradient.
@@ -84,8 +99,8 @@ def derive(modalities: Mapping[str, SymbolicModality]) -> Derivation:
         Score, information in both forms of its definition, and estimator.
 
     Raises:
-        ValueError: no modality, different numbers of shared parameters, or symbolic designs with a singular
-            information matrix.
+        ValueError: no modality, one without a name, different numbers of shared parameters, or symbolic designs with a
+            singular information matrix.
 
     Example:
         >>> s = sympy.Symbol("s", positive=True)
@@ -95,12 +110,13 @@ def derive(modalities: Mapping[str, SymbolicModality]) -> Derivation:
         >>> derive(world).mle            # residuals weighted by inverse noise variance
         Matrix([[(s**2*x_0_0 + y_0_0)/(s**2 + 1)]])
     """
-    blocks = _parameters(modalities)
+    taken = _names_in(modalities)
+    blocks = _parameters(modalities, taken)
     theta = ImmutableMatrix([symbol for block in blocks.values() for symbol in block])
     data = {
-        name: ImmutableMatrix(
-            m.count, m.shared.rows, lambda i, r, name=name: Symbol(f"{name}_{i}_{r}", real=True)
-        )
+        name: ImmutableMatrix([
+            [_fresh(f"{name}_{i}_{r}", taken) for r in range(m.shared.rows)] for i in range(m.count)
+        ])
         for name, m in modalities.items()
     }
     total = sympy.S.Zero
@@ -139,7 +155,7 @@ def information_blocks(modalities: Mapping[str, SymbolicModality]) -> ImmutableM
     Returns:
         (d, d), laid out as `Derivation.theta`.
     """
-    blocks = _parameters(modalities)
+    blocks = _parameters(modalities, _names_in(modalities))
     order = [symbol for block in blocks.values() for symbol in block]
     total = sympy.zeros(len(order), len(order))
     for name, m in modalities.items():
@@ -151,17 +167,37 @@ def information_blocks(modalities: Mapping[str, SymbolicModality]) -> ImmutableM
     return ImmutableMatrix(total.applyfunc(sympy.simplify))
 
 
-def _parameters(modalities: Mapping[str, SymbolicModality]) -> dict[str, list[Symbol]]:
+def _names_in(modalities: Mapping[str, SymbolicModality]) -> set[str]:
+    """Names of the symbols that designs and noise are made of."""
+    return {
+        symbol.name
+        for m in modalities.values()
+        for part in (m.shared, m.private, m.noise_cov)
+        for symbol in part.free_symbols
+    }
+
+
+def _fresh(name: str, taken: set[str]) -> Symbol:
+    """A symbol that is no other one; a dummy where the name is taken."""
+    if name in taken:
+        return Dummy(name, real=True)
+    taken.add(name)
+    return Symbol(name, real=True)
+
+
+def _parameters(modalities: Mapping[str, SymbolicModality], taken: set[str]) -> dict[str, list[Symbol]]:
     """Parameter symbols by block; the shared block has the empty name."""
     if not modalities:
         raise ValueError("modalities: give at least one")
+    if "" in modalities:
+        raise ValueError('modalities: a modality needs a name; "" is reserved for the shared parameters')
     widths = {name: m.shared.cols for name, m in modalities.items()}
     if len(set(widths.values())) > 1:
         raise ValueError(f"shared designs must have the same number of columns, got {widths}")
     d_c = next(iter(widths.values()))
-    blocks = {"": [Symbol(f"theta_c{i}", real=True) for i in range(d_c)]}
+    blocks = {"": [_fresh(f"theta_c{i}", taken) for i in range(d_c)]}
     for name, m in modalities.items():
-        blocks[name] = [Symbol(f"theta_{name}{i}", real=True) for i in range(m.private.cols)]
+        blocks[name] = [_fresh(f"theta_{name}{i}", taken) for i in range(m.private.cols)]
     return blocks
 
 

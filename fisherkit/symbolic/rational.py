@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from sympy import QQ, ImmutableMatrix, Rational, S
 from sympy.polys.matrices import DomainMatrix
 
+from fisherkit.checks import as_indices
 from fisherkit.loewner import Relation
 
 __all__ = [
@@ -141,16 +142,20 @@ def schur_complement(m: MatrixLike, keep: Sequence[int]) -> ImmutableMatrix:
 
     Args:
         m: rational symmetric (d, d).
-        keep: indices k of the kept coordinates.
+        keep: indices k of the kept coordinates; negative ones count from the end.
 
     Returns:
         (k, k) effective information.
+
+    Raises:
+        ValueError: no index, one out of range, or one twice.
 
     Example:
         >>> schur_complement([[2, 1], [1, 1]], [0])
         Matrix([[1]])
     """
-    matrix, kept = as_rational(m), list(keep)
+    matrix = as_rational(m)
+    kept = as_indices(list(keep), matrix.rows, "keep").tolist()
     rest = [i for i in range(matrix.rows) if i not in kept]
     if not rest:
         return ImmutableMatrix(matrix.extract(kept, kept))

@@ -20,6 +20,9 @@ __all__ = ["corollary_1", "corollary_2", "corollary_3"]
 
 Array = NDArray[np.float64]
 
+#: Relative rounding of lambda v_i up to which M v = lambda v means something.
+_EIGEN_DIGITS = 1e-6
+
 
 def corollary_1(m_x: ArrayLike, m_y: ArrayLike, v: ArrayLike, *, reading: Reading = "as_holds") -> Verdict:
     """At a common eigenvector v the variance contracts by a / (a + b) (Gupta et al. 2025, Corollary 1).
@@ -45,15 +48,16 @@ def corollary_1(m_x: ArrayLike, m_y: ArrayLike, v: ArrayLike, *, reading: Readin
     v = as_direction(v, pair.dim)
     a, b = float(v @ pair.m_x @ v), float(v @ pair.m_y @ v)
     scale_x, scale_y = (float(v**2 @ m.diagonal()) or 1.0 for m in (pair.m_x, pair.m_y))
+    (eigen_x, sure_x), (eigen_y, sure_y) = (_is_eigenvector(m, v) for m in (pair.m_x, pair.m_y))
     hypotheses = {
-        "v eigenvector of M_X": _is_eigenvector(pair.m_x, v),
-        "v eigenvector of M_Y": _is_eigenvector(pair.m_y, v),
+        "v eigenvector of M_X": eigen_x,
+        "v eigenvector of M_Y": eigen_y,
         "v'M_X v > 0": a > pair.form_noise * scale_x,
         "v'M_Y v > 0": b > pair.form_noise * scale_y,
     }
     noise = pair.noise
     factor = a / (a + b) if a + b > 0 else np.nan
-    resolved = pair.ranks_agree and clear(pair.form_noise, a / scale_x, b / scale_y)
+    resolved = sure_x and sure_y and pair.ranks_agree and clear(pair.form_noise, a / scale_x, b / scale_y)
     if all(hypotheses.values()):
         estimable = all(pair.membership(m, v) == (True, True) for m in (pair.x, pair.xy))
         resolved = resolved and estimable and 1 - factor > CLEAR * noise
@@ -141,12 +145,13 @@ def corollary_3(m_x: ArrayLike, m_y: ArrayLike, v: ArrayLike, *, reading: Readin
     scale_x, scale_y = (float(v**2 @ m.diagonal()) or 1.0 for m in (pair.m_x, pair.m_y))
     inside, sure = pair.membership(pair.x, v)
     sure = sure and (not inside or pair.membership(pair.xy, v) == (True, True))
+    eigen, sure_eigen = _is_eigenvector(pair.m_x, v)
     hypotheses = {
-        "v eigenvector of M_X": _is_eigenvector(pair.m_x, v),
+        "v eigenvector of M_X": eigen,
         "its eigenvalue > 0": a > pair.form_noise * scale_x,
         "v'M_Y v > 0": b > pair.form_noise * scale_y,
     }
-    resolved = sure and pair.ranks_agree and clear(pair.form_noise, b / scale_y, a / scale_x)
+    resolved = sure and sure_eigen and pair.ranks_agree and clear(pair.form_noise, b / scale_y, a / scale_x)
     if reading == "as_holds":
         hypotheses["P_S M_Y P_S-perp = 0"], clean = _is_block_diagonal(pair, v)
         both = pair.y.rank and pair.x.rank
@@ -181,8 +186,21 @@ def _is_block_diagonal(pair: Pair, v: Array) -> tuple[bool, bool]:
     return bool((np.abs(cross) <= floor).all()), clear(floor, cross) and bool(hidden < 1 / CLEAR)
 
 
-def _is_eigenvector(m: Array, v: Array) -> bool:
-    """Whether M v is parallel to v up to rounding."""
+def _is_eigenvector(m: Array, v: Array) -> tuple[bool, bool]:
+    """Whether M v is parallel to v up to rounding, and whether that is beyond doubt."""
+    # Entry i of M v is trusted to the tolerance times sum_j sqrt(M_ii M_jj) |v_j|, so that a large entry of M elsewhere
+    # hides nothing. Relative to an eigenvalue far below such sums, though, agreement says nothing.
     image = m @ v
-    residual = np.linalg.norm(image - v * (v @ image) / (v @ v))
-    return bool(residual <= tolerance(len(m)) * np.linalg.norm(m, 2) * np.linalg.norm(v))
+    eigenvalue = float(v @ image / (v @ v))
+    d = np.sqrt(m.diagonal())
+    expected = eigenvalue * v
+    size = d * float(d @ np.abs(v)) + np.abs(expected)
+    residual = np.divide(np.abs(image - expected), size, out=np.zeros_like(size), where=size > 0)
+    floor = tolerance(len(m))
+    parallel, sure = bool((residual <= floor).all()), clear(floor, residual)
+    if parallel and eigenvalue * float(v @ v) > len(m) * floor * float(
+        v**2 @ m.diagonal()
+    ):  # not an eigenvalue of 0
+        moved = v != 0
+        sure = sure and bool((floor * size[moved] < _EIGEN_DIGITS * np.abs(expected[moved])).all())
+    return parallel, sure

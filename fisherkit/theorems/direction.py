@@ -203,8 +203,9 @@ def theorem_2_restricted(
     right = float(pair.x.variance(v))
     drop = relative_drop(right, left)
     condition = predicted > noise
+    resolved = sure and pair.ranks_agree and clear(noise, predicted)
     return Verdict(
-        statement, claim, reading, {"v in range(M_X)": True, RESOLVED: sure and clear(noise, predicted)},
+        statement, claim, reading, {"v in range(M_X)": True, RESOLVED: resolved},
         drop >= -noise and (drop > noise) == condition, left, right, drop, noise, v,
         f"C_v is {'met: strict' if condition else 'not met: equality'}",
     )  # fmt: skip
@@ -283,15 +284,24 @@ def _restricted(pair: Pair, v: Array) -> tuple[float, float, float]:
     """Theorem 2 on S = range(M_X): the relative drop as a sum of squares, v'(P_S M_XY P_S)^+ v, relative rounding."""
     # The drop is y'M_Y y + z'M_X^+ z over v'M_X^+ v, all on S, with y = (P_S M_XY P_S)^+ v, z = P_S M_Y y; it vanishes
     # iff C_v fails. Everything is computed from roots: a basis of S mixes units, and projected matrices would round.
-    q = pair.x.range_basis
+    q, mixing = _coordinates(pair.x)
     root_x, root_y, w = pair.x.root @ q, pair.y.root @ q, q.T @ v
     x, xy = PSD.from_root(root_x), PSD.from_root(np.concatenate([root_x, root_y]))
     half = xy.half_inverse
     y = half @ (half.T @ w)
     z = root_y.T @ (root_y @ y)
     drop = np.square(root_y @ y).sum() + np.square(x.half_inverse.T @ z).sum()
-    noise = tolerance(pair.dim) * (x.condition**2 + xy.condition**2) + pair.noise
+    noise = tolerance(pair.dim) * (x.condition**2 + xy.condition**2) * mixing**2 + pair.noise
     return float(drop / np.square(x.half_inverse.T @ w).sum()), float(np.square(half.T @ w).sum()), noise
+
+
+def _coordinates(psd: PSD) -> tuple[Array, float]:
+    """Orthonormal basis of range(M), (d, rank), and the ratio of the units that its columns mix."""
+    seen = psd.root.any(axis=0)
+    if psd.rank == seen.sum():  # all that is seen: the coordinates themselves, and nothing is mixed
+        return np.eye(psd.dim)[:, seen], 1.0
+    unit = np.linalg.norm(psd.root, axis=0)[seen]
+    return psd.range_basis, float(unit.max() / unit.min())
 
 
 def _variances(

@@ -58,7 +58,7 @@ def joint_variances(
         The three variances.
 
     Raises:
-        ValueError: a noise variance that is not positive and finite.
+        ValueError: not two noise variances, or one that is not positive and finite.
 
     Example:
         >>> three = joint_variances([[4.0]], [[4.0]], (4.0, 36.0), [1.0])
@@ -153,6 +153,8 @@ def _compute(
     gram_x: ArrayLike, gram_y: ArrayLike, noise_var: tuple[float, float], v: ArrayLike
 ) -> tuple[float, JointVariances, bool, bool]:
     """Relative rounding, the three variances, whether ranges are beyond doubt, and whether noises are equal."""
+    if len(noise_var) != 2:
+        raise ValueError(f"noise_var: expected the pair (s_x^2, s_y^2), got {len(noise_var)} values")
     for name, value in zip(("s_x^2", "s_y^2"), noise_var, strict=True):
         if not (np.isfinite(value) and value > 0):
             raise ValueError(f"noise_var: {name} must be positive and finite, got {value}")

@@ -15,6 +15,7 @@ from fisherkit.theorems.results import (
     as_direction,
     check_reading,
     clear,
+    drowned,
     relative_drop,
 )
 
@@ -62,7 +63,7 @@ def lemma_1(m: ArrayLike, n: ArrayLike, *, strict: bool = True, reading: Reading
     reversed_gap, vectors = np.linalg.eigh(np.eye(len(m)) - half @ half.T)
     floor = noise if strict else -noise
     hypotheses[f"M {symbol} N"] = bool(gap[0] > floor)
-    hypotheses[RESOLVED] = clear(noise, gap)
+    hypotheses[RESOLVED] = _resolved(m, n, noise, gap)
     witness = first.root.T @ vectors[:, 0]
     return Verdict(
         "Gupta et al. 2025, Lemma 1", f"N^{{-1}} {symbol} M^{{-1}}", reading, hypotheses,
@@ -106,7 +107,7 @@ def lemma_2(m: ArrayLike, n: ArrayLike, *, reading: Reading = "as_holds") -> Ver
         gap = compare(m, n)
         back = compare(second.pinv, first.pinv, rounding=noise)
         hypotheses["M ≺ N on the whole space"] = gap.is_strictly_below
-        hypotheses[RESOLVED] = clear(noise, gap.scaled_min, back.scaled_min)
+        hypotheses[RESOLVED] = _resolved(m, n, noise, gap.scaled_min, back.scaled_min)
         holds, margin, witness = back.is_strictly_below, back.scaled_min, back.positive
         note = f"the common kernel has dimension {len(m) - first.rank}: no strict order" if same else ""
         note = note if first.rank < len(m) else ""
@@ -115,7 +116,7 @@ def lemma_2(m: ArrayLike, n: ArrayLike, *, reading: Reading = "as_holds") -> Ver
         half = first.root @ second.half_inverse
         drops = np.linalg.eigvalsh(np.eye(first.rank) - half @ half.T)
         hypotheses["M ≺ N on S"] = bool((relative > noise).all())
-        hypotheses[RESOLVED] = clear(noise, relative)
+        hypotheses[RESOLVED] = _resolved(m, n, noise, relative)
         holds, margin = bool((drops > noise).all()), float(drops.min(initial=1.0))
         witness, note = (first.range_basis[:, 0] if first.rank else None), ""
     return Verdict(
@@ -164,7 +165,7 @@ def lemma_3(m: ArrayLike, n: ArrayLike, v: ArrayLike, *, reading: Reading = "as_
     z = (n - m) @ y
     predicted = float((y @ z + np.square(first.half_inverse.T @ z).sum()) / right)
     condition = predicted > noise
-    hypotheses[RESOLVED] = clear(noise, predicted)
+    hypotheses[RESOLVED] = _resolved(m, n, noise, predicted)
     return Verdict(
         statement, claim, reading, hypotheses, drop >= -noise and (drop > noise) == condition, left, right,
         drop, noise, (n - m) @ first.pinv @ v, f"(N - M) M^{{-1}} v {'≠ 0: strict' if condition else '= 0: equality'}",
@@ -202,7 +203,7 @@ def lemma_3_existence(m: ArrayLike, n: ArrayLike, v: ArrayLike, *, reading: Read
     noise = _noise(first, second)
     growth = float(v @ (n - m) @ v / (v @ n @ v))
     hypotheses["v'Mv < v'Nv"] = growth > noise
-    hypotheses[RESOLVED] = clear(noise, growth)
+    hypotheses[RESOLVED] = _resolved(m, n, noise, growth)
     gap = first.half_inverse.T @ (n - m) @ first.half_inverse
     u = first.root.T @ np.linalg.eigh(gap)[1][:, -1]
     u /= np.linalg.norm(u)
@@ -278,6 +279,11 @@ def _definite_pair(m: ArrayLike, n: ArrayLike) -> tuple[Array, Array, bool, dict
     second = as_symmetric(n, "N", dim=len(first))
     hypotheses = {"M positive definite": _is_definite(first), "N positive definite": _is_definite(second)}
     return first, second, all(hypotheses.values()), hypotheses
+
+
+def _resolved(m: Array, n: Array, noise: float, *values: ArrayLike) -> bool:
+    """Whether the values are clear of rounding, and M has not drowned in N = M + (N - M)."""
+    return not drowned(m, n) and clear(noise, *values)
 
 
 def _is_definite(m: Array) -> bool:

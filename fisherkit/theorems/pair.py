@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fisherkit.checks import as_symmetric
 from fisherkit.psd import PSD, RANGE_TOLERANCE, tolerance
-from fisherkit.theorems.results import clear
+from fisherkit.theorems.results import clear, drowned
 
 __all__ = ["Pair"]
 
@@ -88,10 +88,14 @@ class Pair:
 
     @property
     def ranks_agree(self) -> bool:
-        """Whether ranks of M_X and M_Y on their own and within the sum are the same: no information drowned."""
+        """Whether ranks of M_X and M_Y on their own and within the sum are the same: no information drowned.
+
+        Neither may that of any one coordinate: ranks can survive it, variances do not.
+        """
         shares, noise = self.shares, self.noise
         return (
-            clear(noise, shares, 1 - shares)
+            not drowned(self.m_x, self.m_y)
+            and clear(noise, shares, 1 - shares)
             and int((1 - shares > noise).sum()) == self.x.rank
             and int((shares > noise).sum()) == self.y.rank
         )

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fisherkit.checks import as_array
+from fisherkit.psd import tolerance
 
 __all__ = [
     "CLEAR",
@@ -17,6 +18,7 @@ __all__ = [
     "as_direction",
     "check_reading",
     "clear",
+    "drowned",
     "relative_drop",
 ]
 
@@ -128,6 +130,22 @@ def clear(noise: float, *values: ArrayLike) -> bool:
     """
     size = np.abs(np.concatenate([np.ravel(value) for value in values])) if values else np.zeros(0)
     return noise < _HOPELESS and not bool(((size > noise) & (size < CLEAR * noise)).any())
+
+
+def drowned(a: Array, b: Array) -> bool:
+    """Whether a diagonal entry of one matrix loses all its digits in the sum with the other.
+
+    Ranks and ranges of the sum may survive that; its inverse no longer knows the smaller matrix there.
+
+    Args:
+        a: (d, d) positive semidefinite.
+        b: (d, d) the same.
+
+    Returns:
+        Whether 0 < a_ii < tolerance b_ii or the other way round, for some i.
+    """
+    small, large = np.minimum(a.diagonal(), b.diagonal()), np.maximum(a.diagonal(), b.diagonal())
+    return bool(((small > 0) & (small < tolerance(len(a)) * large)).any())
 
 
 def relative_drop(variance: float, joint: float) -> float:
