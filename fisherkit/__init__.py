@@ -1,8 +1,10 @@
 """What is unpaired data from another modality worth? The linear-Gaussian theory, executable.
 
-The public API, in the order in which questions are asked. Theorems, exact arithmetic, the factor world of the
-paper's Gaussian experiment and plots are modules to import by name: `fisherkit.theorems`, `fisherkit.symbolic`,
-`fisherkit.factor`, `fisherkit.plots`.
+The public API, in the order in which questions are asked. Modules to import by name: `fisherkit.exchange`,
+`fisherkit.exchange_fit` and `fisherkit.allocation` (what samples are worth, which to buy), `fisherkit.theorems`,
+`fisherkit.certified` and `fisherkit.symbolic` (statements, proofs in floating point, exact arithmetic),
+`fisherkit.chunked` and `fisherkit.cluster` (data beyond memory), `fisherkit.factor` (the world of the paper's Gaussian
+experiment), `fisherkit.plots`.
 """
 
 # the world
@@ -29,6 +31,7 @@ from fisherkit.information import cramer_rao as cramer_rao
 from fisherkit.information import effective_information as effective_information
 from fisherkit.information import information as information
 from fisherkit.information import information_by_modality as information_by_modality
+from fisherkit.information import sample_information as sample_information
 from fisherkit.information import schur_complement as schur_complement
 from fisherkit.information import shared_information as shared_information
 from fisherkit.psd import PSD as PSD

@@ -180,10 +180,14 @@ class UnknownNameError(KeyError):
 
     def __init__(self, name: object, known: Iterable[str], what: str = "modality") -> None:
         names = list(known)
+        self._arguments = (name, names, what)
         close = difflib.get_close_matches(str(name), names, n=2, cutoff=0.5)
         hint = f"; did you mean {' or '.join(map(repr, close))}?" if close else ";"
         self.message = f"unknown {what} {name!r}{hint} known: {', '.join(map(repr, names))}"
         super().__init__(self.message)
+
+    def __reduce__(self) -> tuple[type["UnknownNameError"], tuple[object, list[str], str]]:
+        return type(self), self._arguments  # comes back whole from another process
 
     def __str__(self) -> str:  # KeyError would print the repr
         return self.message

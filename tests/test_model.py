@@ -1,5 +1,7 @@
 """Modality, LinearGaussian, Layout, Samples and the builders: what they accept, and what they say when they do not."""
 
+import pickle
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -277,3 +279,10 @@ def test_seeds_and_replicates_are_checked():
         for replicates in (0, -1, 1.5, "3", True):
             with pytest.raises(ValueError, match="replicates: must be at least 1 and whole"):
                 draw(model, 1, seed=0, replicates=replicates)
+
+
+def test_unknown_name_comes_back_whole_from_another_process():
+    error = fk.UnknownNameError("imgae", ["image", "text"], "thing")
+    copy = pickle.loads(pickle.dumps(error))
+    assert type(copy) is fk.UnknownNameError
+    assert str(copy) == str(error) == "unknown thing 'imgae'; did you mean 'image'? known: 'image', 'text'"
