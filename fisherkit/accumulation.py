@@ -26,7 +26,7 @@ Form = TypeVar("Form", bound=ModalityStatistics)
 CHUNK_ROWS = 16384
 #: Sizes of design columns, in units of the noise, whose squares and reciprocal squares leave room for conditioning.
 _SMALLEST, _LARGEST = 1e-140, 1e140
-_FOLD = 8
+_FOLD = 16
 _BLAS = ThreadpoolController()
 
 
@@ -176,7 +176,7 @@ def _repeated_blocks(modality: Modality, x: NDArray) -> Iterator[Array]:
 
 
 def _column_sums(chunk: Array) -> Array:
-    """Sum over rows, (..., rows, m) -> (..., m); eight rows are laid side by side since BLAS likes long ones."""
+    """Sum over rows, (..., rows, m) -> (..., m); rows are laid side by side since BLAS likes long ones."""
     rows, m = chunk.shape[-2:]
     even = rows - rows % _FOLD
     wide = chunk[..., :even, :].reshape(*chunk.shape[:-2], even // _FOLD, _FOLD * m)

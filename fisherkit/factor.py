@@ -347,7 +347,9 @@ def loading_information(
             parts += [modality.private] if name in tie else [modality.shared, modality.private]
         covariance = _covariance_map(modality, [part.shape for part in parts], tie.get(name), name == about)
         flat = np.concatenate([part.ravel() for part in parts])
-        step = float(np.abs(flat).max(initial=0.0)) or modality.noise_std  # as large as the loadings: no cancellation
+        step = (
+            float(np.abs(flat).max(initial=0.0)) or modality.noise_std
+        )  # as large as the loadings: no cancellation
         root = np.sqrt(sizes[name]) * covariance_information_root(covariance, flat, step=step)
         informations[name] = project_out(root[:, :kept], root[:, kept:])
     return informations
