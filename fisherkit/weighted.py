@@ -27,7 +27,9 @@ Solver = Callable[[Sequence[Array]], Array]
 _MAX_CORRECTIONS = 6
 #: A correction of at most this many standard errors is the last one: what it leaves is smaller still.
 _SETTLED = 1e-4
-#: Rounding that is expected to move the estimate by less than this is not corrected at all, standard errors.
+#: Up to this condition a correction would change the 14th digit, and is left out if that is little noise as well:
+_WELL_CONDITIONED = 16.0
+#: rounding expected to move the estimate by less than this many standard errors.
 _NEGLIGIBLE = 1e-9
 #: A last correction above this many standard errors is reported.
 _LOST = 1e-2
@@ -128,7 +130,8 @@ class WeightedProblem:
         solver = self._solver(weights)
         phi = solver([root.target for root in self.roots.values()])
         theta, size = phi @ self.basis.T, self._size(phi, scale)
-        if np.finfo(np.float64).eps * self.precision.condition * size <= _NEGLIGIBLE:
+        rounding = np.finfo(np.float64).eps * self.precision.condition * size
+        if self.precision.condition <= _WELL_CONDITIONED and rounding <= _NEGLIGIBLE:
             return theta
         for _ in range(_MAX_CORRECTIONS):
             # each correction multiplies the error by about eps times the condition number
