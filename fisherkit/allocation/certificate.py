@@ -1,0 +1,213 @@
+"""Lower bounds that hold whatever a solver says: weak duality, evaluated by sorting.
+
+Any matrix C with d rows, good or bad, proves a bound. With g_k = |R_k C|^2 and, over all affordable counts,
+
+    cap = |base C|^2 + max sum_k n_k g_k    (a fractional knapsack: sort by g_k / cost_k and fill),
+
+    c, A:  phi >= (sum of V * C)^2 / cap            since v' M^- v = max over h of (v'h)^2 / (h'Mh)
+    E:     phi >= |C|^2 / cap                       since lambda_min(M) |C|^2 <= trace(C'MC)
+    D:     phi >= log det CC' - d log(cap / d)      since det(YM)^(1/d) <= trace(YM) / d, Y = CC'.
+
+At the optimal C the bound is the optimum (Kiefer and Wolfowitz 1960; Pukelsheim 2006, ch. 7). Without limits and
+collected samples it is the familiar phi^2 / (budget max_k g_k / cost_k). Read backwards, with phi given, the same
+inequalities bound the cost.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fisherkit.allocation.problem import Problem
+from fisherkit.psd import tolerance
+
+__all__ = ["Dual", "cheapest", "fullest", "relative_gap"]
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Dual:
+    """A matrix that proves bounds for a problem.
+
+    Attributes:
+        problem: the problem.
+        matrix: (d, m), C.
+        scores: (K,), g_k = |R_k C|^2.
+        base: |base C|^2.
+    """
+
+    problem: Problem
+    matrix: Array
+    scores: Array
+    base: float
+
+    @classmethod
+    def of(cls, problem: Problem, matrix: Array) -> "Dual":
+        """Evaluate the scores.
+
+        Args:
+            problem: the problem.
+            matrix: (d, m), C.
+
+        Returns:
+            The dual point.
+        """
+        flat = problem.roots.reshape(-1, problem.dim) @ matrix
+        scores = np.square(flat).sum(axis=1).reshape(problem.roots.shape[:2]).sum(axis=1)
+        return cls(problem, matrix, scores, float(np.square(problem.base @ matrix).sum()))
+
+    @property
+    def strength(self) -> float:
+        """Logarithm of the numerator of the bound: phi (its logarithm for c, A, E) >= strength - (d) log cap."""
+        with np.errstate(divide="ignore"):
+            if self.problem.criterion.name == "D":
+                singular = np.linalg.svd(self.matrix, compute_uv=False)
+                return 2 * float(np.log(singular).sum()) if len(singular) == self.problem.dim else -np.inf
+            if self.problem.criterion.name == "E":
+                return float(np.log(np.square(self.matrix).sum()))
+            return 2 * float(np.log(abs(np.sum(self.problem.wanted * self.matrix))))
+
+    def bound(self, budget: float, capacity: float | None = None) -> float:
+        """Lower bound on the criterion of all affordable counts.
+
+        Args:
+            budget: budget units.
+            capacity: largest sum_k n_k g_k if it is known from elsewhere, such as further constraints.
+
+        Returns:
+            The bound, less an allowance for rounding.
+        """
+        if capacity is None:
+            p = self.problem
+            capacity = float(fullest(self.scores, p.costs, p.low, p.high, budget) @ self.scores)
+        cap = self.base + capacity
+        slack = tolerance(self.problem.dim)
+        d = self.problem.dim
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+            if self.problem.criterion.name == "D":
+                bound = self.strength - d * np.log(cap / d) - d * slack
+            else:
+                bound = np.exp(self.strength - np.log(cap)) * (1 - slack)
+        return float(bound) if not np.isnan(bound) else -np.inf
+
+    def needed(self, target: float, allowance: float | None = None) -> float:
+        """Least sum_k n_k g_k of any counts that reach the target.
+
+        Args:
+            target: wanted value of the criterion.
+            allowance: relative, for rounding; default the tolerance of `fisherkit.psd`.
+
+        Returns:
+            Lower bound, less an allowance for rounding; may be negative.
+        """
+        d = self.problem.dim
+        if self.problem.criterion.name == "D":
+            cap = d * np.exp((self.strength - target) / d)
+        else:
+            cap = np.exp(self.strength) / target
+        return float(cap * (1 - (tolerance(d) if allowance is None else allowance)) - self.base)
+
+    def scaled_to(self, value: float, counts: Array) -> "Dual":
+        """The same direction, scaled so that the scores are derivatives -d phi / d n_k at these counts.
+
+        Args:
+            value: criterion there.
+            counts: (K,).
+
+        Returns:
+            Scaled copy.
+        """
+        name = self.problem.criterion.name
+        if name == "D":
+            total = self.base + float(self.scores @ counts)
+            factor = np.sqrt(self.problem.dim / total)
+        elif name == "E":
+            factor = value / np.sqrt(np.square(self.matrix).sum())
+        else:
+            factor = value / abs(float(np.sum(self.problem.wanted * self.matrix)))
+        return Dual(self.problem, factor * self.matrix, factor**2 * self.scores, factor**2 * self.base)
+
+
+def fullest(scores: Array, costs: Array, low: Array, high: Array, budget: float) -> Array:
+    """Counts that maximise scores @ n over low <= n <= high, costs @ n <= budget.
+
+    Args:
+        scores: (K,) worth per sample, >= 0.
+        costs: (K,) budget units per sample, >= 0; a free one must have a finite upper limit.
+        low: (K,).
+        high: (K,).
+        budget: at least costs @ low.
+
+    Returns:
+        (K,) counts.
+
+    Example:
+        >>> fullest(np.array([3.0, 2.0]), np.array([2.0, 1.0]), np.zeros(2), np.array([np.inf, 4.0]), 6.0).tolist()
+        [1.0, 4.0]
+    """
+    counts = low.astype(np.float64)
+    room = budget - float(costs @ low)
+    free = costs == 0
+    counts[free] = high[free]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        rate = np.where(free, -1.0, scores / costs)
+    if np.isinf(high).all() and not free.all():  # the best one takes all
+        best = int(rate.argmax())
+        counts[best] += max(0.0, room) / costs[best]
+        return counts
+    for k in np.argsort(-rate, kind="stable"):
+        if free[k] or room <= 0:
+            continue
+        more = min(high[k] - low[k], room / costs[k])
+        counts[k] += more
+        room -= more * costs[k]
+    return counts
+
+
+def cheapest(scores: Array, costs: Array, low: Array, high: Array, needed: float) -> float:
+    """Least cost of counts with scores @ n >= needed and low <= n <= high.
+
+    Args:
+        scores: (K,) worth per sample, >= 0.
+        costs: (K,) budget units per sample, >= 0.
+        low: (K,).
+        high: (K,).
+        needed: wanted worth.
+
+    Returns:
+        Cost, +infinity if no counts are worth that much.
+    """
+    cost = float(costs @ low)
+    free = costs == 0
+    short = needed - float(scores @ np.where(free, high, low))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        rate = np.where(free, -1.0, scores / costs)
+    for k in np.argsort(-rate, kind="stable"):
+        if short <= 0:
+            break
+        if free[k] or scores[k] <= 0:
+            continue
+        more = min(high[k] - low[k], short / scores[k])
+        cost += more * costs[k]
+        short -= more * scores[k]
+    return cost if short <= 0 or needed <= 0 else (np.inf if short > 1e-12 * abs(needed) else cost)
+
+
+def relative_gap(criterion_name: str, dim: int, value: float, bound: float) -> float:
+    """Distance to the optimum as a fraction: what share of the information, at most, an optimal design saves.
+
+    Args:
+        criterion_name: "c", "A", "D" or "E".
+        dim: number of parameters.
+        value: criterion reached.
+        bound: certified lower bound.
+
+    Returns:
+        1 - bound / value for c, A, E; 1 - exp((bound - value) / d) for D (the D-efficiency's complement); >= 0.
+    """
+    if not np.isfinite(value) or not np.isfinite(bound):
+        return 1.0
+    if criterion_name == "D":
+        return max(0.0, -float(np.expm1((bound - value) / dim)))
+    return max(0.0, 1.0 - bound / value)

@@ -1,0 +1,41 @@
+"""What can go wrong with an allocation; each message names the cause and the nearest question that has an answer."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["InfeasibleError", "NonConvexError", "NotEstimableError", "SolverError"]
+
+
+class InfeasibleError(ValueError):
+    """No counts satisfy budget, limits, target and further constraints together."""
+
+
+class NotEstimableError(ValueError):
+    """Nothing that can be bought makes everything estimable that the criterion asks for.
+
+    Args:
+        message: cause and nearest feasible question.
+        estimable: (d, r) orthonormal columns, the directions that affordable samples do determine; a
+            `c_criterion` of them, or of a projection on them, has an answer. None where it is about whole numbers.
+    """
+
+    def __init__(self, message: str, estimable: NDArray[np.float64] | None = None) -> None:
+        self.estimable = estimable
+        super().__init__(message)
+
+
+class SolverError(RuntimeError):
+    """The numerical method stopped before its answer could be certified.
+
+    Args:
+        message: what stopped it.
+        gap: relative gap that is certified, None if there is no answer at all.
+    """
+
+    def __init__(self, message: str, gap: float | None = None) -> None:
+        self.gap = gap
+        super().__init__(message)
+
+
+class NonConvexError(ValueError):
+    """A further constraint is not convex, or no constraint at all."""

@@ -1,0 +1,240 @@
+"""Optimal allocation: how many samples of each modality to buy.
+
+Minimise phi(M_0 + sum_k n_k S_k) over counts n that a budget pays for, with S_k the effective information of one
+sample of modality k about theta_c (its private parameters eliminated, `fisherkit.information.shared_information`) and M_0
+that of the samples collected already. The problem is convex in real-valued counts (Pukelsheim 2006, Optimal Design of
+Experiments); every answer carries a lower bound from the equivalence theorem (Kiefer and Wolfowitz 1960).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fisherkit.allocation.certificate import relative_gap
+from fisherkit.allocation.engine import TOLERANCE, Solution, solve_budget
+from fisherkit.allocation.problem import Limits, Problem, as_problem
+from fisherkit.allocation.result import Allocation
+from fisherkit.allocation.rounding import round_for_budget, round_for_target
+from fisherkit.allocation.target import TargetSolution, check_target, solve_target
+from fisherkit.checks import as_array
+from fisherkit.criteria import Criterion, as_criterion
+from fisherkit.information import shared_information
+from fisherkit.model import LinearGaussian
+
+__all__ = ["allocate", "allocate_information"]
+
+Array = NDArray[np.float64]
+Constraints = Callable[[dict[str, Any]], Sequence[Any]]
+
+
+def allocate(
+    model: LinearGaussian,
+    costs: Mapping[str, float] | float,
+    *,
+    budget: float | None = None,
+    target: float | None = None,
+    criterion: str | Criterion = "A",
+    limits: Limits | None = None,
+    collected: Mapping[str, int] | int | None = None,
+    method: Literal["newton", "convex"] = "newton",
+    integer: bool = True,
+    tolerance: float = TOLERANCE,
+    constraints: Constraints | None = None,
+) -> Allocation:
+    """Counts that estimate theta_c best for a budget, or that reach a target most cheaply.
+
+    For per-sample designs one sample of a modality means an average one of those given, so that the information is
+    n_k S_k for any count.
+
+    Args:
+        model: the world.
+        costs: {modality: budget units per sample}, or one cost for all; >= 0.
+        budget: budget units to spend. Give either this or `target`.
+        target: value of the criterion to reach (parameter units squared for c, A, E) at least cost.
+        criterion: "A", "D", "E", or `c_criterion(v)` with v over the shared parameters; about theta_c.
+        limits: {modality: (fewest, most)} samples to buy, None for no limit.
+        collected: {modality: samples that are there already}; they cost nothing any more and limits do not count them.
+        method: "newton", fast; "convex", a semidefinite program through cvxpy, for further constraints and as a check.
+        integer: also round to whole samples.
+        tolerance: certified relative gap that is reached, or an error says it is not.
+        constraints: for method "convex": a function from {modality: cvxpy expression of its count} to a list of
+            convex cvxpy constraints. Whole samples are not available then.
+
+    Returns:
+        Counts, criterion, certificate and whole samples.
+
+    Example:
+        >>> from fisherkit import LinearGaussian, Modality
+        >>> model = LinearGaussian({
+        ...     "image": Modality([[1.0, 0.0], [0.0, 1.0]], noise_std=1.0),
+        ...     "text": Modality([[0.0, 1.0]], noise_std=1.0),
+        ... })
+        >>> best = allocate(model, {"image": 9.0, "text": 1.0}, budget=600.0)
+        >>> {name: round(n, 3) for name, n in best.counts.items()}, round(best.value, 4), best.gap < 1e-6
+        ({'image': 55.41, 'text': 101.313}, 0.0244, True)
+        >>> best.integer_counts, best.integer_loss < 1e-3
+        ({'image': 55, 'text': 105}, True)
+    """
+    informations = shared_information(model)
+    return allocate_information(
+        informations,
+        costs,
+        budget=budget,
+        target=target,
+        criterion=criterion,
+        limits=limits,
+        collected=collected,
+        method=method,
+        integer=integer,
+        tolerance=tolerance,
+        constraints=constraints,
+    )
+
+
+def allocate_information(
+    informations: Mapping[str, ArrayLike],
+    costs: Mapping[str, float] | float,
+    *,
+    budget: float | None = None,
+    target: float | None = None,
+    criterion: str | Criterion = "A",
+    limits: Limits | None = None,
+    collected: Mapping[str, int] | int | None = None,
+    base: ArrayLike | None = None,
+    method: Literal["newton", "convex"] = "newton",
+    integer: bool = True,
+    tolerance: float = TOLERANCE,
+    constraints: Constraints | None = None,
+) -> Allocation:
+    """The same for given information per sample, whatever it comes from.
+
+    Args:
+        informations: {modality: (d, d) positive semidefinite information per sample}, 1 / parameter units squared.
+        costs: as in `allocate`.
+        budget: as in `allocate`.
+        target: as in `allocate`.
+        criterion: as in `allocate`; directions have length d.
+        limits: as in `allocate`.
+        collected: as in `allocate`.
+        base: (d, d) information that is there besides, such as a prior's.
+        method: as in `allocate`.
+        integer: as in `allocate`.
+        tolerance: as in `allocate`.
+        constraints: as in `allocate`.
+
+    Returns:
+        Counts, criterion, certificate and whole samples.
+
+    Raises:
+        ValueError: both or neither of budget and target, constraints with another method or with whole samples, or
+            anything that is no number of its kind.
+        InfeasibleError: budget, target, limits and constraints cannot be met together.
+        NotEstimableError: nothing affordable makes the criterion finite.
+        NonConvexError: a further constraint is not convex.
+        SolverError: the certified gap was not reached.
+
+    Example:
+        >>> import numpy as np
+    >>> from fisherkit.criteria import c_criterion
+        >>> twice = {"x": np.diag([1.0, 0.0]), "y": np.diag([1.0, 1.0])}
+        >>> allocate_information(twice, {"x": 1.0, "y": 3.0}, budget=12.0, criterion=c_criterion([1.0, 0.0]))
+        Allocation(c, budget 12: x 12 -> 0.0833333 at cost 12, certified gap ...; whole: x 12 -> 0.0833333, loss <= ...)
+    """
+    if (budget is None) == (target is None):
+        raise ValueError("give either budget (spend it best) or target (reach it most cheaply)")
+    if method not in ("newton", "convex"):
+        raise ValueError(f"method must be 'newton' or 'convex', got {method!r}")
+    if not 1e-13 < tolerance < 1:
+        raise ValueError(f"tolerance: a relative gap between 1e-13 and 1, got {tolerance!r}")
+    if constraints is not None and method != "convex":
+        raise ValueError(
+            "further constraints need method='convex'; Newton's method knows budget and limits only"
+        )
+    if constraints is not None and integer:
+        raise ValueError("rounding to whole samples does not know further constraints; pass integer=False")
+    problem = as_problem(
+        informations, costs, as_criterion(criterion), limits=limits, collected=collected, base=base
+    )
+    reached: Solution | TargetSolution
+    if budget is not None:
+        budget = float(as_array(budget, "budget", ndim=0))
+        if budget < 0:
+            raise ValueError(f"budget must be >= 0, got {budget:.6g}")
+        if method == "convex":
+            from fisherkit.allocation.convex import solve_budget_convex
+
+            reached = solve_budget_convex(problem, budget, tolerance, constraints)
+        else:
+            reached = solve_budget(problem, budget, tolerance)
+    else:
+        assert target is not None
+        target = check_target(problem, target)
+        if method == "convex":
+            from fisherkit.allocation.convex import solve_target_convex
+
+            reached = solve_target_convex(problem, target, tolerance, constraints)
+        else:
+            reached = solve_target(problem, target, tolerance)
+    return _report(problem, reached, budget, target, method, integer)
+
+
+def _report(
+    problem: Problem,
+    reached: Solution | TargetSolution,
+    budget: float | None,
+    target: float | None,
+    method: str,
+    integer: bool,
+) -> Allocation:
+    solution = reached.solution if isinstance(reached, TargetSolution) else reached
+    counts, p = solution.counts, problem
+    cost = float(p.costs @ counts)
+    whole, whole_value, whole_cost, loss = None, None, None, None
+    if integer:
+        if budget is not None:
+            rounded, whole_value = round_for_budget(solution.reduced, counts, budget)
+            loss = relative_gap(p.criterion.name, p.dim, whole_value, solution.bound)
+        else:
+            assert isinstance(reached, TargetSolution)
+            assert target is not None
+            rounded, whole_value = round_for_target(solution.reduced, counts, target)
+        whole = {name: round(n) for name, n in zip(p.names, rounded, strict=True)}
+        whole_cost = float(p.costs @ rounded)
+        if isinstance(reached, TargetSolution):
+            loss = 1 - reached.cost_bound / whole_cost if whole_cost > 0 else 0.0
+    rates, multiplier = _rates(solution)
+    return Allocation(
+        counts=p.named(counts),
+        value=solution.value,
+        bound=solution.bound,
+        cost=cost,
+        cost_bound=reached.cost_bound if isinstance(reached, TargetSolution) else None,
+        gap=reached.gap,
+        integer_counts=whole,
+        integer_value=whole_value,
+        integer_cost=whole_cost,
+        integer_loss=loss,
+        active=tuple(name for name, n in zip(p.names, counts, strict=True) if n > 0),
+        scores=p.named(rates),
+        multiplier=multiplier,
+        budget=budget,
+        target=target,
+        criterion=p.criterion,
+        method=method,
+        status=solution.status,
+        iterations=solution.iterations,
+    )
+
+
+def _rates(solution: Solution) -> tuple[Array, float]:
+    """Scores per budget unit and the largest one that is still for sale."""
+    p = solution.dual.problem
+    scores = solution.dual.scores
+    rates = np.full(len(scores), np.inf)
+    np.divide(scores, p.costs, out=rates, where=p.costs > 0)
+    rates[(p.costs == 0) & (scores == 0)] = 0.0
+    for_sale = (p.costs > 0) & (solution.counts < p.high)
+    free = solution.reduced.free
+    return rates, float(rates[for_sale].max(initial=0.0)) if len(free) else 0.0

@@ -1,0 +1,295 @@
+"""Whole samples: round down, spend the rest greedily, then exchange; few possibilities are all tried.
+
+However they were found, they are judged against the certified bound. Changes of the criterion by m more (or fewer) samples of modality k come from the r x r matrix I / m + R M^-1 R',
+for all modalities at once; for E from eigenvalues.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fisherkit.allocation.errors import InfeasibleError, NotEstimableError
+from fisherkit.allocation.reduction import Reduced
+
+__all__ = ["round_for_budget", "round_for_target"]
+
+Array = NDArray[np.float64]
+
+#: So little of the real-valued optimum is added while whole samples do not yet determine what is asked.
+_TRACE = 1e-7
+_PASSES, _SIZES = 4, 3
+
+#: Modalities of which E evaluates one more sample exactly, and evaluations that exchanges may use.
+_TRIED, _CALLS = 12, 600
+
+#: So many combinations of whole counts (and entries of their information matrices) are tried one by one.
+_FEW, _ENTRIES = 4000, 300_000
+
+#: Costs of whole counts are sums of floats.
+_ROUNDING = 1e-12
+
+
+class _Rounding:
+    """Whole counts under construction; the criterion is evaluated near the identity."""
+
+    def __init__(self, reduced: Reduced, counts: Array) -> None:
+        problem = reduced.problem
+        self.problem = problem
+        self.roots = problem.roots @ reduced.basis  # (K, r, p)
+        self.flat = self.roots.reshape(-1, reduced.basis.shape[1])
+        self.base = problem.base @ reduced.basis
+        self.wanted = reduced.wanted
+        self.eye = np.eye(self.roots.shape[1])
+        self.low, self.high = np.ceil(problem.low), np.floor(problem.high)
+        if (self.low > self.high).any():
+            name = problem.names[int((self.low > self.high).argmax())]
+            raise InfeasibleError(
+                f"{name}: no whole number lies between its limits; widen them or pass integer=False"
+            )
+        useful = np.square(problem.roots).sum(axis=(1, 2)) > 0
+        self.useful = useful & (problem.costs > 0)
+        self.trace = _TRACE * (
+            reduced.information(reduced.start) if len(reduced.free) else np.eye(len(self.base.T))
+        )
+        self.counts = np.clip(np.floor(counts + 1e-9), self.low, self.high)
+        self.counts[problem.costs == 0] = self.high[problem.costs == 0]
+
+    def information(self) -> Array:
+        weighted = (self.counts[:, None, None] * self.roots).reshape(self.flat.shape)
+        return weighted.T @ self.flat + self.base.T @ self.base + self.trace
+
+    def changes(self, m: Array) -> Array:
+        """Criterion after m_k more samples of k alone (fewer where negative), less the criterion now; (K,)."""
+        information = self.information()
+        out = np.full(len(m), np.inf)
+        asked = np.flatnonzero(m != 0)
+        if not len(asked):
+            return out
+        if self.problem.criterion.name == "E":
+            return self._eigenvalue_changes(information, m, asked)
+        inverse = np.linalg.inv(information)
+        blocks = self.roots[asked]
+        inner = self.eye / m[asked, None, None] + np.matmul(blocks @ inverse, blocks.transpose(0, 2, 1))
+        if self.problem.criterion.name == "D":
+            sign, logarithm = np.linalg.slogdet(inner * m[asked, None, None])
+            out[asked] = np.where(sign > 0, -logarithm, np.inf)
+            return out
+        seen = blocks @ (inverse @ self.wanted)
+        drop = np.einsum("krq,krq->k", seen, np.linalg.solve(inner, seen))
+        out[asked] = np.where(np.isfinite(drop), -drop, np.inf)
+        return out
+
+    def _eigenvalue_changes(self, information: Array, m: Array, asked: NDArray[np.intp]) -> Array:
+        """As `changes`, for E; of many modalities only those that look into the worst directions are tried."""
+        half = np.linalg.solve(information, self.wanted)
+        variances, vectors = np.linalg.eigh(self.wanted.T @ half)
+        if len(asked) > _TRIED:
+            worst = half @ (vectors * (variances / variances[-1]) ** 4)
+            slope = m[asked] * np.square(self.roots[asked] @ worst).sum(axis=(1, 2))
+            asked = asked[np.argsort(-slope)[:_TRIED]]
+        blocks, out = self.roots[asked], np.full(len(m), np.inf)
+        after = information + m[asked, None, None] * np.matmul(blocks.transpose(0, 2, 1), blocks)
+        out[asked] = self.surrogate(after) - variances[-1]
+        return out
+
+    def surrogate(self, informations: Array) -> Array:
+        """The criterion, up to a constant, of positive definite matrices (N, p, p); (N,)."""
+        if self.problem.criterion.name == "D":
+            return -np.linalg.slogdet(informations)[1]
+        covariances = self.wanted.T @ np.linalg.inv(informations) @ self.wanted
+        if self.problem.criterion.name == "E":
+            return np.linalg.eigvalsh(covariances)[:, -1].astype(np.float64)
+        return np.trace(covariances, axis1=1, axis2=2)
+
+    @property
+    def cost(self) -> float:
+        return float(self.problem.costs @ self.counts)
+
+    def value(self) -> float:
+        return self.problem.value(self.counts)
+
+    def affordable(self, budget: float) -> Array:
+        """How many samples of each modality what is left would buy, within its limits, (K,)."""
+        room = budget - self.cost
+        prices = np.where(self.useful, self.problem.costs, 1.0)
+        lots = np.floor(np.minimum((room + _ROUNDING * budget) / prices, self.high - self.counts))
+        return np.where(self.useful, np.maximum(lots, 0.0), 0.0)
+
+    def fill(self, budget: float) -> None:
+        """Spend what is left where it lowers the criterion most per budget unit, in shrinking lots."""
+        prices = np.where(self.useful, self.problem.costs, 1.0)
+        while True:
+            lots = self.affordable(budget)
+            if not (lots >= 1).any():
+                return
+            lots = np.where(lots >= 1, np.maximum(1.0, np.floor(lots / 4)), 0.0)
+            change = self.changes(lots)
+            rate = np.where(lots > 0, change / np.where(lots > 0, lots * prices, 1.0), np.inf)
+            k = int(rate.argmin())
+            if not change[k] < 0:
+                return
+            self.counts[k] += lots[k]
+
+    def exchange(self, budget: float) -> None:
+        """Give samples of one modality back and spend their price on another, as long as that helps."""
+        prices = np.where(self.useful, self.problem.costs, np.inf)
+        calls = 0
+        for _ in range(_PASSES):
+            moved = False
+            for i in np.flatnonzero(self.useful & (self.counts > self.low)):
+                room = budget * (1 + _ROUNDING) - self.cost
+                most = self.counts[i] - self.low[i]
+                # one sample back, or as many as pay for one of another modality
+                needed = np.ceil((prices - room) / prices[i])
+                sizes = np.unique(needed[(needed > 1) & (needed <= most)])[:_SIZES]
+                for back in [1.0, *sizes]:
+                    calls += 2
+                    if calls > _CALLS:
+                        return
+                    lost = self.changes(np.where(np.arange(len(prices)) == i, -back, 0.0))[i]
+                    self.counts[i] -= back
+                    lots = self.affordable(budget)
+                    lots[i] = 0.0
+                    change = self.changes(lots)
+                    j = int(change.argmin())
+                    if np.isfinite(lost) and lost + change[j] < -1e-10 * abs(lost):
+                        self.counts[j] += lots[j]
+                        moved = True
+                        self.fill(budget)
+                        break
+                    self.counts[i] += back
+            if not moved:
+                return
+
+    def at_least_one(self, counts: Array, budget: float) -> None:
+        """Start again with a whole sample of everything in the real-valued answer, at the expense of the most bought."""
+        once = np.minimum(np.maximum(self.low, 1.0), self.high)
+        least = np.where(self.useful & (counts > 0), once, self.low)
+        self.counts = np.where(
+            self.useful, np.maximum(least, np.clip(np.floor(counts), self.low, self.high)), self.counts
+        )
+        prices = np.where(self.useful, self.problem.costs, 1.0)
+        for k in np.argsort(-(self.counts - least) * prices):
+            over = self.cost - budget * (1 + _ROUNDING)
+            if over > 0 and self.useful[k]:
+                self.counts[k] -= min(np.ceil(over / prices[k]), self.counts[k] - least[k])
+
+    def try_all(self, budget: float) -> None:
+        """Replace the counts by the best of all whole counts, if these are few."""
+        chosen = np.flatnonzero(self.useful)
+        if not len(chosen):
+            return
+        prices = self.problem.costs[chosen]
+        room = budget * (1 + _ROUNDING) - float(
+            self.problem.costs @ np.where(self.useful, self.low, self.counts)
+        )
+        most = np.minimum(np.floor(room / prices), self.high[chosen] - self.low[chosen])
+        order = np.argsort(-most)  # the last digits of the best counts follow from the others
+        chosen, prices, most = chosen[order], prices[order], most[order]
+        if np.log1p(most[1:]).sum() > np.log(min(_FEW, _ENTRIES / max(1, self.base.shape[1] ** 2))):
+            return
+        number = int(np.prod(most[1:] + 1))
+        others = np.indices([int(m) + 1 for m in most[1:]], dtype=np.float64).reshape(len(most) - 1, number).T
+        left = room - others @ prices[1:]
+        others, left = others[left >= 0], left[left >= 0]
+        first = np.minimum(np.floor(left / prices[0]), most[0])
+        every = np.tile(np.where(self.useful, self.low, self.counts), (len(others), 1))
+        every[:, chosen] += np.concatenate([first[:, None], others], axis=1)
+        each = np.matmul(self.roots.transpose(0, 2, 1), self.roots).reshape(len(self.roots), -1)
+        fixed = self.base.T @ self.base + self.trace
+        informations = (every @ each).reshape(-1, *fixed.shape) + fixed
+        best, value = self.counts, self.value()
+        for k in np.argsort(self.surrogate(informations))[:3]:
+            self.counts = every[k]
+            other = self.value()
+            if other < value:
+                best, value = every[k], other
+        self.counts = best
+
+
+def round_for_budget(reduced: Reduced, counts: Array, budget: float) -> tuple[Array, float]:
+    """Whole counts within budget and limits.
+
+    Args:
+        reduced: the problem as it was solved.
+        counts: (K,) its real-valued answer.
+        budget: budget units.
+
+    Returns:
+        (K,) whole counts, and their criterion.
+
+    Raises:
+        InfeasibleError: whole lower limits cost more than the budget, or no whole number lies within limits.
+        NotEstimableError: whole samples within the budget do not determine what is asked.
+    """
+    state = _Rounding(reduced, counts)
+    least = float(reduced.problem.costs @ state.low)
+    if least > budget * (1 + _ROUNDING):
+        raise InfeasibleError(
+            f"budget {budget:.6g} does not pay for the lower limits in whole samples, which cost {least:.6g}; give at "
+            "least that, or pass integer=False"
+        )
+    while state.cost > budget * (1 + _ROUNDING):  # whole lower limits are dearer than the real ones
+        can = np.flatnonzero(state.useful & (state.counts > state.low))
+        loss = state.changes(np.where(np.isin(np.arange(len(counts)), can), -1.0, 0.0))
+        k = int(can[np.argmin(loss[can] / reduced.problem.costs[can])])
+        state.counts[k] -= 1
+    state.fill(budget)
+    state.exchange(budget)
+    state.try_all(budget)
+    value = state.value()
+    if not np.isfinite(value):
+        state.at_least_one(counts, budget)
+        if state.cost <= budget * (1 + _ROUNDING):
+            state.fill(budget)
+            value = state.value()
+    if not np.isfinite(value):
+        state.counts = np.clip(np.ceil(counts - 1e-9), state.low, state.high)
+        raise NotEstimableError(
+            f"no whole numbers of samples were found within budget {budget:.6g} that determine what criterion "
+            f"{reduced.problem.criterion.name!r} asks for; real-valued counts do (pass integer=False), and a budget of "
+            f"{state.cost:.6g} pays for them rounded up"
+        )
+    return state.counts, value
+
+
+def round_for_target(reduced: Reduced, counts: Array, target: float) -> tuple[Array, float]:
+    """Whole counts within the limits that reach the target: round up, then give back what is not needed, dearest first.
+
+    Args:
+        reduced: the problem as it was solved.
+        counts: (K,) its real-valued answer.
+        target: wanted value of the criterion.
+
+    Returns:
+        (K,) whole counts, and their criterion.
+
+    Raises:
+        InfeasibleError: whole numbers within the limits do not reach the target.
+    """
+    state = _Rounding(reduced, counts)
+    costs = reduced.problem.costs
+    state.counts = np.clip(np.ceil(counts - 1e-9), state.low, state.high)
+    value = state.value()
+    for _ in range(10_000):
+        if value <= target:
+            break
+        lots = np.where(state.useful & (state.counts < state.high), 1.0, 0.0)
+        change = state.changes(lots)
+        rate = np.where(lots > 0, change / np.where(lots > 0, costs, 1.0), np.inf)
+        k = int(rate.argmin())
+        if not rate[k] < 0:
+            raise InfeasibleError(
+                f"whole numbers of samples within the limits do not reach the target {target:.6g}, only {value:.6g}; "
+                "raise the limits or pass integer=False"
+            )
+        state.counts[k] += 1
+        value = state.value()
+    for k in np.argsort(-costs, kind="stable"):
+        while costs[k] > 0 and state.counts[k] > state.low[k]:
+            state.counts[k] -= 1
+            fewer = state.value()
+            if not fewer <= target:
+                state.counts[k] += 1
+                break
+            value = fewer
+    return state.counts, value
