@@ -128,7 +128,7 @@ def certified(
     kind, dim = problem.criterion.name, problem.dim
     for tidy in _tidied(reduced, shares, dual):
         value = reduced.value(tidy)
-        if relative_gap(kind, dim, value, bound) <= 0.5 * tolerance:
+        if relative_gap(kind, dim, value, bound) <= 0.1 * tolerance:
             shares = tidy
             break
     else:
@@ -161,8 +161,8 @@ def _tidied(reduced: Reduced, shares: Array, dual: Dual) -> Iterator[Array]:
     upper = reduced.upper
     rate = dual.scores[reduced.free] / reduced.problem.costs[reduced.free]
     idle = rate < (1 - 1e-4) * rate.max(initial=0.0)
-    for threshold in (1e-3, 1e-5, 1e-7, 1e-9):
-        small = (shares < threshold) & (idle if threshold > 1e-6 else True)
+    for threshold in (1e-6, 1e-7, 1e-8, 1e-10):
+        small = (shares < threshold) & (idle if threshold > 5e-8 else True)
         full = shares > upper * (1 - threshold)
         tidy = np.where(small, 0.0, np.where(full, upper, shares))
         inner = ~small & ~full

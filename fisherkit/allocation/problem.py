@@ -202,6 +202,8 @@ def _stacked(informations: Mapping[str, ArrayLike]) -> Array:
         stack = np.array(list(informations.values()), dtype=np.float64)
         if stack.ndim == 3 and stack.shape[1] == stack.shape[2] > 0:
             mirrored = stack.transpose(0, 2, 1)
+            if (stack == mirrored).all() and np.isfinite(np.abs(stack).max()):
+                return stack
             size = np.abs(stack).max(axis=(1, 2))
             if (np.abs(stack - mirrored).max(axis=(1, 2)) <= 1e-8 * size).all() and np.isfinite(size).all():
                 return (stack + mirrored) / 2
