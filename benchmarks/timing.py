@@ -26,7 +26,16 @@ _THREAD_VARIABLES = (
     "NUMEXPR_NUM_THREADS",
     "VECLIB_MAXIMUM_THREADS",
 )
-_PEERS = ("numpy", "scipy", "statsmodels", "scikit-learn", "scikit-learn-intelex", "torch")
+_PEERS = (
+    "numpy",
+    "scipy",
+    "statsmodels",
+    "scikit-learn",
+    "scikit-learn-intelex",
+    "torch",
+    "cvxpy",
+    "clarabel",
+)
 
 
 @dataclass(frozen=True)

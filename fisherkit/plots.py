@@ -1,4 +1,4 @@
-"""Pictures of information: confidence ellipses, Fisher blocks, the spectrum of a Loewner gap.
+"""Pictures of information: confidence ellipses, Fisher blocks, the spectrum of a Loewner gap, isolines.
 
 Each function draws on Axes that the caller made and returns them. matplotlib is imported by this module only;
 `import fisherkit` does not load it.
@@ -14,11 +14,12 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import chi2
 
 from fisherkit.checks import as_array, as_symmetric
+from fisherkit.exchange import Isoline
 from fisherkit.layout import Layout
 from fisherkit.loewner import units
 from fisherkit.psd import PSD, tolerance
 
-__all__ = ["fisher_heatmap", "gap_spectrum", "information_ellipses"]
+__all__ = ["fisher_heatmap", "gap_spectrum", "information_ellipses", "isolines"]
 
 Array = NDArray[np.float64]
 #: One look per curve, told apart by line style and width as well as by colour (Okabe and Ito's palette).
@@ -162,4 +163,46 @@ def gap_spectrum(ax: Axes, below: ArrayLike, above: ArrayLike, *, label: str = "
     ax.set_yscale("symlog", linthresh=10 * band)
     ax.set(xlabel="eigenvalue number, ascending", ylabel="eigenvalue of the gap, in units of |A| + |B|")
     ax.set_xticks(np.arange(1, len(a) + 1))
+    return ax
+
+
+def isolines(ax: Axes, lines: Mapping[str, Isoline], *, asymptotes: bool = True) -> Axes:
+    """Level sets of a criterion over the counts of two modalities, y across and x up.
+
+    A line that ends on an axis has that modality reach the level alone. Where it does not, a thin line marks the
+    count that is needed however many samples there are of the other.
+
+    Args:
+        ax: where to draw.
+        lines: {label: isoline}, all over the same two modalities.
+        asymptotes: whether to mark needed counts.
+
+    Returns:
+        The axes.
+
+    Raises:
+        ValueError: isolines over different modalities.
+
+    Example:
+        >>> from matplotlib.figure import Figure
+        >>> from fisherkit import LinearGaussian, Modality
+        >>> from fisherkit.exchange import isoline
+        >>> model = LinearGaussian({"image": Modality([[1.0]]), "text": Modality([[1.0]], noise_std=3.0)})
+        >>> ax = isolines(Figure().add_subplot(), {"variance 1/4": isoline(model, level=0.25)})
+        >>> ax.get_xlabel(), ax.get_ylabel()
+        ('samples of text', 'samples of image')
+    """
+    pairs = {line.axes for line in lines.values()}
+    if len(pairs) != 1:
+        raise ValueError(
+            f"isolines: need one pair of modalities on the axes, got {sorted(pairs) or 'no isoline'}"
+        )
+    ((x, y),) = pairs
+    for k, (label, line) in enumerate(lines.items()):
+        look = LOOKS[k % len(LOOKS)]
+        ax.plot(line.n_y, line.n_x, label=label, **look)
+        for mark, need in ((ax.axhline, line.minimum[x]), (ax.axvline, line.minimum[y])):
+            if asymptotes and need > 0:
+                mark(need, color=look["color"], linewidth=0.5, alpha=0.6)
+    ax.set(xlabel=f"samples of {y}", ylabel=f"samples of {x}")
     return ax

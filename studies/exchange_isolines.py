@@ -25,6 +25,7 @@ from scipy import stats
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from fisherkit import plots
 from fisherkit.exchange import Isoline
 from fisherkit.exchange_fit import Interval as FittedRate
 from fisherkit.exchange_fit import LackOfFit, describe
@@ -32,17 +33,13 @@ from studies import exchange_isolines_rows as numbers
 from studies import harness
 
 NAME = "exchange_isolines"
-GREYS = ("0.0", "0.35", "0.55", "0.7")
 
 
 def draw_levels(ax: Axes, lines: Sequence[Isoline], rows: pd.DataFrame) -> None:
     """Isolines of the summed variance with measured points on them."""
-    for i, line in enumerate(lines):
-        style = harness.line_style(i) | {"marker": "", "label": f"summed variance {line.level:.2g}"}
-        ax.plot(line.n_y, line.n_x, **style)
+    plots.isolines(ax, {f"summed variance {line.level:.2g}": line for line in lines})
     bars = np.abs(rows[["low", "high"]].to_numpy().T - rows.measured.to_numpy())
     ax.errorbar(rows.n_y, rows.measured, bars, fmt="o", color="black", capsize=2, label="measured")
-    ax.set(xlabel="samples of y", ylabel="samples of x")
     ax.xaxis.set_major_formatter("{x:,.0f}")
     ax.yaxis.set_major_formatter("{x:,.0f}")
     ax.set_title("(a) Isolines: same precision of theta_c", loc="left")
@@ -78,19 +75,9 @@ def draw_noise(ax: Axes, rows: pd.DataFrame) -> None:
 
 def draw_angles(ax: Axes, lines: Mapping[float, Isoline]) -> None:
     """Isolines that start nowhere on the axes: each modality sees one direction of a plane."""
-    for i, (angle, line) in enumerate(lines.items()):
-        style = harness.line_style(i) | {"marker": ""}
-        need = line.minimum["x"]
-        ax.plot(line.n_y, line.n_x, **style, label=f"{angle:g}°: needs {need:.0f} of each, rate 0 to ∞")
-        ax.axhline(need, color=style["color"], linewidth=0.5, alpha=0.6)
-    ax.set(
-        xscale="log",
-        yscale="log",
-        xlabel="samples of y",
-        ylabel="samples of x",
-        ylim=(30, 3e4),
-        xlim=(30, 3e4),
-    )
+    labels = {a: f"{a:g}°: needs {line.minimum['x']:.0f} of each, rate 0 to ∞" for a, line in lines.items()}
+    plots.isolines(ax, {labels[angle]: line for angle, line in lines.items()})
+    ax.set(xscale="log", yscale="log", xlim=(30, 3e4), ylim=(30, 3e4))
     ax.set_title("(c) Angle between what x and y see", loc="left")
     ax.legend(title="at 0° nothing suffices", title_fontsize=7.5, frameon=True, framealpha=0.9)
 

@@ -9,6 +9,7 @@ from scipy.stats import chi2
 
 import fisherkit as fk
 from fisherkit import plots
+from fisherkit.exchange import isoline
 
 
 def test_ellipse_lies_on_the_confidence_region():
@@ -85,3 +86,25 @@ def test_centre_is_checked():
         plots.information_ellipses(ax, {"x": np.eye(2)}, centre=(0.0, 0.0, 0.0))
     with pytest.raises(ValueError, match="centre: NaN at index"):
         plots.information_ellipses(ax, {"x": np.eye(2)}, centre=(0.0, np.nan))
+
+
+def test_isolines_end_on_the_axes_or_at_their_asymptotes():
+    seen = fk.LinearGaussian({"x": fk.Modality(np.eye(2)), "y": fk.Modality(np.eye(2), noise_std=2.0)})
+    half = fk.LinearGaussian({"x": fk.Modality(np.eye(2)), "y": fk.Modality(np.eye(2)[:1])})
+    ax = Figure().add_subplot()
+    lines = {
+        "both": isoline(seen, level=0.1, axes=("x", "y")),
+        "half": isoline(half, level=0.1, axes=("x", "y")),
+    }
+    plots.isolines(ax, lines)
+    (both, half_line) = (line for line in ax.lines if line.get_label() in lines)
+    np.testing.assert_allclose(both.get_xydata()[[0, -1]], [[0, 20], [80, 0]], atol=1e-9)
+    marks = [line.get_ydata()[0] for line in ax.lines if line.get_label() not in lines]
+    np.testing.assert_allclose(
+        marks, [10.0]
+    )  # y never sees the second parameter: 1 / 0.1 samples of x at least
+    assert half_line.get_ydata().min() > 10
+    with pytest.raises(ValueError, match="isolines: need one pair of modalities"):
+        plots.isolines(ax, {**lines, "turned": isoline(seen, level=0.1, axes=("y", "x"))})
+    with pytest.raises(ValueError, match="no isoline"):
+        plots.isolines(ax, {})
