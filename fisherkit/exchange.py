@@ -246,15 +246,13 @@ def isoline(
         Isoline(A = 0.25 over image, text: image alone 4, text alone 36; needs image >= 0, text >= 0;
         rate 0.1111 to 0.1111 image per text)
     """
-    if not (isinstance(axes, (tuple, list)) and len(axes) == 2 and axes[0] != axes[1]):
-        raise ValueError(f"axes: expected two different modality names, got {axes!r}")
+    _check_axes(model, axes)
     if (level is None) == (through is None):
         raise ValueError("isoline: give one of level (a value of the criterion) and through (counts)")
     if n_points < 2 or not 1 < span < np.inf:
         raise ValueError(f"n_points must be at least 2 and span above 1, got {n_points} and {span}")
     world = CountCriterion(model, as_criterion(criterion))
     x, y = axes
-    model[x], model[y]
     base = as_amounts(collected or {}, model.names)
     if through is not None:
         point = as_amounts(through, axes)
@@ -320,8 +318,7 @@ class ExchangeSurface:
 
     @cached_property
     def _world(self) -> CountCriterion:
-        for name in self.axes:
-            self.model[name]
+        _check_axes(self.model, self.axes)
         return CountCriterion(self.model, as_criterion(self.criterion))
 
     def _at(self, n_x: float, n_y: float) -> dict[str, float]:
@@ -371,6 +368,13 @@ class ExchangeSurface:
         """
         x = self.axes[0]
         return _each(lambda y, _: self._world.reach(self._at(0.0, y), {x: 1.0}, level), n_y, 0.0)
+
+
+def _check_axes(model: LinearGaussian, axes: tuple[str, str]) -> None:
+    if not (isinstance(axes, (tuple, list)) and len(axes) == 2 and axes[0] != axes[1]):
+        raise ValueError(f"axes: expected two different modality names, got {axes!r}")
+    for name in axes:
+        model[name]
 
 
 def _ratio(value: float, price: float) -> float:

@@ -154,7 +154,8 @@ def simulate_statistics(
         model[name].check_count(n, name)
         root = design_root(model[name], n, name=name)
         mean = root.matrix @ theta[model.layout.columns(name)]
-        target = mean + rng.standard_normal((*lead, len(mean)))
+        target = rng.standard_normal((*lead, len(mean)))
+        target += mean
         spare = root.n_obs - len(mean)
         rss = rng.chisquare(float(spare), lead) if spare else np.zeros(lead)
         parts[name] = RootStatistics(

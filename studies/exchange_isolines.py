@@ -183,7 +183,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
         The summary that is also written as JSON.
     """
     began = time.perf_counter()
-    options = harness.parser(__doc__, seeds=1).parse_args(arguments)
+    options = harness.parser(__doc__).parse_args(arguments)
     replicates = 10_000 if options.quick else 100_000
     lines, levels = numbers.level_rows(replicates)
     rows = [

@@ -295,7 +295,7 @@ def fitted_rates(replicates: int, seed: int = 0) -> tuple[dict[str, FittedRate],
         "monotone": fit_monotone,
     }
     for name, fitted in fits.items():
-        count = replicates if name != "monotone" else max(20, replicates // 10)
+        count = replicates if name != "monotone" else max(40, replicates // 10)
         rates[name] = bootstrap(
             fitted, n_x, n_y, errors, seed=seed, better="lower", at=(32, 288), replicates=count
         )

@@ -136,8 +136,13 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     options = parser.parse_args(arguments)
     try:
         plan = Plan(quick=options.quick, seeds=options.seeds, steps=options.steps, batch=options.batch)
-    except ValueError as error:
-        parser.error(str(error))
+        torch.empty(0, device=options.device)
+    except (
+        ValueError,
+        RuntimeError,
+        AssertionError,
+    ) as error:  # torch has all three for a device that is not there
+        parser.error(str(error).splitlines()[0])
     cells = harness.Cells(options.runs / f"{NAME}.jsonl")
     todo = cells.missing(plan.cells())
     compute(todo, cells, options.device)

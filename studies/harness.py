@@ -69,18 +69,20 @@ FIGURES = ROOT / "paper_figures"
 # ---------------------------------------------------------------- options
 
 
-def parser(doc: str | None, *, seeds: int, device: bool = False) -> argparse.ArgumentParser:
-    """Command line shared by all studies: --quick, --seeds, --out, --runs and, where it trains, --device.
+def parser(doc: str | None, *, seeds: int | None = None, device: bool = False) -> argparse.ArgumentParser:
+    """Command line shared by all studies: --quick, --out and, where it repeats and trains, --seeds, --runs, --device.
 
     Args:
         doc: the study's docstring, shown by --help.
-        seeds: default number of seeds of a full run.
+        seeds: default number of seeds of a full run; None if the study has no paired repetitions and keeps no cells.
         device: whether the study can compute on a GPU.
 
     Returns:
         Parser, to which a study may add options of its own.
     """
-    made = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made = argparse.ArgumentParser(
+        description=doc, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
     made.add_argument(
         "--quick",
         action=_Quick,
@@ -88,11 +90,12 @@ def parser(doc: str | None, *, seeds: int, device: bool = False) -> argparse.Arg
         default=False,
         help="small version, for a first look; writes to a folder apart",
     )
-    made.add_argument("--seeds", type=int, default=None, help=f"paired repetitions (default {seeds})")
     made.add_argument("--out", type=Path, default=FIGURES, help="folder of figure, rows, summary")
-    made.add_argument(
-        "--runs", type=Path, default=ROOT / "runs", help="folder of finished cells, for resuming"
-    )
+    if seeds is not None:
+        made.add_argument("--seeds", type=int, default=None, help=f"paired repetitions (default {seeds})")
+        made.add_argument(
+            "--runs", type=Path, default=ROOT / "runs", help="folder of finished cells, for resuming"
+        )
     if device:
         made.add_argument("--device", default="cpu", help="torch device, e.g. cuda")
     return made

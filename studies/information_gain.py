@@ -192,7 +192,7 @@ def draw_gaps(ax: Axes) -> None:
 
 def main() -> None:
     """Compute, draw, write, and say in one line whether the predictions hold."""
-    parser = harness.parser(__doc__, seeds=1)
+    parser = harness.parser(__doc__)
     args = parser.parse_args()
     start = time.perf_counter()
     replicates = 5_000 if args.quick else 20_000

@@ -187,7 +187,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
         The summary that is also written as JSON.
     """
     began = time.perf_counter()
-    options = harness.parser(__doc__, seeds=1).parse_args(arguments)
+    options = harness.parser(__doc__).parse_args(arguments)
     sizes = (3_000, 10_000, 30_000) if options.quick else (3_000, 10_000, 30_000, 100_000, 300_000)
     found = rows(sizes, repeats=1 if options.quick else 3)
     largest = {

@@ -489,3 +489,11 @@ def test_undefined_rates_say_why():
     surface = ExchangeSurface(model, c_criterion([0.0, 1.0]), axes=("text", "audio"))
     np.testing.assert_array_equal(surface.rate([1, 0], [1, 0]), [np.inf, np.inf])
     assert np.isnan(ExchangeSurface(model, "A").rate(1, 1))
+
+
+def test_a_surface_needs_two_modalities():
+    model = fk.LinearGaussian({"image": fk.Modality(np.eye(1)), "text": fk.Modality(np.eye(1))})
+    with pytest.raises(
+        ValueError, match=r"axes: expected two different modality names, got \('image', 'image'\)"
+    ):
+        ExchangeSurface(model, axes=("image", "image")).predict([1, 5], 9)

@@ -162,6 +162,9 @@ def test_monotone_rate_is_a_finite_exchange():
     useless = fit_monotone(n_x, n_y, np.minimum(n_x, 10.0))
     np.testing.assert_array_equal(useless.rate([5, 30], 10), [0, 0])
     assert surface.predict(1000, 1000) == 50  # constant beyond what was measured
+    assert np.isnan(fit_monotone(n_x, n_y, np.full(len(n_x), 3.0)).rate(5, 5))
+    with pytest.raises(ValueError, match="n_x: NaN"):
+        surface.rate(np.nan, 5)
 
 
 def test_theory_and_fits_answer_alike():
@@ -225,7 +228,7 @@ def test_bootstrap_works_with_every_fit_and_is_reproducible(fit):
     n_x, n_y = (np.repeat(a, 3) for a in SHOTS)
     metric = 90 - 60 * (n_x + 0.2 * n_y + 1.0) ** -0.8 + 0.3 * rng.standard_normal(len(n_x))
     first, again, other = (
-        bootstrap(fit, n_x, n_y, metric, seed=s, replicates=20, at=(4, 8)) for s in (1, 1, 2)
+        bootstrap(fit, n_x, n_y, metric, seed=s, replicates=40, at=(4, 8)) for s in (1, 1, 2)
     )
     np.testing.assert_array_equal(first.draws, again.draws)
     assert not np.array_equal(first.draws, other.draws)
@@ -321,8 +324,10 @@ def test_bad_requests_are_refused():
         bootstrap(fit_plane, n_x, n_y, metric, seed=0, groups=np.zeros(20))
     with pytest.raises(ValueError, match=r"groups: expected one label for each of 20 rows, got shape \(3,\)"):
         bootstrap(fit_plane, n_x, n_y, metric, seed=0, groups=[1, 2, 3])
-    with pytest.raises(ValueError, match="replicates must be at least 10 and level in"):
+    with pytest.raises(ValueError, match="replicates: an interval of level 0.95 .* needs at least 39, got 2"):
         bootstrap(fit_plane, n_x, n_y, metric, seed=0, replicates=2)
+    with pytest.raises(ValueError, match=r"level: must lie in \(0, 1\), got 1"):
+        bootstrap(fit_plane, n_x, n_y, metric, seed=0, level=1)
     with pytest.raises(TypeError, match="seed must be a whole number"):
         bootstrap(fit_plane, n_x, n_y, metric, seed=None, groups=n_x)
     with pytest.raises(ValueError, match=r"bootstrap: .* of 50 fits failed or had no rate"):
@@ -343,3 +348,18 @@ def test_bad_requests_are_refused():
     with pytest.raises(ValueError, match="words_per_text: must be positive, got 0"):
         words(1.0, 0)
     assert Rows([1, 1], [2, 2], [3, 5]).cell_means() == [4]
+
+
+def test_bootstrap_refuses_intervals_wider_than_its_draws_and_counts_that_are_none():
+    n_x, n_y = (np.repeat(a, 3) for a in grid([1, 2, 4], [0, 4, 8]))
+    metric = n_x + 0.5 * n_y + 0.1 * np.random.default_rng(0).standard_normal(len(n_x))
+    with pytest.raises(
+        ValueError, match=r"replicates: an interval of level 0\.95 .* needs at least 39, got 20"
+    ):
+        bootstrap(fit_plane, n_x, n_y, metric, seed=0, replicates=20)
+    with pytest.raises(ValueError, match=r"level 0\.9999 .* needs at least 19999, got 1000"):
+        bootstrap(fit_plane, n_x, n_y, metric, seed=0, level=0.9999)
+    for at in ((1.0, np.nan), (1.0,), (-1.0, 2.0)):
+        with pytest.raises(ValueError, match="at: "):
+            bootstrap(fit_plane, n_x, n_y, metric, seed=0, at=at, replicates=40)
+    assert repr(bootstrap(fit_plane, n_x, n_y, metric, seed=0, level=0.99, replicates=199)).endswith("(99%)")

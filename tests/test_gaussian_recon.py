@@ -72,6 +72,12 @@ def test_bad_options_are_refused(options, text, capsys):
     assert text in capsys.readouterr().err
 
 
+def test_a_device_that_is_not_there_is_refused(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        gaussian_recon.main(["--quick", "--device", "nosuch"])
+    assert "device" in capsys.readouterr().err
+
+
 # ---------------------------------------------------------------- data and seeds
 
 

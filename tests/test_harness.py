@@ -961,6 +961,18 @@ def test_parser_defaults_are_a_full_run_into_the_project_folders():
     assert harness.parser(None, seeds=8, device=True).parse_args([]).device == "cpu"
 
 
+def test_options_that_a_study_does_not_read_are_refused(capsys):
+    made = harness.parser("A study without repetitions.")
+    assert set(vars(made.parse_args([]))) == {"quick", "out"}
+    for words in (["--seeds", "3"], ["--seed", "3"], ["--runs", "r"], ["--device", "cuda"]):
+        with pytest.raises(SystemExit, match="2"):
+            made.parse_args(words)
+        assert "unrecognized arguments" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):  # no guessing from abbreviations
+        harness.parser("A study.", seeds=8).parse_args(["--seed", "3"])
+    assert "unrecognized arguments: --seed" in capsys.readouterr().err
+
+
 def test_a_quick_run_never_replaces_the_figures_of_a_full_one():
     made = harness.parser("A study.", seeds=8)
     assert made.parse_args(["--quick"]).out == ROOT / "paper_figures" / "quick"

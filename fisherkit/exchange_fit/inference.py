@@ -38,7 +38,7 @@ class Interval:
 
     def __repr__(self) -> str:
         lost = f", {self.failed} replicates failed" if self.failed else ""
-        return f"{self.estimate:.4g} [{self.low:.4g}, {self.high:.4g}] ({self.level:.0%}{lost})"
+        return f"{self.estimate:.4g} [{self.low:.4g}, {self.high:.4g}] ({100 * self.level:.6g}%{lost})"
 
 
 def bootstrap(
@@ -89,10 +89,18 @@ def bootstrap(
         >>> bootstrap(fit_plane, n_x, n_y, accuracy, seed=1, replicates=200)
         0.2386 [0.2185, 0.2586] (95%)
     """
-    if replicates < 10 or not 0 < level < 1:
-        raise ValueError(f"replicates must be at least 10 and level in (0, 1), got {replicates} and {level}")
+    if not 0 < level < 1:
+        raise ValueError(f"level: must lie in (0, 1), got {level}")
+    least = int(np.ceil(round(2 / (1 - level), 6))) - 1  # one draw beyond each end
+    if replicates < max(10, least):
+        raise ValueError(
+            f"replicates: an interval of level {level:g} has its ends among the extreme draws and needs at least "
+            f"{max(10, least)}, got {replicates}"
+        )
     rows = Rows(n_x, n_y, metric, better)  # type: ignore[arg-type]
-    where = (float(np.median(rows.n_x)), float(np.median(rows.n_y))) if at is None else at
+    where = np.array([np.median(rows.n_x), np.median(rows.n_y)] if at is None else as_array(at, "at", ndim=1))
+    if where.shape != (2,) or (where < 0).any():
+        raise ValueError(f"at: expected two counts (n_x, n_y) >= 0, got {at!r}")
     _, cell, size = rows.cells()
     means = rows.cell_means()[cell]
     off = rows.metric - means

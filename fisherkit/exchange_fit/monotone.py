@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fisherkit.checks import as_array
 from fisherkit.exchange_fit.rows import Rows
 
 __all__ = ["Monotone", "fit_monotone"]
@@ -49,10 +50,13 @@ class Monotone:
 
         Returns:
             Extra x that replaces y down to the next smaller measured count (at the smallest: x saved by going
-            to the next larger one). +infinity where no measured number of x makes up for it.
+            to the next larger one). +infinity where no measured number of x makes up for it; nan where the
+            fitted metric is the same everywhere, so that neither is worth anything.
         """
 
         def one(a: float, b: float) -> float:
+            if np.ptp(self.values) <= 1e-12 * np.abs(self.values).max():
+                return float("nan")
             level = float(self.predict(a, b))
             below = self.y[self.y < b]
             if below.size:
@@ -60,7 +64,7 @@ class Monotone:
             above = self.y[self.y > b][0]
             return max(0.0, a - float(self.isoline(level, above))) / (above - b)
 
-        return np.vectorize(one, otypes=[float])(n_x, n_y)[()]
+        return np.vectorize(one, otypes=[float])(as_array(n_x, "n_x"), as_array(n_y, "n_y"))[()]
 
     def isoline(self, level: float, n_y: ArrayLike) -> Array:
         """Least x that reaches the level, between the measured ones; +infinity where the largest does not."""
