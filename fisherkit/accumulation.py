@@ -230,19 +230,20 @@ def _repeated_centred(modality: Modality, x: NDArray) -> RootStatistics:
     return functools.reduce(operator.add, pieces)
 
 
-def _chunks(modality: Modality, n: int) -> Iterator[tuple[slice, Array]]:
-    """Whitened design rows of the first n samples, (rows, p), written over one scratch buffer."""
-    m, split, p = modality.obs_dim, modality.shared_dim, modality.shared_dim + modality.private_dim
-    per_chunk = max(1, CHUNK_ROWS // m)
-    scratch = np.empty((min(per_chunk, n), m, p))
-    for start in range(0, n, per_chunk):
-        part = slice(start, min(start + per_chunk, n))
-        block = scratch[: part.stop - part.start]
-        block[..., :split] = modality.shared[part] if modality.shared.ndim == 3 else modality.shared
-        block[..., split:] = modality.private[part] if modality.private.ndim == 3 else modality.private
-        if modality.noise_std is None:
-            block = modality.whiten(block)
-        yield part, block.reshape(-1, p)
+def _parts(n: int, m: int) -> Iterator[slice]:
+    """Consecutive parts of n samples with about `CHUNK_ROWS` observed coordinates each."""
+    step = max(1, CHUNK_ROWS // m)
+    for start in range(0, n, step):
+        yield slice(start, min(start + step, n))
+
+
+def _design_rows(modality: Modality, block: NDArray, part: slice) -> Array:
+    """Rows of a design block for these samples, (rows, columns), whitened unless the noise is one std."""
+    chunk = block[part] if block.ndim == 3 else np.broadcast_to(block, (part.stop - part.start, *block.shape))
+    if modality.noise_std is None:
+        chunk = modality.whiten(chunk)
+    rows = chunk.shape[0] * chunk.shape[1]
+    return np.asarray(chunk, dtype=np.float64).reshape(rows, block.shape[-1])
 
 
 def _observed(modality: Modality, x: NDArray, part: slice) -> Array:
@@ -254,17 +255,24 @@ def _observed(modality: Modality, x: NDArray, part: slice) -> Array:
 
 
 def _per_sample_gram(modality: Modality, x: NDArray, name: str) -> GramStatistics:
-    p = modality.shared_dim + modality.private_dim
+    split, p = modality.shared_dim, modality.shared_dim + modality.private_dim
     n, m = x.shape[-2:]
+    own = slice(split, None)
     gram, cross, sumsq = np.zeros((p, p)), np.zeros((*x.shape[:-2], p)), np.zeros(x.shape[:-2])
-    for part, a in _chunks(modality, n):
+    for part in _parts(n, m):
+        # block by block: joining shared and private columns first would take as long as the products
+        c, s = (_design_rows(modality, block, part) for block in (modality.shared, modality.private))
         y = _observed(modality, x, part)
-        gram += a.T @ a
+        gram[:split, :split] += c.T @ c
+        gram[:split, own] += c.T @ s
+        gram[own, own] += s.T @ s
         unseen = gram.diagonal() == 0
-        if unseen.any() and a[:, unseen].any():
+        if unseen.any() and (unseen & np.concatenate([c.any(axis=0), s.any(axis=0)])).any():
             _raise_out_of_range(int(unseen.argmax()), "below 1e-160", name)
-        cross += y @ a
+        cross[..., :split] += y @ c
+        cross[..., own] += y @ s
         sumsq += y @ y if y.ndim == 1 else np.einsum("...i,...i->...", y, y)
+    gram[own, :split] = gram[:split, own].T
     if not (np.isfinite(gram).all() and np.isfinite(sumsq).all()):
         _raise_overflow(x, name)
     scale = 1.0 if modality.noise_std is None else modality.noise_std**-2.0
@@ -275,7 +283,8 @@ def _per_sample_qr(modality: Modality, x: NDArray) -> RootStatistics:
     n, m = x.shape[-2:]
     scale = modality.noise_std or 1.0
     pieces = []
-    for part, a in _chunks(modality, n):
+    for part in _parts(n, m):
+        a = np.hstack([_design_rows(modality, block, part) for block in (modality.shared, modality.private)])
         y = _observed(modality, x, part)
         q, r = np.linalg.qr(a)
         target = y @ q
