@@ -30,7 +30,7 @@ _SETTLED = 1e-4
 #: Up to this condition a correction would change the 14th digit, and is left out if that is little noise as well:
 _WELL_CONDITIONED = 16.0
 #: rounding expected to move the estimate by less than this many standard errors.
-_NEGLIGIBLE = 1e-9
+_NEGLIGIBLE = 1e-7
 #: A last correction above this many standard errors is reported.
 _LOST = 1e-2
 #: Relative rounding of a residual sum of squares above which an estimated noise is reported.
