@@ -3,6 +3,7 @@
 import itertools
 import subprocess
 import sys
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -22,7 +23,8 @@ from fisherkit.allocation import (
 )
 from fisherkit.allocation.certificate import Dual, cheapest, fullest
 from fisherkit.allocation.conic import maximise_smallest
-from fisherkit.allocation.problem import as_problem, information_roots
+from fisherkit.allocation.errors import looser
+from fisherkit.allocation.problem import Problem, as_problem, information_roots
 from fisherkit.allocation.reduction import reduce_problem
 from tests import reference
 from tests.allocation_strategies import CRITERIA, dense_value, grid, make_criterion, questions, total
@@ -645,13 +647,28 @@ PAIR = {"x": np.diag([1.0, 0.0]), "y": np.diag([0.0, 1.0])}
         (InfeasibleError, "x: no whole number lies between its limits", {"budget": 9.0, "limits": {"x": (1.2, 1.8)}}),
         (
             InfeasibleError,
-            r"does not reach 0.1 at any sensible budget within the upper limits \{'x': 5.0, 'y': 4.0\}: .* reach 0.45",
+            r"does not reach 0.1 at any sensible budget within the upper limits \{'x': 5.0, 'y': 4.0\}: .* for 9, they reach 0.45 only",
             {"target": 0.1, "limits": {"x": (0, 5), "y": (0, 4)}},
         ),
         (
             InfeasibleError,
             "does not reach 0.2 at any sensible budget within the upper limits",
             {"target": 0.2, "limits": {"x": (0, 5)}},
+        ),
+        (
+            InfeasibleError,
+            r"limits \{'x': 5.0\}: these bind, not the budget. Bought in full for 45, and however many of the others .* 0.2 only",
+            {"target": 1e-3, "limits": {"x": (0, 5)}, "costs": {"x": 9.0, "y": 1.0}},
+        ),
+        (InfeasibleError, r"target 1e\+300 is so far from what a budget of 2 reaches, 2, that its cost is outside", {"target": 1e300}),
+        (InfeasibleError, "target 1e-300 is so far from what a budget of 2 reaches.*check its units", {"target": 1e-300}),
+        (InfeasibleError, r"target 1e\+200 is so far", {"target": 1e200, "integer": False}),
+        (InfeasibleError, "target -5000 is so far", {"target": -5000.0, "criterion": "D"}),
+        (InfeasibleError, r"target 1e\+300 is so far", {"target": 1e300, "limits": {"x": (0, 5)}}),
+        (
+            InfeasibleError,
+            r"does not reach -200 at any sensible budget: counts that cost .* reach -.*check its units",
+            {"target": -200.0, "criterion": "D", "limits": {"x": (0, 5)}},
         ),
         (
             InfeasibleError,
@@ -739,3 +756,175 @@ def test_a_rare_modality_that_is_needed_gets_its_one_sample():
     )
     assert np.isfinite(found.integer_value)
     assert found.integer_cost <= 1000.0
+
+
+# ------------------------------------------------------------------------------------------------- large whole counts
+
+ONE = fk.LinearGaussian({"x": fk.Modality([[1.0]])})
+
+
+@pytest.mark.parametrize(
+    ("informations", "options"),
+    [
+        ({"x": np.eye(1)}, {"target": 1e-16}),
+        ({"x": np.eye(1)}, {"budget": 1e16}),
+        ({"x": np.eye(1)}, {"budget": 1e17, "limits": {"x": (5e15, None)}}),
+        (PAIR, {"target": -1000.0, "criterion": "D"}),
+    ],
+)
+def test_counts_beyond_exact_whole_numbers_are_refused(informations, options):
+    with pytest.raises(
+        InfeasibleError, match=r"x: .* whole counts above 2\^52 = 4.5e\+15 cannot .* pass integer=False"
+    ):
+        allocate_information(informations, 1.0, **options)
+    assert allocate_information(informations, 1.0, integer=False, **options).gap <= 1e-6
+
+
+def test_samples_far_cheaper_than_others_are_given_back_in_few_steps(monkeypatch):
+    informations, costs = (
+        {"image": np.diag([1.0, 0.0]), "text": np.diag([0.0, 1e-6])},
+        {"image": 1.0, "text": 1e-6},
+    )
+    found = allocate_information(informations, costs, target=0.7)
+    assert found.integer_counts == {"image": 3, "text": 2_727_273}  # 1 / (0.7 - 1/3) millions, rounded up
+    calls = 0
+    honest = Problem.value
+
+    def counted(self, counts):
+        nonlocal calls
+        calls += 1
+        return honest(self, counts)
+
+    monkeypatch.setattr(Problem, "value", counted)
+    allocate_information(informations, costs, target=0.7)
+    assert calls < 100
+
+
+@pytest.mark.parametrize("budget", [1e12, 1e14, 1e15, 4e15])
+@pytest.mark.parametrize("method", ["newton", "convex"])
+def test_whole_samples_do_not_overspend_a_large_budget(budget, method):
+    found = allocate(ONE, 1.0, budget=budget, method=method)
+    assert found.integer_counts == {"x": int(budget)}
+    if method == "newton":
+        both = allocate_information(PAIR, {"x": 3.0, "y": 7.0}, budget=budget)
+        spent = 3 * both.integer_counts["x"] + 7 * both.integer_counts["y"]
+        assert budget - 7 < spent <= budget
+
+
+@given(seeds, st.integers(1, 13))
+@settings(max_examples=40)
+def test_whole_samples_cost_at_most_the_budget_exactly(seed, magnitude):
+    rng = np.random.default_rng(seed)
+    informations = {f"m{k}": random_psd(rng, 2, 2, 5.0) for k in range(3)}
+    costs = {name: float(10 ** rng.uniform(-magnitude, 0)) for name in informations}
+    limits = {"m0": (float(rng.uniform(0, 2)), None)} if rng.random() < 0.5 else {}
+    found = allocate_information(informations, costs, budget=50.0, limits=limits)
+    spent = sum(Fraction(costs[n]) * found.integer_counts[n] for n in costs)
+    assert spent - 50 <= Fraction(min(costs.values())) / 5
+
+
+def test_budgets_that_are_sums_of_floats_buy_the_last_sample():
+    assert allocate(ONE, 0.1, budget=0.3).integer_counts == {"x": 3}  # 3 * 0.1 > 0.3
+    assert allocate(ONE, 0.1, budget=sum([0.1] * 1000)).integer_counts == {"x": 1000}
+
+
+def test_dear_lower_limits_are_paid_for_by_many_cheap_samples():
+    informations = {"image": np.eye(2), "text": 1e-6 * np.eye(2)}
+    found = allocate_information(
+        informations, {"image": 1.0, "text": 1e-6}, budget=4.0, limits={"image": (1.2, 2.5)}
+    )
+    assert found.integer_counts["image"] == 2
+    assert found.integer_cost <= 4.0 * (1 + 1e-12)
+    assert found.integer_loss < 1e-5
+
+
+# ------------------------------------------------------------------------------------------------------- tiny limits
+
+
+def test_a_scarce_modality_that_alone_sees_a_direction():
+    rng = np.random.default_rng(71)
+    x, y, v = rng.standard_normal((2, 5)), rng.standard_normal((4, 5)), rng.standard_normal(5)
+    best = allocate_information(
+        {"x": x.T @ x, "y": y.T @ y},
+        1.0,
+        budget=5e6,
+        criterion=criteria.c_criterion(v),
+        limits={"x": (0, 5)},
+        integer=False,
+    )
+    assert best.gap <= 1e-6
+    assert best.counts == pytest.approx({"x": 5.0, "y": 5e6 - 5})
+    everything = 5 * x.T @ x + (5e6 - 5) * y.T @ y
+    assert best.value == pytest.approx(v @ np.linalg.solve(everything, v), rel=1e-6)
+
+
+@pytest.mark.parametrize("share", [1e-3, 1e-6, 1e-9])
+@pytest.mark.parametrize("kind", CRITERIA)
+def test_tiny_limits_are_certified(kind, share):
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        dim = int(rng.integers(2, 7))
+        roots = {"x": rng.standard_normal((dim, dim)), "y": rng.standard_normal((dim - 1, dim))}
+        roots |= {f"m{k}": rng.standard_normal((1, dim)) for k in range(rng.integers(0, 3))}
+        best = allocate_information(
+            {name: root.T @ root for name, root in roots.items()},
+            1.0,
+            budget=5 / share,
+            criterion=make_criterion(kind, dim, rng),
+            limits={"x": (0, 5)},
+            integer=False,
+        )
+        assert best.gap <= 1e-6
+        assert best.counts["x"] <= 5
+
+
+def test_costs_and_informations_of_very_different_size():
+    """Warnings are errors: no division by zero where a share comes within rounding of its limit."""
+    for seed in range(150):
+        rng = np.random.default_rng(seed)
+        dim, kind = int(rng.integers(1, 6)), CRITERIA[seed % 5]
+        informations = {}
+        for k in range(int(rng.integers(2, 6))):
+            root = rng.standard_normal((dim if k == 0 else int(rng.integers(1, dim + 1)), dim))
+            informations[f"m{k}"] = 10 ** rng.uniform(-6, 6) * (root.T @ root)
+        costs = {name: float(10 ** rng.uniform(-3, 3)) for name in informations}
+        limits = {n: (0, float(10 ** rng.uniform(-9, 0)) / c) for n, c in costs.items() if rng.random() < 0.5}
+        best = allocate_information(
+            informations,
+            costs,
+            budget=1.0,
+            criterion=make_criterion(kind, dim, rng),
+            limits=limits,
+            integer=False,
+        )
+        assert best.gap <= 1e-6
+
+
+def test_advice_on_tolerance_is_never_refused():
+    assert [looser(gap) for gap in (1e-3, 0.3, 0.6)] == [
+        "pass tolerance=0.002",
+        "pass tolerance=0.6",
+        "pass tolerance=0.8",
+    ]
+    with pytest.raises(SolverError, match="no certificate was reached, so that no tolerance helps") as caught:
+        allocate_information({"x": np.eye(2), "y": np.diag([1.0, 2.0])}, 1.0, budget=1e300, integer=False)
+    assert caught.value.gap == 1
+    for gap in np.linspace(0, 0.899, 200):
+        assert gap <= float(looser(gap).split("=")[1]) < 1
+
+
+def test_next_sample_says_that_nothing_helps():
+    model = fk.LinearGaussian({"x": fk.Modality([[1.0, 0.0]]), "y": fk.Modality([[0.0, 1.0]])})
+    about_y = criteria.c_criterion([0.0, 1.0])
+    for n in (1, 4):
+        answer = next_sample(model.subset(["x"]), 3, criterion=criteria.c_criterion([1.0, 0.0]), n=n)
+        assert answer.best == {"x": n}
+    blind = fk.LinearGaussian({"x": fk.Modality(np.eye(2)), "z": fk.Modality([[0.0, 0.0]])})
+    assert next_sample(blind, 3).best == {"x": 1}
+    stuck = next_sample(model, 3, criterion="E")  # both directions are equally bad: no single sample lowers E
+    assert stuck.best == {}
+    assert stuck.after == stuck.value == pytest.approx(1 / 3)
+    assert stuck.gain == pytest.approx({"x": 0.0, "y": 0.0}, abs=1e-15)
+    assert repr(stuck) == "NextSample(add nothing: none lowers E 0.333333)"
+    assert next_sample(model, 3, criterion="E", n=2).best == {"x": 1, "y": 1}
+    assert next_sample(model, 3, criterion=about_y).best == {"y": 1}

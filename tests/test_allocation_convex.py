@@ -140,6 +140,8 @@ def ask(constraints=None, **options):
     [
         (NonConvexError, r"further constraint 1 is not convex under cvxpy's rules: .*<=", lambda n: [n["x"] <= 3, cp.sqrt(n["x"]) <= 1]),
         (NonConvexError, "further constraint 0 is a bool, not a cvxpy constraint", lambda n: [True]),
+        (NonConvexError, "further constraint 0 has a variable of whole numbers", lambda n: [n["x"] == cp.Variable(integer=True)]),
+        (NonConvexError, "further constraint 0 has a variable of whole numbers", lambda n: [n["x"] <= cp.Variable(boolean=True)]),
         (NonConvexError, "must return a list of cvxpy constraints, got int", lambda n: 3),
         (InfeasibleError, "budget, limits and further constraints cannot be met together", lambda n: [n["x"] >= 9]),
     ],
@@ -218,3 +220,30 @@ def test_the_benchmarks_rivals_agree(monkeypatch):
     finally:
         for name in {"allocation", "timing"} & (set(sys.modules) - before):
             del sys.modules[name]
+
+
+@pytest.mark.parametrize("kind", ["c", "A", "D", "E"])
+@pytest.mark.parametrize("question", [{"budget": 50.0}, {"budget": None, "target": 0.1}])
+def test_further_constraints_that_leave_too_little_to_estimate(kind, question):
+    criterion = criteria.c_criterion([1.0, 1.0]) if kind == "c" else kind
+    with pytest.raises(
+        NotEstimableError,
+        match=r"infinite for all counts that the further constraints allow \(they allow no samples of 'x'\); widen them",
+    ):
+        ask(lambda n: [n["x"] <= 0], criterion=criterion, **question)
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        {"target": 1e300},
+        {"target": 1e-300},
+        {"target": -1e300, "criterion": "D"},
+        {"target": 1e300, "criterion": "D"},
+    ],
+)
+def test_targets_out_of_the_range_of_numbers(question):
+    with pytest.raises(
+        InfeasibleError, match=r"target .* is so far from .* outside the range of the convex solver"
+    ):
+        ask(budget=None, **question)

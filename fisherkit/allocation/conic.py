@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fisherkit.allocation.certificate import fullest
-from fisherkit.allocation.newton import Iterate, first_prices, largest_step
+from fisherkit.allocation.newton import Iterate, first_prices, largest_step, marginal
 from fisherkit.allocation.reduction import Reduced
 
 __all__ = ["STACKED_LIMIT", "maximise_smallest"]
@@ -122,7 +122,7 @@ def _start(cone: _Cone, shares: Array) -> _State:
     mean = 1 / float(np.sum((cone.target.T @ cone.target) * inverse))
     dual = mean * inverse
     each = (cone.flat @ dual * cone.flat).sum(axis=1).reshape(cone.roots.shape[:2]).sum(axis=1)
-    multiplier = 1.1 * float(each.max())
+    multiplier = 1.1 * marginal(each, cone.upper)
     slack = np.concatenate([shares, cone.upper[cone.bounded] - shares[cone.bounded]])
     price = first_prices(slack, multiplier, multiplier - each, cone.bounded)
     return _State(shares, 0.5, primal, dual, slack, price, multiplier)

@@ -19,10 +19,22 @@ from numpy.typing import NDArray
 
 from fisherkit.allocation.certificate import Dual, relative_gap
 from fisherkit.allocation.engine import Solution, affordable
-from fisherkit.allocation.errors import InfeasibleError, NonConvexError, SolverError
+from fisherkit.allocation.errors import (
+    InfeasibleError,
+    NonConvexError,
+    NotEstimableError,
+    SolverError,
+    looser,
+)
 from fisherkit.allocation.problem import Problem
 from fisherkit.allocation.reduction import Reduced, reduce_problem
-from fisherkit.allocation.target import TargetSolution, cost_bound, reached_at_floor, solve_target
+from fisherkit.allocation.target import (
+    TargetSolution,
+    checked_ratio,
+    cost_bound,
+    reached_at_floor,
+    solve_target,
+)
 
 __all__ = ["solve_budget_convex", "solve_target_convex"]
 
@@ -33,6 +45,9 @@ _ACCURACY = {
     "tol_gap_rel": 1e-12,
     "tol_feas": 1e-12,
 }  # more than it reaches: the certificate judges
+
+#: Logarithm of a ratio of budgets that it cannot bridge.
+_RANGE = 40.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,11 +118,12 @@ def solve_budget_convex(
     paid = problem.costs @ cp.multiply(program.unit, program.shares)
     size = max(budget, 1e-300)
     sense = cp.Maximize if problem.criterion.name == "E" else cp.Minimize
-    status = _solve(
-        cp.Problem(
-            sense(program.objective), [*program.constraints, *program.further, paid / size <= budget / size]
-        ),
+    money = [paid / size <= budget / size]
+    status = _solve_estimable(
+        program,
+        cp.Problem(sense(program.objective), [*program.constraints, *program.further, *money]),
         "budget, limits and further constraints",
+        money,
     )
     counts = program.counts
     if not program.further:
@@ -119,6 +135,7 @@ def solve_budget_convex(
     bound, dual = max(bounds, key=lambda pair: pair[0], default=(-np.inf, None))
     gap = relative_gap(problem.criterion.name, problem.dim, value, bound)
     if dual is None or not gap <= tolerance:
+        _check_estimable(program, money)
         raise SolverError(_too_loose(status, gap, tolerance), gap)
     return Solution(counts, value, dual.scaled_to(value, counts), bound, gap, program.reduced, 0, status)
 
@@ -160,10 +177,11 @@ def solve_target_convex(
     program = _program(problem, scale, constraints)
     start = problem.value(program.reduced.counts(program.reduced.start))
     if np.isfinite(start):  # a budget of about the right size, so that the program is well scaled
-        guess = np.exp((start - target) / dim) if name == "D" else start / target
-        scale *= float(np.clip(guess, 1e-6, 1e6))
+        ratio = checked_ratio(problem, start, target, scale, _RANGE, "the convex solver")
+        scale *= float(np.clip(np.exp(ratio), 1e-6, 1e6))
         program = _program(problem, scale, constraints)
     cost_of = problem.costs @ cp.multiply(program.unit, program.shares) / scale
+    enough = [program.shares <= problem.low / program.unit + 1.0]  # of every modality, to look at
     for margin in (
         1e-4 * tolerance,
         1e-2 * tolerance,
@@ -175,9 +193,11 @@ def solve_target_convex(
             goal = program.objective + program.scale <= target - dim * margin
         else:
             goal = program.objective * program.scale / target <= 1 - margin
-        status = _solve(
+        status = _solve_estimable(
+            program,
             cp.Problem(cp.Minimize(cost_of), [*program.constraints, *program.further, goal]),
             f"target {target:.6g}, limits and further constraints",
+            enough,
         )
         counts = program.counts
         value, cost = problem.value(counts), float(problem.costs @ counts)
@@ -194,6 +214,7 @@ def solve_target_convex(
             lower, dual = least, point
     gap = max(0.0, 1 - lower / cost) if cost > 0 else 0.0
     if dual is None or not gap <= tolerance:
+        _check_estimable(program, enough)
         raise SolverError(_too_loose(status, gap, tolerance), gap)
     scaled = dual.scaled_to(value, counts)
     bound = scaled.bound(cost, _capacity(program, scaled, cost))
@@ -257,6 +278,11 @@ def _further(constraints: Constraints, counts: dict[str, Any]) -> list[Any]:
                 f"further constraint {number} is a {type(constraint).__name__}, not a cvxpy constraint; write it as "
                 "counts['name'] <= bound"
             )
+        if cp.Problem(cp.Minimize(0), [constraint]).is_mixed_integer():
+            raise NonConvexError(
+                f"further constraint {number} has a variable of whole numbers, which is not convex: {constraint}; use a real "
+                "variable, or compare the cases one by one"
+            )
         if not constraint.is_dcp():
             raise NonConvexError(
                 f"further constraint {number} is not convex under cvxpy's rules: {constraint}; the certificate needs "
@@ -288,6 +314,41 @@ def _solve(program: Any, what: str) -> str:  # noqa: ANN401 - a cvxpy problem; c
     raise SolverError(
         f"the convex solver ended with status {status!r} and no answer; try method='newton', or rescale costs and "
         "parameters"
+    )
+
+
+def _solve_estimable(program: _Program, question: Any, what: str, money: list[Any]) -> str:  # noqa: ANN401 - as `_solve`
+    """As `_solve`; where that fails, ask first whether further constraints forbid what is needed."""
+    try:
+        return _solve(question, what)
+    except (InfeasibleError, SolverError):
+        _check_estimable(program, money)
+        raise
+
+
+def _check_estimable(program: _Program, money: list[Any]) -> None:
+    """Raise if even the average of each modality's largest counts, which sees all that can be seen, sees too little."""
+    import cvxpy as cp
+
+    if not program.further:
+        return
+    p, every = program.problem, [*_limits_only(program), *program.further, *money]
+    most, found = np.zeros(len(p.names)), []
+    for k in range(len(most)):
+        try:
+            _solve(cp.Problem(cp.Maximize(program.shares[k]), every), "limits and further constraints")
+        except (InfeasibleError, SolverError):
+            return  # nothing at all is allowed, or nothing is known: the first error stands
+        shares = np.asarray(program.shares.value, dtype=np.float64)
+        most[k] = shares[k]
+        found.append(np.where(shares > 1e-9, shares, 0.0))
+    if np.isfinite(p.value(np.mean(found, axis=0) * program.unit)):
+        return
+    none = ", ".join(repr(name) for name, share in zip(p.names, most, strict=True) if share <= 1e-9)
+    raise NotEstimableError(
+        f"criterion {p.criterion.name!r} is infinite for all counts that the further constraints allow"
+        + (f" (they allow no samples of {none})" if none else "")
+        + "; widen them, or ask for fewer directions, c_criterion(...)"
     )
 
 
@@ -330,6 +391,5 @@ def _limits_only(program: _Program) -> list[Any]:
 def _too_loose(status: str, gap: float, tolerance: float) -> str:
     return (
         f"the convex solver's answer (status {status!r}) certifies a relative gap of {gap:.2g} only, above the tolerance "
-        f"{tolerance:.2g}; pass tolerance={2 * gap:.1g} to accept it, or use method='newton' where there are no further "
-        "constraints"
+        f"{tolerance:.2g}; {looser(gap)}, or use method='newton' where there are no further constraints"
     )

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from fisherkit.allocation.certificate import Dual, relative_gap
 from fisherkit.allocation.conic import STACKED_LIMIT, maximise_smallest
-from fisherkit.allocation.errors import SolverError
+from fisherkit.allocation.errors import SolverError, looser
 from fisherkit.allocation.newton import minimise
 from fisherkit.allocation.problem import Problem
 from fisherkit.allocation.reduction import Reduced, reduce_problem
@@ -138,8 +138,8 @@ def certified(
     if not gap <= tolerance:
         raise SolverError(
             f"criterion {kind!r}: the method stopped at a certified relative gap of {gap:.2g}, above the tolerance "
-            f"{tolerance:.2g}; information or costs of very different size are the usual reason. Rescale parameters, "
-            f"drop modalities that hardly count, or pass tolerance={2 * gap:.1g}",
+            f"{tolerance:.2g}; information or costs of very different size are the usual reason. Rescale parameters or "
+            f"drop modalities that hardly count; otherwise: {looser(gap)}",
             gap,
         )
     return Solution(counts, value, dual.scaled_to(value, counts), bound, gap, reduced, iterations, status)

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["InfeasibleError", "NonConvexError", "NotEstimableError", "SolverError"]
+__all__ = ["InfeasibleError", "NonConvexError", "NotEstimableError", "SolverError", "looser"]
 
 
 class InfeasibleError(ValueError):
@@ -39,3 +39,23 @@ class SolverError(RuntimeError):
 
 class NonConvexError(ValueError):
     """A further constraint is not convex, or no constraint at all."""
+
+
+def looser(gap: float) -> str:
+    """What a tolerance can do about a gap.
+
+    Args:
+        gap: relative gap that is certified.
+
+    Returns:
+        Advice; a tolerance below 1 that accepts the answer, if there is one worth accepting.
+
+    Example:
+        >>> looser(1e-3), looser(0.7)
+        ('pass tolerance=0.002', 'pass tolerance=0.85')
+        >>> looser(1.0)
+        'no certificate was reached, so that no tolerance helps'
+    """
+    if not gap < 0.9:
+        return "no certificate was reached, so that no tolerance helps"
+    return f"pass tolerance={2 * gap:.1g}" if gap < 0.45 else f"pass tolerance={(1 + gap) / 2:.2g}"

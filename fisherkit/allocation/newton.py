@@ -25,6 +25,9 @@ Array = NDArray[np.float64]
 #: From so many shares on, a multiplicative step beforehand saves more than it costs.
 _MANY = 20
 
+#: Least room below an upper limit, as a fraction of it.
+_ROOM = 1e-18
+
 
 @dataclass(frozen=True, eq=False)
 class Iterate:
@@ -81,24 +84,29 @@ def minimise(reduced: Reduced, stop: float, *, limit: int = 60) -> Iterate:
     assert point is not None
     if len(shares) > _MANY and not len(bounded):
         shares, point = _ahead(reduced, point)
-    multiplier = 1.1 * float((-point.gradient).max())
+    multiplier = 1.1 * marginal(-point.gradient, upper)
     # complementary pairs: shares with z, then upper - shares with y
     slack = np.concatenate([shares, upper[bounded] - shares[bounded]])
     price = first_prices(slack, multiplier, multiplier + point.gradient, bounded)
     best_primal, best_dual, stalled, steps = point, point, 0, 0
     best_gap = _gap(best_primal, best_dual)
     residual = _dual_residual(point, price, multiplier, bounded)
+    unit = np.minimum(upper, 1.0)  # slopes along tiny shares are huge, and matter little
     for steps in range(1, limit + 1):
         # the answer shall also prove itself, by the gradient at its own counts
         if (best_gap <= stop and _gap(best_primal, best_primal) <= 10 * stop) or stalled >= 6:
             steps -= 1
             break
-        step = _step(point, residual, slack, price, bounded)
-        if step is None:
+        with np.errstate(
+            divide="ignore", invalid="ignore", over="ignore"
+        ):  # beyond the range of floats: stop
+            step = _step(point, residual, slack, price, bounded)
+        if step is None or not isfinite(step[-1] + step[-2]):
             break
         d_shares, d_slack, d_price, d_multiplier, length = step
         moved, before = None, float(slack @ price) / len(slack)
-        size = sqrt(np.vdot(residual, residual))
+        scaled = unit * residual
+        size = sqrt(np.vdot(scaled, scaled))
         for attempt in range(25):
             trial = _inside(shares + length * d_shares, upper)
             new_slack = slack + length * d_slack
@@ -110,14 +118,18 @@ def minimise(reduced: Reduced, stop: float, *, limit: int = 60) -> Iterate:
                 if moved is not None:
                     after = _dual_residual(moved, new_price, multiplier + length * d_multiplier, bounded)
                     allowed = max(2 * size, 10 * sqrt(len(shares)) * mean)
-                    if np.vdot(after, after) <= allowed**2 or attempt > 20:
+                    scaled = unit * after
+                    if np.vdot(scaled, scaled) <= allowed**2 or attempt > 20:
                         break
                     moved = None
             length *= 0.7
         if moved is None:
             break
         shares, price, multiplier = trial, new_price, multiplier + length * d_multiplier
-        slack = np.concatenate([shares, upper[bounded] - shares[bounded]]) if len(bounded) else shares
+        slack = shares
+        if len(bounded):  # a full share leaves a rounding error of room, not nothing
+            room = np.maximum(upper[bounded] - shares[bounded], _ROOM * upper[bounded])
+            slack = np.concatenate([shares, room])
         point, residual = moved, after
         if point.objective < best_primal.objective:
             best_primal = point
@@ -139,13 +151,33 @@ def _ahead(reduced: Reduced, point: _Point) -> tuple[Array, _Point]:
     return better, closer
 
 
+def marginal(slopes: Array, upper: Array) -> float:
+    """The slope at which the money runs out when the steepest shares are filled up first.
+
+    Args:
+        slopes: (F,) of the information per share, >= 0.
+        upper: (F,) upper limits of the shares.
+
+    Returns:
+        The largest slope where there are no limits; never far below what a share brings on average.
+
+    Example:
+        >>> marginal(np.array([9.0, 2.0, 3.0]), np.array([0.1, np.inf, 0.5]))
+        2.0
+    """
+    order = np.argsort(-slopes)
+    last = int(np.searchsorted(np.cumsum(upper[order]), 1.0))
+    average = float(np.minimum(upper, 1.0) @ slopes) / len(slopes)
+    return max(float(slopes[order[min(last, len(order) - 1)]]), 1e-3 * average)
+
+
 def first_prices(slack: Array, multiplier: float, reduced_costs: Array, bounded: NDArray[np.intp]) -> Array:
     """Prices of the complementary pairs to start from: dual feasible, and central also for tiny upper limits.
 
     Args:
         slack: (F + bounded,) shares, then room below the upper limits.
-        multiplier: of the budget, above all slopes.
-        reduced_costs: (F,) multiplier less slope.
+        multiplier: of the budget, positive.
+        reduced_costs: (F,) multiplier less slope; negative only where there is an upper limit.
         bounded: which shares have upper limits.
 
     Returns:
@@ -156,8 +188,10 @@ def first_prices(slack: Array, multiplier: float, reduced_costs: Array, bounded:
     mean = float(np.median(slack[:size] * lower))
     if len(bounded):
         mean = min(mean, 0.1 * multiplier * float(np.median(slack[size:])))
-    upper = np.maximum(0.1 * multiplier, mean / slack[size:])
-    lower[bounded] = np.maximum(lower[bounded] + upper, mean / slack[bounded])
+    upper = np.maximum(0.1 * multiplier, mean / slack[size:]) + np.maximum(0.0, -reduced_costs[bounded])
+    lower[bounded] = np.maximum(
+        np.maximum(reduced_costs[bounded] + upper, lower[bounded]), mean / slack[bounded]
+    )
     return np.concatenate([lower, upper])
 
 

@@ -137,7 +137,7 @@ def allocate_information(
 
     Example:
         >>> import numpy as np
-    >>> from fisherkit.criteria import c_criterion
+        >>> from fisherkit.criteria import c_criterion
         >>> twice = {"x": np.diag([1.0, 0.0]), "y": np.diag([1.0, 1.0])}
         >>> allocate_information(twice, {"x": 1.0, "y": 3.0}, budget=12.0, criterion=c_criterion([1.0, 0.0]))
         Allocation(c, budget 12: x 12 -> 0.0833333 at cost 12, certified gap ...; whole: x 12 -> 0.0833333, loss <= ...)

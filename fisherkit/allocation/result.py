@@ -75,7 +75,7 @@ class NextSample:
     """Of which modality the next samples should be.
 
     Attributes:
-        best: {modality: samples to add}, names without samples left out.
+        best: {modality: samples to add}, names without samples left out; empty where none of them lowers the criterion.
         value: criterion now, +infinity where something asked for is not estimable yet.
         after: criterion with the best samples added.
         gain: {modality: how much one more sample of it lowers the criterion}; +infinity where it makes the criterion
@@ -95,5 +95,7 @@ class NextSample:
     criterion: Criterion
 
     def __repr__(self) -> str:
+        if not self.best:
+            return f"NextSample(add nothing: none lowers {self.criterion.name} {self.value:.6g})"
         chosen = ", ".join(f"{n} {name}" for name, n in self.best.items())
         return f"NextSample(add {chosen}: {self.criterion.name} {self.value:.6g} -> {self.after:.6g})"

@@ -4,6 +4,9 @@ However they were found, they are judged against the certified bound. Changes of
 for all modalities at once; for E from eigenvalues.
 """
 
+from fractions import Fraction
+from math import ceil
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,14 +27,20 @@ _TRIED, _CALLS = 12, 600
 #: So many combinations of whole counts (and entries of their information matrices) are tried one by one.
 _FEW, _ENTRIES = 4000, 300_000
 
-#: Costs of whole counts are sums of floats.
+#: Costs of whole counts are sums of floats: so much, relatively, they may exceed the budget, but never by a sample.
 _ROUNDING = 1e-12
+
+#: Above that one sample more or less is lost in a float's rounding.
+_MOST = 2.0**52
+
+#: So many samples are added one by one to reach a target, then twice as many each time.
+_SINGLES = 50
 
 
 class _Rounding:
     """Whole counts under construction; the criterion is evaluated near the identity."""
 
-    def __init__(self, reduced: Reduced, counts: Array) -> None:
+    def __init__(self, reduced: Reduced, counts: Array, budget: float = np.inf) -> None:
         problem = reduced.problem
         self.problem = problem
         self.roots = problem.roots @ reduced.basis  # (K, r, p)
@@ -46,7 +55,25 @@ class _Rounding:
                 f"{name}: no whole number lies between its limits; widen them or pass integer=False"
             )
         useful = np.square(problem.roots).sum(axis=(1, 2)) > 0
-        self.useful = useful & (problem.costs > 0)
+        priced = problem.costs > 0
+        self.useful = useful & priced
+        asked = np.where(priced, np.maximum(np.minimum(counts, self.high), self.low), 0.0)
+        if (asked > _MOST).any():
+            k = int(asked.argmax())
+            raise InfeasibleError(
+                f"{problem.names[k]}: {asked[k]:.3g} samples; whole counts above 2^52 = {_MOST:.3g} cannot be represented "
+                "one by one; pass integer=False, or ask for less (a smaller budget or a larger target)"
+            )
+        self.high = np.where(priced, np.minimum(self.high, _MOST), self.high)
+        self.budget, slack = budget, 0.0
+        if priced.any() and np.isfinite(budget):  # well below the price of one sample
+            least = float(problem.costs[priced].min())
+            slack = min(
+                _ROUNDING * budget,
+                0.1 * least,
+                max(1e-3 * least, 8 * float(np.finfo(np.float64).eps) * budget),
+            )
+        self.limit = budget + slack
         self.trace = _TRACE * (
             reduced.information(reduced.start) if len(reduced.free) else np.eye(len(self.base.T))
         )
@@ -107,18 +134,18 @@ class _Rounding:
     def value(self) -> float:
         return self.problem.value(self.counts)
 
-    def affordable(self, budget: float) -> Array:
-        """How many samples of each modality what is left would buy, within its limits, (K,)."""
-        room = budget - self.cost
+    def affordable(self, room: float) -> Array:
+        """How many samples of each modality that much money would buy, within its limits, (K,)."""
         prices = np.where(self.useful, self.problem.costs, 1.0)
-        lots = np.floor(np.minimum((room + _ROUNDING * budget) / prices, self.high - self.counts))
+        lots = np.floor(np.minimum(room / prices, self.high - self.counts))
         return np.where(self.useful, np.maximum(lots, 0.0), 0.0)
 
-    def fill(self, budget: float) -> None:
+    def fill(self) -> None:
         """Spend what is left where it lowers the criterion most per budget unit, in shrinking lots."""
         prices = np.where(self.useful, self.problem.costs, 1.0)
+        room = self.limit - self.cost
         while True:
-            lots = self.affordable(budget)
+            lots = self.affordable(room)
             if not (lots >= 1).any():
                 return
             lots = np.where(lots >= 1, np.maximum(1.0, np.floor(lots / 4)), 0.0)
@@ -128,15 +155,47 @@ class _Rounding:
             if not change[k] < 0:
                 return
             self.counts[k] += lots[k]
+            room -= lots[k] * prices[k]
 
-    def exchange(self, budget: float) -> None:
+    def give_back(self) -> None:
+        """Whole lower limits are dearer than the real ones: save where it hurts least, in shrinking lots."""
+        prices = np.where(self.useful, self.problem.costs, 1.0)
+        over = self.cost - self.limit
+        while over > 0:
+            can = self.useful & (self.counts > self.low)
+            if not can.any():
+                return
+            lots = np.maximum(1.0, np.floor(over / prices / 4))
+            lots = np.where(can, np.minimum(lots, self.counts - self.low), 0.0)
+            loss = self.changes(-lots)
+            k = int(np.where(can, loss / np.where(can, lots * prices, 1.0), np.inf).argmin())
+            k = k if can[k] else int(can.argmax())
+            self.counts[k] -= lots[k]
+            over -= lots[k] * prices[k]
+
+    def settle(self) -> None:
+        """Where samples are cheaper than the rounding of the cost: count exactly, and return the cheapest ones."""
+        costs = self.problem.costs
+        if not self.useful.any() or self.budget < costs[self.useful].min() / _ROUNDING:
+            return
+        bought = zip(costs.tolist(), self.counts.tolist(), strict=True)
+        over = sum((Fraction(c) * Fraction(n) for c, n in bought), Fraction(0)) - Fraction(self.limit)
+        for k in np.argsort(np.where(self.useful, costs, np.inf)):
+            if over <= 0 or not self.useful[k]:
+                return
+            price = Fraction(float(costs[k]))
+            back = min(ceil(over / price), int(self.counts[k] - self.low[k]))
+            self.counts[k] -= back
+            over -= back * price
+
+    def exchange(self) -> None:
         """Give samples of one modality back and spend their price on another, as long as that helps."""
         prices = np.where(self.useful, self.problem.costs, np.inf)
         calls = 0
         for _ in range(_PASSES):
             moved = False
             for i in np.flatnonzero(self.useful & (self.counts > self.low)):
-                room = budget * (1 + _ROUNDING) - self.cost
+                room = self.limit - self.cost
                 most = self.counts[i] - self.low[i]
                 # one sample back, or as many as pay for one of another modality
                 needed = np.ceil((prices - room) / prices[i])
@@ -147,20 +206,20 @@ class _Rounding:
                         return
                     lost = self.changes(np.where(np.arange(len(prices)) == i, -back, 0.0))[i]
                     self.counts[i] -= back
-                    lots = self.affordable(budget)
+                    lots = self.affordable(self.limit - self.cost)
                     lots[i] = 0.0
                     change = self.changes(lots)
                     j = int(change.argmin())
                     if np.isfinite(lost) and lost + change[j] < -1e-10 * abs(lost):
                         self.counts[j] += lots[j]
                         moved = True
-                        self.fill(budget)
+                        self.fill()
                         break
                     self.counts[i] += back
             if not moved:
                 return
 
-    def at_least_one(self, counts: Array, budget: float) -> None:
+    def at_least_one(self, counts: Array) -> None:
         """Start again with a whole sample of everything in the real-valued answer, at the expense of the most bought."""
         once = np.minimum(np.maximum(self.low, 1.0), self.high)
         least = np.where(self.useful & (counts > 0), once, self.low)
@@ -169,19 +228,17 @@ class _Rounding:
         )
         prices = np.where(self.useful, self.problem.costs, 1.0)
         for k in np.argsort(-(self.counts - least) * prices):
-            over = self.cost - budget * (1 + _ROUNDING)
+            over = self.cost - self.limit
             if over > 0 and self.useful[k]:
                 self.counts[k] -= min(np.ceil(over / prices[k]), self.counts[k] - least[k])
 
-    def try_all(self, budget: float) -> None:
+    def try_all(self) -> None:
         """Replace the counts by the best of all whole counts, if these are few."""
         chosen = np.flatnonzero(self.useful)
         if not len(chosen):
             return
         prices = self.problem.costs[chosen]
-        room = budget * (1 + _ROUNDING) - float(
-            self.problem.costs @ np.where(self.useful, self.low, self.counts)
-        )
+        room = self.limit - float(self.problem.costs @ np.where(self.useful, self.low, self.counts))
         most = np.minimum(np.floor(room / prices), self.high[chosen] - self.low[chosen])
         order = np.argsort(-most)  # the last digits of the best counts follow from the others
         chosen, prices, most = chosen[order], prices[order], most[order]
@@ -218,29 +275,28 @@ def round_for_budget(reduced: Reduced, counts: Array, budget: float) -> tuple[Ar
         (K,) whole counts, and their criterion.
 
     Raises:
-        InfeasibleError: whole lower limits cost more than the budget, or no whole number lies within limits.
+        InfeasibleError: whole lower limits cost more than the budget, no whole number lies within limits, or there are
+            too many samples to count.
         NotEstimableError: whole samples within the budget do not determine what is asked.
     """
-    state = _Rounding(reduced, counts)
+    state = _Rounding(reduced, counts, budget)
     least = float(reduced.problem.costs @ state.low)
-    if least > budget * (1 + _ROUNDING):
+    if least > state.limit:
         raise InfeasibleError(
             f"budget {budget:.6g} does not pay for the lower limits in whole samples, which cost {least:.6g}; give at "
             "least that, or pass integer=False"
         )
-    while state.cost > budget * (1 + _ROUNDING):  # whole lower limits are dearer than the real ones
-        can = np.flatnonzero(state.useful & (state.counts > state.low))
-        loss = state.changes(np.where(np.isin(np.arange(len(counts)), can), -1.0, 0.0))
-        k = int(can[np.argmin(loss[can] / reduced.problem.costs[can])])
-        state.counts[k] -= 1
-    state.fill(budget)
-    state.exchange(budget)
-    state.try_all(budget)
+    state.give_back()
+    state.fill()
+    state.exchange()
+    state.try_all()
+    state.settle()
     value = state.value()
     if not np.isfinite(value):
-        state.at_least_one(counts, budget)
-        if state.cost <= budget * (1 + _ROUNDING):
-            state.fill(budget)
+        state.at_least_one(counts)
+        if state.cost <= state.limit:
+            state.fill()
+            state.settle()
             value = state.value()
     if not np.isfinite(value):
         state.counts = np.clip(np.ceil(counts - 1e-9), state.low, state.high)
@@ -264,32 +320,45 @@ def round_for_target(reduced: Reduced, counts: Array, target: float) -> tuple[Ar
         (K,) whole counts, and their criterion.
 
     Raises:
-        InfeasibleError: whole numbers within the limits do not reach the target.
+        InfeasibleError: whole numbers within the limits do not reach the target, or there are too many samples to count.
     """
     state = _Rounding(reduced, counts)
     costs = reduced.problem.costs
     state.counts = np.clip(np.ceil(counts - 1e-9), state.low, state.high)
     value = state.value()
-    for _ in range(10_000):
-        if value <= target:
-            break
-        lots = np.where(state.useful & (state.counts < state.high), 1.0, 0.0)
+    tries = 0
+    while not value <= target:
+        size = 2.0 ** max(0, tries - _SINGLES)
+        lots = np.where(state.useful, np.minimum(size, state.high - state.counts), 0.0)
         change = state.changes(lots)
-        rate = np.where(lots > 0, change / np.where(lots > 0, costs, 1.0), np.inf)
+        rate = np.where(lots > 0, change / np.where(lots > 0, lots * costs, 1.0), np.inf)
         k = int(rate.argmin())
         if not rate[k] < 0:
             raise InfeasibleError(
                 f"whole numbers of samples within the limits do not reach the target {target:.6g}, only {value:.6g}; "
                 "raise the limits or pass integer=False"
             )
-        state.counts[k] += 1
-        value = state.value()
+        state.counts[k] += lots[k]
+        value, tries = state.value(), tries + 1
     for k in np.argsort(-costs, kind="stable"):
-        while costs[k] > 0 and state.counts[k] > state.low[k]:
-            state.counts[k] -= 1
-            fewer = state.value()
-            if not fewer <= target:
-                state.counts[k] += 1
-                break
-            value = fewer
+        if costs[k] > 0:
+            value = _fewest(state, k, target, value)
     return state.counts, value
+
+
+def _fewest(state: _Rounding, k: int, target: float, value: float) -> float:
+    """Give back as many samples of modality k as the target allows, in steps that double, then halve; the criterion."""
+    step, growing, start = 1.0, True, state.counts[k]
+    while step >= 1:
+        fewer = start - step
+        reached = np.inf
+        if fewer >= state.low[k]:
+            state.counts[k] = fewer
+            reached = state.value()
+        if reached <= target:
+            start, value = fewer, reached
+        else:
+            growing = False
+        step = 2 * step if growing else np.floor(step / 2)
+    state.counts[k] = start
+    return value

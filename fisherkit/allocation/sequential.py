@@ -41,7 +41,8 @@ def next_sample(
         n: how many samples.
 
     Returns:
-        The best samples, the criterion now and after, and what one sample of each modality is worth.
+        The best samples, the criterion now and after, and what one sample of each modality is worth. Where nothing
+        lowers the criterion (beyond rounding), no samples: `best` is empty, and `after` the criterion now.
 
     Raises:
         ValueError: n is no whole number >= 1, costs with n > 1, or a cost that is not positive.
@@ -87,6 +88,8 @@ def next_sample(
         assert plan.integer_loss is not None
         best = {name: count for name, count in plan.integer_counts.items() if count}
         reached, loss = plan.integer_value, plan.integer_loss
+    if np.isfinite(now) and now - reached <= 1e-12 * (1.0 if wanted.name == "D" else now):
+        best, reached, loss = {}, now, 0.0 if n == 1 else loss
     return NextSample(
         best=best,
         value=now,

@@ -12,16 +12,27 @@ from numpy.typing import NDArray
 
 from fisherkit.allocation.certificate import Dual, cheapest
 from fisherkit.allocation.engine import Solution, solve_budget
-from fisherkit.allocation.errors import InfeasibleError, SolverError
+from fisherkit.allocation.errors import InfeasibleError, SolverError, looser
 from fisherkit.allocation.problem import Problem
 from fisherkit.checks import as_array
 
-__all__ = ["TargetSolution", "check_target", "cost_bound", "reached_at_floor", "solve_target"]
+__all__ = [
+    "TargetSolution",
+    "check_target",
+    "checked_ratio",
+    "cost_bound",
+    "reached_at_floor",
+    "solve_target",
+]
 
 Array = NDArray[np.float64]
 
 #: A budget so many times a guess is not worth trying.
 _FAR = 1e6
+
+#: Logarithm of a ratio of budgets near the end of the range of floats.
+_RANGE = 600.0
+_FLOATS = "floating-point numbers"
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +103,32 @@ def reached_at_floor(problem: Problem, target: float) -> bool:
     return problem.value(np.where(problem.costs == 0, problem.high, problem.low)) <= target
 
 
+def checked_ratio(
+    problem: Problem, value: float, target: float, budget: float, most: float = _RANGE, of: str = _FLOATS
+) -> float:
+    """Logarithm of about how many times a budget reaches the target.
+
+    Args:
+        problem: the problem.
+        value: criterion that the budget reaches.
+        target: wanted value of the criterion.
+        budget: budget units.
+        most: largest size of the logarithm.
+        of: what allows no more.
+
+    Returns:
+        The logarithm.
+
+    Raises:
+        InfeasibleError: it is too large or small to compute with.
+    """
+    of_d = problem.criterion.name == "D"
+    ratio = (value - target) / problem.dim if of_d else float(np.log(value) - np.log(target))
+    if abs(ratio) > most:
+        raise InfeasibleError(_out_of_range(value, target, budget, of))
+    return ratio
+
+
 def solve_target(problem: Problem, target: float, tolerance: float) -> TargetSolution:
     """Cheapest counts that reach the target.
 
@@ -114,9 +151,13 @@ def solve_target(problem: Problem, target: float, tolerance: float) -> TargetSol
         return TargetSolution(start, floor, floor, 0.0)
     scale = float(p.costs.sum()) if p.costs.any() else 1.0
     best = solve_budget(p, floor + scale, tolerance)  # raises where nothing estimates what is asked
+    ratio = checked_ratio(p, best.value, target, floor + scale)
     if not p.base.any() and not p.low.any() and np.isinf(p.high[p.costs > 0]).all() and (p.costs > 0).all():
-        return _by_homogeneity(best, target, floor + scale, tolerance)
-    ratio = (best.value - target) / p.dim if p.criterion.name == "D" else np.log(best.value / target)
+        try:
+            with np.errstate(over="raise", divide="raise", invalid="raise"):
+                return _by_homogeneity(best, target, floor + scale, tolerance)
+        except ArithmeticError:
+            raise InfeasibleError(_out_of_range(best.value, target, floor + scale)) from None
     far = (
         _FAR * (floor + scale) * float(np.exp(np.clip(ratio, 0.0, 50.0)))
     )  # n times as precise costs about n times
@@ -144,8 +185,7 @@ def solve_target(problem: Problem, target: float, tolerance: float) -> TargetSol
     gap = 1.0 if answer is None else 1 - lower / upper
     raise SolverError(
         f"target {target:.6g}: least cost only known to lie in [{lower:.9g}, {upper:.9g}], a relative gap of {gap:.2g} "
-        f"above the tolerance {tolerance:.2g}; what is collected may already come close to the target. Pass "
-        f"tolerance={2 * gap:.1g}",
+        f"above the tolerance {tolerance:.2g}; what is collected may already come close to the target; {looser(gap)}",
         gap,
     )
 
@@ -158,11 +198,27 @@ def _at_most(p: Problem, budget: float) -> tuple[Array, float]:
 
 
 def _out_of_reach(p: Problem, target: float, most: Array, reach: float) -> str:
+    limited = np.isfinite(p.high)
     limits = {name: high for name, high in p.named(p.high).items() if np.isfinite(high)}
+    start = f"criterion {p.criterion.name!r} does not reach {target:.6g} at any sensible budget"
+    more = p.value(np.where(limited, most, 10 * most))
+    if not more >= reach - 1e-3 * abs(reach):
+        return (
+            f"{start}: counts that cost {float(p.costs @ most):.3g} reach {reach:.6g}; ask for more than that, or check "
+            "its units"
+        )
+    full = float(p.costs[limited] @ p.high[limited])
+    rest = "" if limited.all() else ", and however many of the others are bought"
     return (
-        f"criterion {p.criterion.name!r} does not reach {target:.6g} at any sensible budget within the upper limits "
-        f"{limits}: counts that cost {float(p.costs @ most):.3g} reach {reach:.6g}; ask for more than that, or raise the "
-        "limits"
+        f"{start} within the upper limits {limits}: these bind, not the budget. Bought in full for {full:.6g}{rest}, they "
+        f"reach {reach:.6g} only; ask for no less than that, or raise the limits"
+    )
+
+
+def _out_of_range(value: float, target: float, budget: float, of: str = _FLOATS) -> str:
+    return (
+        f"target {target:.6g} is so far from what a budget of {budget:.6g} reaches, {value:.6g}, that its cost is outside "
+        f"the range of {of}; check its units (variances for A, E and c, minus a log-determinant for D)"
     )
 
 
