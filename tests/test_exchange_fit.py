@@ -324,7 +324,9 @@ def test_bad_requests_are_refused():
         bootstrap(fit_plane, n_x, n_y, metric, seed=0, groups=np.zeros(20))
     with pytest.raises(ValueError, match=r"groups: expected one label for each of 20 rows, got shape \(3,\)"):
         bootstrap(fit_plane, n_x, n_y, metric, seed=0, groups=[1, 2, 3])
-    with pytest.raises(ValueError, match=r"replicates: an interval of level 0.95 .* needs at least 39, got 2"):
+    with pytest.raises(
+        ValueError, match=r"replicates: an interval of level 0.95 .* needs at least 39, got 2"
+    ):
         bootstrap(fit_plane, n_x, n_y, metric, seed=0, replicates=2)
     with pytest.raises(ValueError, match=r"level: must lie in \(0, 1\), got 1"):
         bootstrap(fit_plane, n_x, n_y, metric, seed=0, level=1)
