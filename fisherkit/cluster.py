@@ -18,7 +18,7 @@ import numpy as np
 
 from fisherkit.accumulation import single_threaded
 from fisherkit.chunked.merging import merge_all
-from fisherkit.chunked.shards import LABELS, Declaration, as_shard
+from fisherkit.chunked.shards import LABELS, Declaration, as_shard, statistics_of
 from fisherkit.chunked.sources import Chunks, Source
 from fisherkit.chunked.streaming import summarise_chunk, summarise_partition
 from fisherkit.estimation import Estimate, fit
@@ -107,14 +107,7 @@ def accumulate_dask(
     for name, part in parts.items():
         if part is None:
             raise ValueError(f"{name}: zero samples in all partitions; leave the modality out instead")
-    names = [name for name in declaration.layout.names if name in parts]
-    noise = {name: declaration.noise(name) for name in names}
-    return Statistics(
-        declaration.layout,
-        {name: parts[name] for name in names},
-        {name: noise[name].std for name in names},
-        {name: noise[name].key for name in names},
-    )
+    return statistics_of(declaration.layout, parts, {name: declaration.noise(name) for name in parts})
 
 
 def fit_dask(

@@ -92,7 +92,11 @@ def random_model(
 
 
 def e14_model(
-    *, seed: Seed, obs_dim: int = 50, attenuation: float = 0.05, noise_std: float = 0.3
+    *,
+    seed: Seed,
+    obs_dim: int = 50,
+    attenuation: float = 0.05,
+    noise_std: float | Mapping[str, float] = 0.3,
 ) -> LinearGaussian:
     """The paper's E.14 world with *known* loadings: x sees 1 of 10 shared dimensions in full, y sees all.
 
@@ -105,19 +109,20 @@ def e14_model(
         seed: whole number, SeedSequence or Generator.
         obs_dim: observed coordinates per modality.
         attenuation: factor on x's last nine shared columns; 1 for the un-attenuated validation world.
-        noise_std: noise standard deviation of both modalities.
+        noise_std: noise standard deviation, per modality ("x", "y") or for both.
 
     Returns:
         Model with modalities "x" and "y", repeated designs.
     """
+    check_names(noise_std, ("x", "y"), "noise_std")
     rng = streams(seed, ["x", "y"])
     loading = {
         name: (r.standard_normal((obs_dim, 10)), r.standard_normal((obs_dim, 5))) for name, r in rng.items()
     }
     strength = np.where(np.arange(10) < 1, 1.0, attenuation)
     return LinearGaussian({
-        "x": Modality(loading["x"][0] * strength, loading["x"][1], noise_std=noise_std),
-        "y": Modality(*loading["y"], noise_std=noise_std),
+        "x": Modality(loading["x"][0] * strength, loading["x"][1], noise_std=_of(noise_std, "x", 0.3)),
+        "y": Modality(*loading["y"], noise_std=_of(noise_std, "y", 0.3)),
     })
 
 

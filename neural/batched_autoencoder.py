@@ -247,18 +247,18 @@ class _Buffers:
                 self.parts[name] = slice(start, start + batch_sizes[name])
                 start += batch_sizes[name]
 
-        def empty(*shape: int) -> Tensor:
-            return torch.ones(shape, dtype=like.dtype, device=like.device)  # ones: the bias columns stay so
+        def ones(*shape: int) -> Tensor:
+            return torch.ones(shape, dtype=like.dtype, device=like.device)  # bias columns stay so
 
-        self.rows = {name: empty(runs * b, dims[name] + 1) for name, b in batch_sizes.items()}
-        self.joined_in = {name: empty(runs, dims[name] + 1, hidden) for name in batch_sizes}
-        self.joined_out = {name: empty(runs, dims[name], hidden + 1) for name in batch_sizes}
-        self.back_in = {name: empty(runs, dims[name] + 1, hidden) for name in batch_sizes}
-        self.back_out = {name: empty(runs, dims[name], hidden + 1) for name in batch_sizes}
-        self.residual = {name: empty(runs, b, dims[name]) for name, b in batch_sizes.items()}
-        self.z1, self.z2 = empty(runs, total, hidden + 1), empty(runs, total, hidden + 1)
-        self.code, self.d_code = empty(runs, latent + 1, total), empty(runs, latent, total)
-        self.d_hidden = empty(runs, total, hidden)
+        self.rows = {name: ones(runs * b, dims[name] + 1) for name, b in batch_sizes.items()}
+        self.joined_in = {name: ones(runs, dims[name] + 1, hidden) for name in batch_sizes}
+        self.joined_out = {name: ones(runs, dims[name], hidden + 1) for name in batch_sizes}
+        self.back_in = {name: ones(runs, dims[name] + 1, hidden) for name in batch_sizes}
+        self.back_out = {name: ones(runs, dims[name], hidden + 1) for name in batch_sizes}
+        self.residual = {name: ones(runs, b, dims[name]) for name, b in batch_sizes.items()}
+        self.z1, self.z2 = ones(runs, total, hidden + 1), ones(runs, total, hidden + 1)
+        self.code, self.d_code = ones(runs, latent + 1, total), ones(runs, latent, total)
+        self.d_hidden = ones(runs, total, hidden)
 
 
 def _is_transposed(layer: str) -> bool:

@@ -21,7 +21,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
-from scipy import stats
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -38,7 +37,7 @@ NAME = "exchange_isolines"
 def draw_levels(ax: Axes, lines: Sequence[Isoline], rows: pd.DataFrame) -> None:
     """Isolines of the summed variance with measured points on them."""
     plots.isolines(ax, {f"summed variance {line.level:.2g}": line for line in lines})
-    bars = np.abs(rows[["low", "high"]].to_numpy().T - rows.measured.to_numpy())
+    bars = harness.error_bars(rows.measured, rows.low, rows.high)
     ax.errorbar(rows.n_y, rows.measured, bars, fmt="o", color="black", capsize=2, label="measured")
     ax.xaxis.set_major_formatter("{x:,.0f}")
     ax.yaxis.set_major_formatter("{x:,.0f}")
@@ -51,7 +50,7 @@ def draw_noise(ax: Axes, rows: pd.DataFrame) -> None:
     for i, (label, part) in enumerate(rows.groupby("asked", sort=False)):
         style = harness.line_style(i)
         ax.plot(part.setting, part.predicted, **(style | {"marker": ""}), label=f"{label}, predicted")
-        bars = np.abs(part[["low", "high"]].to_numpy().T - part.measured.to_numpy())
+        bars = harness.error_bars(part.measured, part.low, part.high)
         beside = part.setting * (1 + 0.06 * (i - 0.5))
         ax.errorbar(
             beside,
@@ -87,7 +86,7 @@ def draw_overlap(ax: Axes, rows: pd.DataFrame) -> None:
     fine = np.linspace(0, 90, 91)
     ax.plot(rows.setting, rows.plain_block, linestyle="--", color="0.4", label="plain blocks (paper)")
     ax.plot(fine, np.sin(np.deg2rad(fine)) ** 2, color="black", label="effective information")
-    bars = np.abs(rows[["low", "high"]].to_numpy().T - rows.measured.to_numpy())
+    bars = harness.error_bars(rows.measured, rows.low, rows.high)
     ax.errorbar(rows.setting, rows.measured, bars, fmt="o", color="black", capsize=2, label="measured")
     ax.set(xlabel="angle of y's shared to its private columns (degrees)")
     ax.set_ylabel("x samples that one y sample replaces")
@@ -101,7 +100,7 @@ def draw_frontier(ax: Axes, rows: pd.DataFrame) -> None:
     for i, (arm, part) in enumerate(rows.groupby("arm", sort=False)):
         style, scale = harness.line_style(i), best.loc[part.setting].to_numpy()
         ax.plot(part.setting, part.predicted / scale, **(style | {"marker": ""}), label=arm)
-        bars = np.abs(part[["low", "high"]].to_numpy().T - part.measured.to_numpy()) / scale
+        bars = harness.error_bars(part.measured, part.low, part.high) / scale
         ax.errorbar(
             part.setting * (1 + 0.08 * (i - 1.5)), part.measured / scale, bars, fmt=style["marker"],
             color=style["color"], capsize=2,
@@ -239,7 +238,7 @@ def report(summary: dict[str, Any], rates: Mapping[str, FittedRate], plane: Lack
     counts = summary["inside_95_percent_interval"]
     tally = ", ".join(f"{panel} {inside} of {total}" for panel, (inside, total) in counts.items())
     inside, total = (sum(column) for column in zip(*counts.values(), strict=True))
-    good = inside >= stats.binom.ppf(0.001, total, 0.95)  # fewer: probability below 0.1% if all is right
+    good = harness.plausible_coverage(inside, total)
     lines = [
         harness.table(
             ["surface fitted to measured errors", "x samples per y sample [95%]", "in words (true: 9)"],

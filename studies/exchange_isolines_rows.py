@@ -21,7 +21,7 @@ from fisherkit.exchange_fit import (
     lack_of_fit,
 )
 from fisherkit.levels import CountCriterion
-from studies.harness import Interval
+from studies.harness import Interval, seed_of
 
 __all__ = [
     "ANGLES",
@@ -50,16 +50,9 @@ PRICES = tuple(np.geomspace(1, 100, 41).tolist())
 TRUE_RATE = 1 / 9  # of the fitted surfaces' world: the two modalities of the README, noises 1 and 3
 
 
-def seed_of(*key: float) -> np.random.SeedSequence:
-    """A seed for one point that does not depend on which other points are computed."""
-    return np.random.SeedSequence([round(1000 * k) for k in key])
-
-
 def e14_known(noise_y: float = 0.3, attenuation: float = 0.2) -> fk.LinearGaussian:
     """E.14's dimensions with known loadings: x sees one of ten shared coordinates in full, y all of them."""
-    world = fk.e14_model(seed=0, attenuation=attenuation)
-    y = world["y"]
-    return fk.LinearGaussian({"x": world["x"], "y": fk.Modality(y.shared, y.private, noise_std=noise_y)})
+    return fk.e14_model(seed=0, attenuation=attenuation, noise_std={"x": 0.3, "y": noise_y})
 
 
 def overlap_world(degrees: float) -> fk.LinearGaussian:

@@ -148,6 +148,6 @@ def _errorbars(
     **options: Any,  # noqa: ANN401
 ) -> None:
     """A line through the estimates with their intervals, in the index-th style."""
-    middle = np.array([v.estimate for v in intervals])
-    bars = np.abs(np.array([[v.low for v in intervals], [v.high for v in intervals]]) - middle)
+    middle = [v.estimate for v in intervals]
+    bars = harness.error_bars(middle, [v.low for v in intervals], [v.high for v in intervals])
     axes.errorbar(where, middle, bars, **harness.line_style(index), capsize=2, elinewidth=0.8, **options)

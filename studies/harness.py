@@ -22,16 +22,20 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from studies.files import write_atomic, write_csv, write_json
 from studies.parallel import in_parallel, usable_cores
 from studies.reporting import (
     Interval,
+    error_bars,
     figure_style,
     geometric_interval,
     line_style,
     mean_interval,
     paired_difference,
     paired_ratio,
+    plausible_coverage,
     save_figure,
     table,
 )
@@ -44,6 +48,7 @@ __all__ = [
     "CorruptCellsWarning",
     "Interval",
     "cell_key",
+    "error_bars",
     "figure_style",
     "geometric_interval",
     "in_parallel",
@@ -52,9 +57,11 @@ __all__ = [
     "paired_difference",
     "paired_ratio",
     "parser",
+    "plausible_coverage",
     "progress_bar",
     "provenance",
     "save_figure",
+    "seed_of",
     "table",
     "usable_cores",
     "write_atomic",
@@ -108,6 +115,25 @@ class _Quick(argparse.Action):
         namespace.quick = True
         if namespace.out == FIGURES:
             namespace.out = FIGURES / "quick"
+
+
+# ---------------------------------------------------------------- seeds
+
+
+def seed_of(*key: float) -> np.random.SeedSequence:
+    """A seed for one point of a study that does not depend on which other points are computed.
+
+    Args:
+        *key: numbers >= 0 that say which point, told apart to a thousandth.
+
+    Returns:
+        The seed.
+
+    Example:
+        >>> seed_of(1, 0.25).entropy
+        [1000, 250]
+    """
+    return np.random.SeedSequence([round(1000 * k) for k in key])
 
 
 # ---------------------------------------------------------------- finished cells

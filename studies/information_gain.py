@@ -30,16 +30,9 @@ ATTENUATIONS, NOISES, DIRECTIONS = (0.05, 0.2, 0.5, 1.0), (0.15, 0.3, 0.6), (0, 
 N_X = 1_000  # samples of x beside which the exchange rate is measured
 
 
-def seed_of(*key: float) -> np.random.SeedSequence:
-    """A seed for one cell that does not depend on which other cells run."""
-    return np.random.SeedSequence([round(1000 * k) for k in key])
-
-
-def known_loading_world(attenuation: float, noise_y: float, seed: int = 0) -> fk.LinearGaussian:
+def known_loading_world(attenuation: float, noise_y: float) -> fk.LinearGaussian:
     """E.14's dimensions with known loadings: x sees one shared coordinate in full, the others attenuated."""
-    world = fk.e14_model(seed=seed, attenuation=attenuation)
-    y = world["y"]
-    return fk.LinearGaussian({"x": world["x"], "y": fk.Modality(y.shared, y.private, noise_std=noise_y)})
+    return fk.e14_model(seed=0, attenuation=attenuation, noise_std={"x": 0.3, "y": noise_y})
 
 
 def variance_rows(replicates: int) -> pd.DataFrame:
@@ -53,7 +46,9 @@ def variance_rows(replicates: int) -> pd.DataFrame:
         for total in TOTALS:
             counts = {name: total // len(names) for name in names}
             fits = fk.fit(
-                fk.simulate_statistics(world, counts, seed=seed_of(1, k, total), replicates=replicates)
+                fk.simulate_statistics(
+                    world, counts, seed=harness.seed_of(1, k, total), replicates=replicates
+                )
             )
             variance = (fits.theta @ v).var(ddof=1)
             low, high = variance * (replicates - 1) / stats.chi2.ppf([0.975, 0.025], replicates - 1)
@@ -85,7 +80,7 @@ def exchange_rows(replicates: int) -> pd.DataFrame:
                 v = np.eye(world.n_params)[j]
                 spread = []
                 for arm, used in enumerate(({"x": N_X}, counts)):
-                    seed = seed_of(2, attenuation, noise, j, arm)
+                    seed = harness.seed_of(2, attenuation, noise, j, arm)
                     fits = fk.fit(fk.simulate_statistics(world, used, seed=seed, replicates=replicates))
                     spread.append((fits.theta @ v).var(ddof=1))
                 ratio = spread[0] / spread[1]
@@ -136,7 +131,7 @@ def draw_variance(ax: Axes, rows: pd.DataFrame) -> None:
     """Predicted variance as lines, Monte Carlo with 95% intervals as dots."""
     for (arm, part), look, marker in zip(rows.groupby("arm", sort=False), plots.LOOKS, "osD", strict=False):
         ax.loglog(part.samples, part.predicted, label=f"{arm}: Cramér-Rao bound", **look)
-        bars = np.abs(part[["low", "high"]].to_numpy().T - part.measured.to_numpy())
+        bars = harness.error_bars(part.measured, part.low, part.high)
         ax.errorbar(
             part.samples, part.measured, bars, fmt=marker, color=look["color"], markersize=4, capsize=2
         )
@@ -239,8 +234,7 @@ def report(exchange: pd.DataFrame, counts: dict[str, tuple[int, int]], seconds: 
         ),
         "(samples of x that one sample of y replaces; E.14's dimensions, attenuation 0.05, noise std 0.3)",
     ]
-    # a count below this has probability under 0.1% if every interval covers 95%
-    good = all(inside >= stats.binom.ppf(0.001, total, 0.95) for inside, total in counts.values())
+    good = all(harness.plausible_coverage(inside, total) for inside, total in counts.values())
     tally = ", ".join(f"{panel} {inside} of {total}" for panel, (inside, total) in counts.items())
     lines.append(
         f"With known loadings the Fisher prediction {'holds' if good else 'FAILS'}: inside the 95% interval for {tally}."

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from studies.files import write_atomic
@@ -18,12 +18,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Interval",
+    "error_bars",
     "figure_style",
     "geometric_interval",
     "line_style",
     "mean_interval",
     "paired_difference",
     "paired_ratio",
+    "plausible_coverage",
     "save_figure",
     "table",
 ]
@@ -149,6 +151,41 @@ def paired_ratio(treated: ArrayLike, control: ArrayLike) -> Interval:
             wrong = v[~((v > 0) & np.isfinite(v))][0]
             raise ValueError(f"{what}: a ratio on the log scale needs positive values, got {wrong}")
     return geometric_interval(_paired(treated, control, np.divide))
+
+
+def plausible_coverage(inside: int, total: int) -> bool:
+    """Whether so few true values inside 95% intervals can be chance: a smaller count has probability below 0.1%.
+
+    Args:
+        inside: independent intervals that contain what they should.
+        total: all of them.
+
+    Returns:
+        False if fewer are inside than the 0.1% quantile of the binomial law.
+
+    Example:
+        >>> plausible_coverage(52, 55), plausible_coverage(40, 55)
+        (True, False)
+    """
+    return bool(inside >= stats.binom.ppf(0.001, total, 0.95))
+
+
+def error_bars(estimate: ArrayLike, low: ArrayLike, high: ArrayLike) -> NDArray[np.float64]:
+    """Intervals as matplotlib's ``errorbar`` takes them.
+
+    Args:
+        estimate: (n,).
+        low: (n,) lower ends.
+        high: (n,) upper ends.
+
+    Returns:
+        (2, n) distances from the estimates.
+
+    Example:
+        >>> error_bars([2.0], [1.5], [3.0]).tolist()
+        [[0.5], [1.0]]
+    """
+    return np.abs(np.array([low, high], dtype=np.float64) - np.asarray(estimate, dtype=np.float64))
 
 
 def _paired(treated: ArrayLike, control: ArrayLike, combine: np.ufunc) -> ArrayLike:

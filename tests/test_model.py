@@ -286,3 +286,12 @@ def test_unknown_name_comes_back_whole_from_another_process():
     copy = pickle.loads(pickle.dumps(error))
     assert type(copy) is fk.UnknownNameError
     assert str(copy) == str(error) == "unknown thing 'imgae'; did you mean 'image'? known: 'image', 'text'"
+
+
+def test_e14_model_takes_a_noise_for_each_modality():
+    both, each = (fk.e14_model(seed=3, noise_std=std) for std in (0.3, {"x": 0.3, "y": 0.6}))
+    assert (each["x"].noise_std, each["y"].noise_std) == (0.3, 0.6)
+    for name in "xy":
+        np.testing.assert_array_equal(each[name].shared, both[name].shared)
+    with pytest.raises(fk.UnknownNameError, match="unknown modality in noise_std 'z'"):
+        fk.e14_model(seed=3, noise_std={"z": 1.0})

@@ -5,7 +5,7 @@ array of shape (K, r, d).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -86,14 +86,6 @@ class Problem:
             {modality: number}.
         """
         return dict(zip(self.names, values.tolist(), strict=True))
-
-    def without_limits(self) -> "Problem":
-        """The same question with 0 <= n < infinity.
-
-        Returns:
-            A copy.
-        """
-        return replace(self, low=np.zeros_like(self.low), high=np.full_like(self.high, np.inf))
 
 
 def as_problem(

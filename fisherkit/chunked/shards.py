@@ -13,9 +13,9 @@ from fisherkit.checks import UnknownNameError, check_names
 from fisherkit.layout import Layout
 from fisherkit.model import LinearGaussian, Modality
 from fisherkit.samples import Samples
-from fisherkit.statistics import ModalityStatistics
+from fisherkit.statistics import ModalityStatistics, Statistics
 
-__all__ = ["FIELDS", "LABELS", "Declaration", "Noise", "Shape", "Shard", "as_shard"]
+__all__ = ["FIELDS", "LABELS", "Declaration", "Noise", "Shape", "Shard", "as_shard", "statistics_of"]
 
 Shape = tuple[int | float, ...]  # rows may be nan: unknown until they are read
 
@@ -94,6 +94,28 @@ class Noise(NamedTuple):
 
     def __str__(self) -> str:
         return "variances or a covariance" if self.std is None else f"std {self.std}"
+
+
+def statistics_of(
+    layout: Layout, parts: Mapping[str, ModalityStatistics], noise: Mapping[str, Noise]
+) -> Statistics:
+    """Statistics by modality, in the layout's order, together with the noise that they are in units of.
+
+    Args:
+        layout: the parameters.
+        parts: {modality: statistics}.
+        noise: {modality: declared noise}, of at least these modalities.
+
+    Returns:
+        The statistics of all.
+    """
+    names = [name for name in layout.names if name in parts]
+    return Statistics(
+        layout,
+        {name: parts[name] for name in names},
+        {name: noise[name].std for name in names},
+        {name: noise[name].key for name in names},
+    )
 
 
 @dataclass(frozen=True)

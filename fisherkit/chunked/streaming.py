@@ -6,7 +6,7 @@ from numpy.typing import ArrayLike
 
 from fisherkit.accumulation import accumulate
 from fisherkit.chunked.merging import MergeTree, merge_all
-from fisherkit.chunked.shards import Declaration, Noise, as_shard
+from fisherkit.chunked.shards import Declaration, Noise, as_shard, statistics_of
 from fisherkit.chunked.sources import Chunks, Source
 from fisherkit.estimation import Estimate, fit
 from fisherkit.layout import Layout
@@ -81,13 +81,7 @@ def accumulate_chunks(
                 trees.setdefault(name, MergeTree()).push(part)
     if not trees:
         raise ValueError("no chunks: the iterable is empty (a generator can be read only once)")
-    parts = {name: trees[name].total() for name in declaration.layout.names if name in trees}
-    return Statistics(
-        declaration.layout,
-        parts,
-        {name: noise[name].std for name in parts},
-        {name: noise[name].key for name in parts},
-    )
+    return statistics_of(declaration.layout, {name: tree.total() for name, tree in trees.items()}, noise)
 
 
 def fit_chunks(
