@@ -1,36 +1,17 @@
-"""Writing results: a reader, or a killed run, sees the old file or the new one, never a part."""
+"""Writing results as CSV and JSON, atomically."""
 
 import csv
 import io
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 
 import numpy as np
 
+from fisherkit.files import write_atomic
+
 __all__ = ["write_atomic", "write_csv", "write_json"]
-
-
-def write_atomic(path: Path, content: bytes) -> None:
-    """Write a file so that readers see the old content or the new, never a part.
-
-    Args:
-        path: target; its folder is made if need be.
-        content: bytes.
-    """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("wb") as handle:
-            handle.write(content)
-            handle.flush()
-            os.fsync(handle.fileno())
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def write_json(path: Path, value: object) -> None:

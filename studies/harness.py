@@ -24,7 +24,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from studies.files import write_atomic, write_csv, write_json
+from fisherkit.files import set_aside, write_atomic
+from studies.files import write_csv, write_json
 from studies.parallel import in_parallel, usable_cores
 from studies.reporting import (
     Interval,
@@ -260,14 +261,7 @@ class Cells:
             except (ValueError, KeyError, TypeError):
                 bad.append(number)
         if bad:
-            aside = next(
-                candidate
-                for n in range(1, 10**6)
-                if not (candidate := self.path.with_suffix(f".corrupt-{n}{self.path.suffix}")).exists()
-            )
-            write_atomic(
-                aside, content
-            )  # before anything else: the damaged file may hold what cannot be had again
+            aside = set_aside(self.path, content)  # first: it may hold what cannot be had again
             self.add([])
             warnings.warn(
                 f"{self.path}: line(s) {', '.join(map(str, bad[:5]))} of the finished cells are damaged; the file was "

@@ -1,0 +1,46 @@
+"""Writing files: a reader, or a killed run, sees the old content or the new, never a part; damaged files are kept."""
+
+import os
+from pathlib import Path
+
+__all__ = ["set_aside", "write_atomic"]
+
+
+def write_atomic(path: Path, content: bytes) -> None:
+    """Write a file so that readers see the old content or the new, never a part.
+
+    Args:
+        path: target; its folder is made if need be.
+        content: bytes.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("wb") as handle:
+            handle.write(content)
+            handle.flush()
+            os.fsync(handle.fileno())
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def set_aside(path: Path, content: bytes) -> Path:
+    """Keep a damaged file's content beside it, as ``NAME.corrupt-1.EXT`` or the next free number.
+
+    Args:
+        path: the damaged file, which stays where it is.
+        content: what was read from it.
+
+    Returns:
+        Where the content is now.
+    """
+    path = Path(path)
+    aside = next(
+        candidate
+        for n in range(1, 10**6)
+        if not (candidate := path.with_suffix(f".corrupt-{n}{path.suffix}")).exists()
+    )
+    write_atomic(aside, content)
+    return aside

@@ -1,0 +1,256 @@
+"""A classification task in which other modalities help: labelled embeddings, unpaired, and few-shot subsets of them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fisherkit.checks import UnknownNameError, as_array, as_whole
+from fisherkit.simulation import Seed, streams
+
+__all__ = ["Embeddings", "FewShot", "Task"]
+
+Floats = NDArray[np.float32]
+Labels = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Embeddings:
+    """Labelled rows of one modality.
+
+    Attributes:
+        features: (n, d) float32, finite.
+        labels: (n,) int64 class numbers, >= 0.
+        name: how messages call them.
+
+    Raises:
+        TypeError: features that are not real numbers, labels that are not whole numbers.
+        ValueError: wrong shapes, not finite, no rows, negative labels.
+
+    Example:
+        >>> Embeddings([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]], [0, 1, 1], "text").class_means(2)
+        array([[1. , 0. ],
+               [0.5, 1. ]], dtype=float32)
+    """
+
+    features: Floats
+    labels: Labels
+    name: str = "embeddings"
+
+    def __post_init__(self) -> None:
+        features = as_array(self.features, f"{self.name}: features", ndim=2)
+        labels = np.asarray(self.labels)
+        if labels.dtype.kind not in "iu":
+            raise TypeError(f"{self.name}: labels must be whole numbers, got dtype {labels.dtype}")
+        if labels.shape != features.shape[:1]:
+            raise ValueError(
+                f"{self.name}: {len(features)} rows of features need as many labels, got shape {labels.shape}"
+            )
+        if not features.size:
+            raise ValueError(f"{self.name}: no features (shape {features.shape}); at least one row is needed")
+        if labels.min() < 0:
+            raise ValueError(f"{self.name}: label {labels.min()} at row {labels.argmin()}; labels start at 0")
+        with np.errstate(over="ignore"):
+            single = np.ascontiguousarray(features, dtype=np.float32)
+        if not np.isfinite(single).all():
+            raise ValueError(
+                f"{self.name}: a feature is too large for single precision; rescale the features"
+            )
+        object.__setattr__(self, "features", single)
+        object.__setattr__(self, "labels", labels.astype(np.int64))
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def dim(self) -> int:
+        """Number of features, d."""
+        return self.features.shape[1]
+
+    def take(self, rows: ArrayLike) -> "Embeddings":
+        """Some of the rows.
+
+        Args:
+            rows: indices or mask.
+
+        Returns:
+            Embeddings with these rows.
+        """
+        chosen = np.asarray(rows)
+        return Embeddings(self.features[chosen], self.labels[chosen], self.name)
+
+    def counts(self, n_classes: int) -> Labels:
+        """Rows per class.
+
+        Args:
+            n_classes: C; labels beyond it are an error of the task, not of this call.
+
+        Returns:
+            (C,) counts.
+        """
+        return np.bincount(self.labels, minlength=n_classes)[:n_classes]
+
+    def class_means(self, n_classes: int) -> Floats:
+        """Mean of each class's rows.
+
+        Args:
+            n_classes: C.
+
+        Returns:
+            (C, d); the row of a class without samples is zero.
+        """
+        sums = np.zeros((n_classes, self.dim))
+        np.add.at(sums, self.labels, self.features)
+        return (sums / np.maximum(self.counts(n_classes), 1)[:, None]).astype(np.float32)
+
+    def per_class(self, count: int, n_classes: int, seed: Seed) -> "Embeddings":
+        """A few rows of each class, drawn without replacement; all of a class that has no more.
+
+        Args:
+            count: rows per class, >= 1.
+            n_classes: C.
+            seed: whole number, SeedSequence or Generator.
+
+        Returns:
+            Embeddings, sorted by class.
+        """
+        count = as_whole(count, f"{self.name}: rows per class", least=1)
+        rng = streams(seed, [self.name])[self.name]
+        order = rng.permutation(len(self))
+        by_class = order[np.argsort(self.labels[order], kind="stable")]
+        sizes = self.counts(n_classes)
+        starts = np.cumsum(sizes) - sizes
+        rank = np.arange(len(by_class)) - np.repeat(starts, sizes)
+        return self.take(by_class[rank < count])
+
+
+@dataclass(frozen=True, eq=False)
+class FewShot:
+    """What one repetition trains on and selects by.
+
+    Attributes:
+        train: k rows per class of the target modality.
+        val: min(k, 4) rows per class.
+    """
+
+    train: Embeddings
+    val: Embeddings
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """Classify rows of a target modality; other modalities' labelled rows, of no common samples, may help.
+
+    Attributes:
+        name: of the data.
+        classes: names of the C classes; labels are positions in it.
+        train: pool of target rows from which shots are drawn.
+        val: pool from which validation rows are drawn; disjoint from `train`.
+        tests: {name: rows}; the first one is of the training law, others are shifted.
+        auxiliaries: {modality: rows}; the first one's space is where the shared head lives.
+        target: name of the target modality.
+        aligned: whether all modalities live in one space (as CLIP's do), so that no projection is needed.
+        about: where the data come from, for the record.
+
+    Raises:
+        UnknownNameError: an auxiliary modality named like the target.
+        ValueError: label beyond the classes, class without samples, dimensions that do not match.
+
+    Example:
+        >>> rows = Embeddings(np.eye(4), [0, 1, 0, 1], "image")
+        >>> task = Task("tiny", ("a", "b"), rows, rows, {"test": rows}, {"text": Embeddings(np.eye(2), [0, 1])})
+        >>> len(task.few_shot(1, seed=0).train), task.dims
+        (2, {'image': 4, 'text': 2})
+    """
+
+    name: str
+    classes: Sequence[str]
+    train: Embeddings
+    val: Embeddings
+    tests: Mapping[str, Embeddings]
+    auxiliaries: Mapping[str, Embeddings] = field(default_factory=dict)
+    target: str = "image"
+    aligned: bool = False
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        n = len(self.classes)
+        if n < 2:
+            raise ValueError(f"{self.name}: a task needs at least two classes, got {n}")
+        if not self.tests:
+            raise ValueError(f"{self.name}: no test set given; pass {{'test': embeddings}}")
+        if self.target in self.auxiliaries:
+            raise ValueError(
+                f"{self.name}: {self.target!r} is the target and cannot be its own auxiliary; rename one"
+            )
+        pools = {
+            f"{self.target} (train)": self.train,
+            f"{self.target} (validation)": self.val,
+            **{f"{self.target} ({test})": rows for test, rows in self.tests.items()},
+            **self.auxiliaries,
+        }
+        for what, rows in pools.items():
+            if rows.labels.max() >= n:
+                row = int(rows.labels.argmax())
+                raise ValueError(
+                    f"{self.name}: {what}: label {rows.labels[row]} at row {row}, but there are {n} classes (0 to {n - 1})"
+                )
+        for what in (f"{self.target} (train)", f"{self.target} (validation)", *self.auxiliaries):
+            empty = np.flatnonzero(pools[what].counts(n) == 0)
+            if len(empty):
+                names = ", ".join(repr(self.classes[i]) for i in empty[:5])
+                raise ValueError(
+                    f"{self.name}: {what}: {len(empty)} of {n} classes have no sample ({names}{', ...' if len(empty) > 5 else ''}); "
+                    "add samples or leave these classes out"
+                )
+        for what, rows in pools.items():
+            dim = self.train.dim
+            if (what not in self.auxiliaries or self.aligned) and rows.dim != dim:
+                raise ValueError(
+                    f"{self.name}: {what}: {rows.dim} features, but {self.target} (train) has {dim}"
+                )
+
+    @property
+    def dims(self) -> dict[str, int]:
+        """{modality: number of features}, the target first."""
+        return {self.target: self.train.dim} | {name: rows.dim for name, rows in self.auxiliaries.items()}
+
+    def few_shot(self, shots: int | None, seed: int) -> FewShot:
+        """The training and validation rows of one repetition; different shots and seeds draw independently.
+
+        As in the paper's protocol, subsets of different sizes are not nested, and validation has min(shots, 4) rows
+        per class from a pool of its own.
+
+        Args:
+            shots: k training rows per class, or None for the whole pools.
+            seed: whole number >= 0.
+
+        Returns:
+            FewShot.
+        """
+        if shots is None:
+            return FewShot(self.train, self.val)
+        shots = as_whole(shots, "shots", least=1)
+        drawn = np.random.SeedSequence([seed, shots])
+        train, val = (np.random.default_rng(child) for child in drawn.spawn(2))
+        n = len(self.classes)
+        return FewShot(self.train.per_class(shots, n, train), self.val.per_class(min(shots, 4), n, val))
+
+    def only(self, auxiliaries: Sequence[str]) -> "Task":
+        """The same task with some of the auxiliary modalities.
+
+        Args:
+            auxiliaries: their names, in the order wanted.
+
+        Returns:
+            Task.
+
+        Raises:
+            UnknownNameError: a name that is not there.
+        """
+        for name in auxiliaries:
+            if name not in self.auxiliaries:
+                raise UnknownNameError(name, self.auxiliaries)
+        return replace(self, auxiliaries={name: self.auxiliaries[name] for name in auxiliaries})
