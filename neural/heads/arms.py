@@ -1,0 +1,240 @@
+"""The arms of a comparison: what is trained with which text, and the controls that every claim needs.
+
+The released code compares UML, which has a projection and sees twice the rows per step, with a baseline that has
+neither, and chooses among more settings for UML. Here the fair controls stand beside it, and every arm chooses among
+equally many trained heads.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from fisherkit.checks import UnknownNameError
+from neural.data.task import Embeddings, FewShot, Task
+from neural.heads.model import class_mean_head
+from neural.heads.runs import HeadFit, HeadRun
+
+__all__ = ["ARMS", "Arm", "Setting", "arm_names", "arm_runs", "permuted_classes", "select", "settings_grid"]
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One way to train the target's classifier.
+
+    Attributes:
+        label: short name for tables.
+        projected: whether the target goes through a projection into the auxiliary space (where spaces differ).
+        auxiliary_loss: whether auxiliary rows are trained on.
+        init: whether the head starts from auxiliary class means.
+        permuted: whether auxiliary classes are assigned to the wrong target classes.
+        target_rows: target rows per step, in units of the batch size.
+        about: what the arm tells.
+    """
+
+    label: str
+    projected: bool
+    auxiliary_loss: bool = False
+    init: bool = False
+    permuted: bool = False
+    target_rows: int = 1
+    about: str = ""
+
+
+ARMS: Mapping[str, Arm] = {
+    "unimodal": Arm("unimodal", False, about="the paper's baseline: a linear head on frozen features"),
+    "matched": Arm("unimodal, matched", True, about="the same with UML's projection: equal parameters"),
+    "matched_2b": Arm(
+        "unimodal, matched, 2b rows", True, target_rows=2, about="and with as many rows per step as UML"
+    ),
+    "uml": Arm("UML", True, auxiliary_loss=True, about="shared head, b target and b auxiliary rows per step"),
+    "uml_init": Arm("UML (init)", True, True, True, about="and the head starts from auxiliary class means"),
+    "init_only": Arm("init only", True, False, True, about="that start, but no auxiliary loss"),
+    "uml_permuted": Arm("UML, permuted", True, True, False, True, about="UML with wrong auxiliary classes"),
+    "init_permuted": Arm(
+        "UML (init), permuted", True, True, True, True, about="UML (init) with wrong auxiliary classes"
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One point of the grid of hyperparameters.
+
+    Attributes:
+        learning_rate: of AdamW.
+        weight_decay: of AdamW.
+        batch_size: b, rows per modality and step.
+        learn_scales: learned factor of each modality's logits.
+        loss_weight: of every auxiliary modality.
+        draw: which initial weights and order of rows. Arms without an auxiliary loss have no loss weight to choose;
+            they choose among as many draws instead, so that every arm takes the best of equally many heads.
+    """
+
+    learning_rate: float
+    weight_decay: float
+    batch_size: int
+    learn_scales: bool
+    loss_weight: float = 1.0
+    draw: int = 0
+
+
+def settings_grid(
+    arm: str,
+    *,
+    learning_rates: Sequence[float],
+    weight_decays: Sequence[float],
+    batch_sizes: Sequence[int],
+    learn_scales: Sequence[bool],
+    loss_weights: Sequence[float],
+) -> list[Setting]:
+    """All combinations for an arm, in a fixed order, equally many for every arm.
+
+    Args:
+        arm: key of `ARMS`.
+        learning_rates: of AdamW.
+        weight_decays: of AdamW.
+        batch_sizes: b.
+        learn_scales: False, True or both.
+        loss_weights: of the auxiliary loss.
+
+    Returns:
+        Settings.
+
+    Example:
+        >>> axes = dict(learning_rates=[1e-3], weight_decays=[0.0], batch_sizes=[8], learn_scales=[False])
+        >>> [(s.loss_weight, s.draw) for s in settings_grid("uml", **axes, loss_weights=[0.5, 1.0])]
+        [(0.5, 0), (1.0, 0)]
+        >>> [(s.loss_weight, s.draw) for s in settings_grid("matched", **axes, loss_weights=[0.5, 1.0])]
+        [(1.0, 0), (1.0, 1)]
+    """
+    weighted = _arm(arm).auxiliary_loss
+    return [
+        Setting(lr, wd, b, scales, weight if weighted else 1.0, 0 if weighted else draw)
+        for lr in learning_rates
+        for wd in weight_decays
+        for b in batch_sizes
+        for scales in learn_scales
+        for draw, weight in enumerate(loss_weights)
+    ]
+
+
+def arm_names(task: Task) -> tuple[str, ...]:
+    """Arms that differ for a task: in an aligned one nothing is projected, and the baseline is matched already.
+
+    Args:
+        task: the task.
+
+    Returns:
+        Keys of `ARMS`.
+    """
+    return tuple(name for name in ARMS if not (task.aligned and name == "matched"))
+
+
+def permuted_classes(n_classes: int, seed: int) -> np.ndarray:
+    """A random cyclic order of classes: every class gets another's auxiliary rows.
+
+    Args:
+        n_classes: C >= 2.
+        seed: whole number >= 0.
+
+    Returns:
+        (C,) the class that the rows of class c are assigned to, never c.
+
+    Example:
+        >>> sorted(permuted_classes(4, seed=0).tolist()), bool((permuted_classes(4, seed=0) == np.arange(4)).any())
+        ([0, 1, 2, 3], False)
+    """
+    around = np.random.default_rng([seed, n_classes]).permutation(n_classes)
+    assigned = np.empty(n_classes, dtype=np.int64)
+    assigned[around] = np.roll(around, 1)
+    return assigned
+
+
+def arm_runs(
+    arm: str,
+    task: Task,
+    few_shot: FewShot,
+    settings: Sequence[Setting],
+    *,
+    seed: int,
+    logit_scale: float = 1.0,
+) -> list[HeadRun]:
+    """The trainings of one arm in one repetition.
+
+    Args:
+        arm: key of `ARMS`.
+        task: classes and auxiliary rows.
+        few_shot: training and validation rows of the target.
+        settings: the arm's grid.
+        seed: of the repetition, >= 0; arms of one seed share initial weights and order of target rows.
+        logit_scale: fixed factor of all logits (the released code has 100 for CLIP).
+
+    Returns:
+        One run per setting.
+
+    Raises:
+        UnknownNameError: no such arm.
+        ValueError: an arm that needs auxiliary rows in a task without.
+    """
+    chosen, classes = _arm(arm), len(task.classes)
+    uses_auxiliaries = chosen.auxiliary_loss or chosen.init
+    if uses_auxiliaries and not task.auxiliaries:
+        raise ValueError(f"arm {arm!r} needs an auxiliary modality, and task {task.name!r} has none")
+    auxiliaries = dict(task.auxiliaries)
+    if chosen.permuted:
+        assigned = permuted_classes(classes, seed)
+        auxiliaries = {
+            name: Embeddings(rows.features, assigned[rows.labels], rows.name)
+            for name, rows in auxiliaries.items()
+        }
+    first = next(iter(auxiliaries), None)
+    projected: tuple[str, ...] = ()
+    head_dim = few_shot.train.dim
+    if chosen.projected and first is not None and not task.aligned:
+        head_dim = auxiliaries[first].dim
+        others = [name for name in auxiliaries if name != first] if chosen.auxiliary_loss else []
+        projected = (task.target, *others)
+    train = {task.target: few_shot.train} | (auxiliaries if chosen.auxiliary_loss else {})
+    start = class_mean_head(auxiliaries[first], classes) if chosen.init and first is not None else None
+    return [
+        HeadRun(
+            name=f"{arm}, {len(few_shot.train)} rows, seed {seed}, {setting}",
+            n_classes=classes,
+            train=train,
+            val=few_shot.val,
+            batch_sizes={
+                name: setting.batch_size * (chosen.target_rows if name == task.target else 1)
+                for name in train
+            },
+            seed=int(np.random.SeedSequence([seed, setting.draw]).generate_state(1)[0]),
+            learning_rate=setting.learning_rate,
+            weight_decay=setting.weight_decay,
+            head_dim=head_dim,
+            projected=projected,
+            initial_head=start,
+            loss_weights={name: setting.loss_weight for name in train if name != task.target},
+            learn_scales=setting.learn_scales,
+            logit_scale=logit_scale,
+            target=task.target,
+        )
+        for setting in settings
+    ]
+
+
+def select(fits: Sequence[HeadFit]) -> int:
+    """Which of an arm's trainings is reported: highest validation accuracy, then lowest validation loss, then first.
+
+    Args:
+        fits: one per setting, in the grid's order.
+
+    Returns:
+        Position.
+    """
+    return min(range(len(fits)), key=lambda i: (-fits[i].best[0], fits[i].best[1], i))
+
+
+def _arm(name: str) -> Arm:
+    if name not in ARMS:
+        raise UnknownNameError(name, ARMS, "arm")
+    return ARMS[name]

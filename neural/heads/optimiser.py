@@ -1,0 +1,136 @@
+"""AdamW for many runs in one tensor: runs of one learning rate and decay are neighbours and share a parameter group."""
+
+import itertools
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+__all__ = ["SegmentedAdamW"]
+
+
+class SegmentedAdamW:
+    """``torch.optim.AdamW``'s fused kernel on slices of weights that hold one run per row.
+
+    On a CPU every run is a slice of its own: the kernel rounds the last few numbers of a slice differently, and a run's
+    digits shall not depend on its neighbours. Elsewhere a whole segment is one slice.
+
+    Args:
+        weights: {name: (R, ...)}, updated in place.
+        grads: {name: (R, ...)}, read at every step.
+        settings: (learning rate, weight decay) of each run; equal ones should be neighbours.
+        capturable: whether a CUDA graph will hold the step; learning rates are then tensors on the device.
+
+    Example:
+        >>> weights, grads = {"w": torch.ones(2, 3)}, {"w": torch.ones(2, 3)}
+        >>> adam = SegmentedAdamW(weights, grads, [(0.1, 0.0), (0.2, 0.0)])
+        >>> adam.set_rates([0.1, 0.2])
+        >>> adam.step()
+        >>> weights["w"].mean(dim=1)
+        tensor([0.9000, 0.8000])
+    """
+
+    def __init__(
+        self,
+        weights: Mapping[str, Tensor],
+        grads: Mapping[str, Tensor],
+        settings: Sequence[tuple[float, float]],
+        *,
+        capturable: bool = False,
+    ) -> None:
+        self.settings, self._capturable = list(settings), capturable
+        self._build(weights, grads, {})
+
+    @property
+    def segments(self) -> list[tuple[float, float]]:
+        """(learning rate, weight decay) of each parameter group."""
+        return [pair for pair, _ in itertools.groupby(self.settings)]
+
+    @property
+    def rates(self) -> list[float | Tensor]:
+        """Current learning rate of each parameter group."""
+        return [group["lr"] for group in self._adam.param_groups]
+
+    def set_rates(self, rates: Sequence[float]) -> None:
+        """Learning rates of the coming step.
+
+        Args:
+            rates: one per segment.
+        """
+        for group, rate in zip(self._adam.param_groups, rates, strict=True):
+            if self._capturable:
+                group["lr"].fill_(rate)
+            else:
+                group["lr"] = rate
+
+    def step(self) -> None:
+        """Update the weights by the gradients."""
+        self._adam.step()
+
+    def keep(self, members: Tensor, weights: Mapping[str, Tensor], grads: Mapping[str, Tensor]) -> None:
+        """Go on with some of the runs, whose weights and gradients now lie elsewhere.
+
+        Args:
+            members: (K,) their numbers, on the device.
+            weights: {name: (K, ...)}.
+            grads: {name: (K, ...)}.
+        """
+        moments = {name: [part[members] for part in parts] for name, parts in self.moments().items()}
+        self.settings = [self.settings[i] for i in members.tolist()]
+        self._build(weights, grads, moments)
+
+    def moments(self) -> dict[str, tuple[Tensor, Tensor]]:
+        """Running means of gradients and of their squares.
+
+        Returns:
+            {name: two tensors (R, ...)}; empty before the first step.
+        """
+        gathered = {}
+        slices = [group["params"] for group in self._adam.param_groups]
+        for position, name in enumerate(self._names):
+            states = [self._adam.state[p] for params in slices for p in params[position :: len(self._names)]]
+            if all(states):
+                gathered[name] = (
+                    torch.cat([state["exp_avg"] for state in states]),
+                    torch.cat([state["exp_avg_sq"] for state in states]),
+                )
+        return gathered
+
+    def state_tensors(self) -> list[Tensor]:
+        """All of the optimiser's own tensors: moments and step counts.
+
+        Returns:
+            The tensors themselves, in a fixed order.
+        """
+        states = (self._adam.state[p] for group in self._adam.param_groups for p in group["params"])
+        return [state[key] for state in states for key in sorted(state)]
+
+    def _build(
+        self,
+        weights: Mapping[str, Tensor],
+        grads: Mapping[str, Tensor],
+        moments: Mapping[str, Sequence[Tensor]],
+    ) -> None:
+        device = next(iter(weights.values())).device
+        steps = self.state_tensors()[-1:] if moments else []  # "step" sorts last; all counts are equal
+        self._names = list(weights)
+        groups, states, start = [], [], 0
+        for (rate, decay), members in itertools.groupby(self.settings):
+            stop = start + len(list(members))
+            params = []
+            cuts = range(start, stop + 1) if device.type == "cpu" else (start, stop)
+            for first, last in itertools.pairwise(cuts):
+                for name in self._names:
+                    part = weights[name][first:last]
+                    part.grad = grads[name][first:last]
+                    params.append(part)
+                    if moments:
+                        mean, square = (moment[first:last].clone() for moment in moments[name])
+                        state = {"step": steps[0].clone(), "exp_avg": mean, "exp_avg_sq": square}
+                        states.append((part, state))
+            lr = torch.tensor(rate, device=device) if self._capturable else rate
+            groups.append({"params": params, "lr": lr, "weight_decay": decay})
+            start = stop
+        self._adam = torch.optim.AdamW(groups, fused=True, capturable=self._capturable)
+        for part, state in states:
+            self._adam.state[part] = state
