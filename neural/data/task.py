@@ -1,7 +1,10 @@
 """A classification task in which other modalities help: labelled embeddings, unpaired, and few-shot subsets of them."""
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -80,6 +83,15 @@ class Embeddings:
         """
         chosen = np.asarray(rows)
         return Embeddings(self.features[chosen], self.labels[chosen], self.name)
+
+    def normalised(self) -> "Embeddings":
+        """Every row scaled to length one; rows of zeros stay zero.
+
+        Returns:
+            Embeddings.
+        """
+        lengths = np.linalg.norm(self.features, axis=1, keepdims=True)
+        return Embeddings(self.features / np.where(lengths > 0, lengths, 1), self.labels, self.name)
 
     def counts(self, n_classes: int) -> Labels:
         """Rows per class.
@@ -185,12 +197,7 @@ class Task:
             raise ValueError(
                 f"{self.name}: {self.target!r} is the target and cannot be its own auxiliary; rename one"
             )
-        pools = {
-            f"{self.target} (train)": self.train,
-            f"{self.target} (validation)": self.val,
-            **{f"{self.target} ({test})": rows for test, rows in self.tests.items()},
-            **self.auxiliaries,
-        }
+        pools = self._pools()
         for what, rows in pools.items():
             if rows.labels.max() >= n:
                 row = int(rows.labels.argmax())
@@ -211,6 +218,15 @@ class Task:
                 raise ValueError(
                     f"{self.name}: {what}: {rows.dim} features, but {self.target} (train) has {dim}"
                 )
+
+    def _pools(self) -> dict[str, Embeddings]:
+        """All rows, by the name that messages use."""
+        return {
+            f"{self.target} (train)": self.train,
+            f"{self.target} (validation)": self.val,
+            **{f"{self.target} ({test})": rows for test, rows in self.tests.items()},
+            **self.auxiliaries,
+        }
 
     @property
     def dims(self) -> dict[str, int]:
@@ -237,6 +253,32 @@ class Task:
         train, val = (np.random.default_rng(child) for child in drawn.spawn(2))
         n = len(self.classes)
         return FewShot(self.train.per_class(shots, n, train), self.val.per_class(min(shots, 4), n, val))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of all rows, labels and names: equal for equal tasks, whatever computed them."""
+        digest = hashlib.sha256(
+            json.dumps([self.name, list(self.classes), self.target, self.aligned]).encode()
+        )
+        for name, rows in self._pools().items():
+            digest.update(f"{name} {rows.features.shape}".encode())
+            digest.update(rows.features.tobytes())
+            digest.update(rows.labels.tobytes())
+        return digest.hexdigest()[:16]
+
+    def normalised(self) -> "Task":
+        """The same task with every row of every modality scaled to length one.
+
+        Returns:
+            Task.
+        """
+        return replace(
+            self,
+            train=self.train.normalised(),
+            val=self.val.normalised(),
+            tests={name: rows.normalised() for name, rows in self.tests.items()},
+            auxiliaries={name: rows.normalised() for name, rows in self.auxiliaries.items()},
+        )
 
     def only(self, auxiliaries: Sequence[str]) -> "Task":
         """The same task with some of the auxiliary modalities.
