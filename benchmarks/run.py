@@ -19,6 +19,7 @@ NAMES = (
     "monte_carlo",
     "accuracy",
     "gaussian_study",
+    "few_shot",
     "allocation",
     "certified_order",
     "out_of_core",

@@ -1,0 +1,226 @@
+"""Does unpaired text make a few-shot picture classifier better, against fair controls? (Gupta et al. 2025, Table 2).
+
+    python studies/image_text_fewshot.py                       glyphs: pictures of characters, and their names
+    python studies/image_text_fewshot.py --quick               fewer shots, seeds and steps
+    python studies/image_text_fewshot.py --preset paper --device cuda
+    python studies/image_text_fewshot.py --dataset concepts --set rank=6 alignment=0.5
+    python studies/image_text_fewshot.py --dataset digits --set speech=FOLDER --auxiliaries text speech
+    python studies/image_text_fewshot.py --target-features a.npz --aux-features b.npz [--aligned --normalise --logit-scale 100]
+
+Frozen encoders of one modality each, a shared linear head on top (the paper's Algorithm 2), k training rows per class.
+Arms, all by default:
+
+    unimodal            the paper's baseline: a linear head on frozen features
+    matched             the same with the projection that UML has (equal parameters): the fair control
+    matched_2b          and with as many rows per step as UML sees
+    uml, uml_init       shared head with text rows; started from text class means
+    init_only           that start without text rows
+    uml_permuted, init_permuted    every class gets another class's text: what is left is not semantics
+
+Each arm trains equally many heads from one grid and reports the one that validates best (accuracy, then loss, then the
+order of the grid); test rows are looked at once, with that head. Writes .png, .csv (one row per cell), _table.csv, .md
+and .json; a killed run resumes.
+"""
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from neural.data.files import from_files
+from neural.data.task import Task
+from neural.heads.analysis import class_separation, functional_margins, gradient_alignment
+from neural.heads.arms import ARMS, Setting, arm_runs, select
+from neural.heads.runs import HeadFit, HeadRun
+from neural.heads.sweep import heads_per_tensor, train_heads
+from studies import harness
+from studies.image_text_fewshot_figure import draw
+from studies.image_text_fewshot_plan import PRESETS, Plan, resized
+from studies.image_text_fewshot_report import Results, as_markdown, csv_rows, summarise, table_rows
+from studies.task_sources import SOURCES, make_task, parse_settings
+
+__all__ = ["compute", "main"]
+
+NAME = "image_text_fewshot"
+
+
+def compute(plan: Plan, todo: Sequence[dict[str, Any]], cells: harness.Cells, device: str) -> None:
+    """Train what is missing, storing every portion of cells as it finishes."""
+    if not todo:
+        return
+
+    def work(portion: list[dict[str, Any]], progress: Callable[[int], object]) -> list[dict[str, Any]]:
+        began = time.perf_counter()
+        settings = [plan.preset.grid.settings(cell["arm"]) for cell in portion]
+        runs = [_runs(plan, cell, part) for cell, part in zip(portion, settings, strict=True)]
+        flat = [run for part in runs for run in part]
+        fits = iter(train_heads(flat, plan.preset.schedule, device=device, progress=progress))
+        results = []
+        for part, chosen in zip(runs, settings, strict=True):
+            results.append(_result(plan.task, part, chosen, [next(fits) for _ in part]))
+        for result in results:
+            result["seconds"] = round((time.perf_counter() - began) / len(portion), 2)
+        return results
+
+    on_cpu = torch.device(device).type == "cpu"
+    trainings = len(plan.preset.grid.settings("uml"))
+    at_once = 1 if on_cpu else max(1, heads_per_tensor(device) // trainings)
+    portions = [list(todo[i : i + at_once]) for i in range(0, len(todo), at_once)]
+    with harness.progress_bar(len(todo) * plan.steps_per_cell, " run-steps") as bar:
+        for portion, results in harness.in_parallel(
+            work, portions, harness.usable_cores() if on_cpu else 1, bar
+        ):
+            cells.add(zip(portion, results, strict=True))
+
+
+def _runs(plan: Plan, cell: dict[str, Any], settings: list[Setting]) -> list[HeadRun]:
+    few_shot = plan.task.few_shot(cell["shots"], cell["seed"])
+    return arm_runs(
+        cell["arm"], plan.task, few_shot, settings, seed=cell["seed"], logit_scale=plan.logit_scale
+    )
+
+
+def _result(task: Task, runs: list[HeadRun], settings: list[Setting], fits: list[HeadFit]) -> dict[str, Any]:
+    """What is kept of a cell: its best training by validation, and that one's test."""
+    best = select(fits)
+    fit, run = fits[best], runs[best]
+    val_accuracy, val_loss = fit.best
+    first = next(iter(task.tests.values()))
+    logits = fit.logits(first).numpy()
+    lengths = np.linalg.norm(logits, axis=1, keepdims=True)
+    start, chosen = (
+        (_alignment(run, run.initial_model()), _alignment(run, fit.model))
+        if len(run.train) > 1
+        else (None, None)
+    )
+    return {
+        "accuracy": {name: fit.accuracy(rows) for name, rows in task.tests.items()},
+        "val_accuracy": val_accuracy,
+        "val_loss": val_loss,
+        "margin": float(functional_margins(fit.model, first).mean()),
+        **class_separation(logits / np.where(lengths > 0, lengths, 1), first.labels),
+        "alignment_start": start,
+        "alignment": chosen,
+        "setting": vars(settings[best]),
+        "best_step": fit.best_step,
+        "candidates": [round(candidate.best[0], 6) for candidate in fits],
+        "diverged": sum(candidate.diverged_at is not None for candidate in fits),
+    }
+
+
+def _alignment(run: HeadRun, model: torch.nn.Module) -> float:
+    """Mean gradient alignment of the target with each auxiliary modality, on the rows (and labels) trained on."""
+    pairs = gradient_alignment(model, run.train)  # type: ignore[arg-type]
+    return float(np.mean([cosine for pair, cosine in pairs.items() if pair.startswith(f"{run.target}, ")]))
+
+
+def _task(options: Any) -> Task:  # noqa: ANN401
+    if options.target_features is not None:
+        auxiliaries = dict(zip(options.auxiliaries or ["text"], options.aux_features or [], strict=False))
+        tests = {"test": options.target_test} if options.target_test else None
+        task = from_files(
+            options.target_features, auxiliaries, test=tests, aligned=options.aligned, seed=options.data_seed
+        )
+    else:
+        settings = parse_settings(options.set)
+        task = make_task(
+            options.dataset,
+            settings,
+            seed=options.data_seed,
+            cache=options.runs / "cache",
+            device=options.device,
+        )
+        if options.auxiliaries:
+            task = task.only(options.auxiliaries)
+    return task.normalised() if options.normalise else task
+
+
+def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
+    """Run the study; see the module's docstring.
+
+    Args:
+        arguments: command line, default the process's own.
+
+    Returns:
+        The summary that is also written as JSON.
+    """
+    began = time.perf_counter()
+    parser = harness.parser(__doc__, seeds=PRESETS["default"].seeds, device=True)
+    parser.add_argument("--preset", choices=[name for name in PRESETS if name != "quick"], default="default")
+    parser.add_argument("--dataset", default="glyphs", metavar="NAME", help=", ".join(SOURCES))
+    parser.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="settings of the data set")
+    parser.add_argument("--data-seed", type=int, default=0, help="seed of the data (default 0)")
+    parser.add_argument(
+        "--auxiliaries", nargs="+", metavar="NAME", help="which auxiliary modalities, in order"
+    )
+    parser.add_argument("--shots", nargs="+", metavar="K", help="rows per class; 'all' for the whole pool")
+    parser.add_argument("--arms", nargs="+", default=[], metavar="ARM", help=", ".join(ARMS))
+    parser.add_argument(
+        "--target-features", type=Path, metavar="FILE", help="your own embeddings, to classify"
+    )
+    parser.add_argument("--target-test", type=Path, metavar="FILE", help="test rows, where they lie apart")
+    parser.add_argument(
+        "--aux-features", type=Path, nargs="+", metavar="FILE", help="embeddings that may help"
+    )
+    parser.add_argument("--aligned", action="store_true", help="all embeddings live in one space (CLIP)")
+    parser.add_argument("--normalise", action="store_true", help="scale every row to length one")
+    parser.add_argument("--logit-scale", type=float, default=1.0, help="fixed factor of all logits")
+    options = parser.parse_args(arguments)
+    try:
+        torch.empty(0, device=options.device)
+        shots = [None if k == "all" else int(k) for k in options.shots] if options.shots else None
+        preset = resized(
+            PRESETS["quick" if options.quick else options.preset], seeds=options.seeds, shots=shots
+        )
+        plan = Plan(_task(options), preset, tuple(options.arms), options.logit_scale)
+    except (ValueError, KeyError, OSError, TypeError, RuntimeError, AssertionError) as error:
+        parser.error(str(error))
+    cells = harness.Cells(options.runs / f"{NAME}.jsonl")
+    todo = cells.missing(plan.cells())
+    print(_heading(plan, len(todo)), flush=True)
+    compute(plan, todo, cells, options.device)
+    summary = summarise(Results(plan, cells))
+    text = as_markdown(summary)
+    print(text)
+    name = f"{NAME}_{plan.task.name}"
+    draw(summary, options.out / f"{name}.png")
+    harness.write_csv(options.out / f"{name}.csv", csv_rows(plan, cells))
+    harness.write_csv(options.out / f"{name}_table.csv", table_rows(summary))
+    harness.write_atomic(options.out / f"{name}.md", text.encode())
+    seconds = time.perf_counter() - began
+    summary["provenance"] = harness.provenance(
+        config={"preset": preset, "arms": list(plan.arms), "logit_scale": plan.logit_scale},
+        seconds=seconds,
+        device=options.device,
+    ) | {
+        "task_fingerprint": plan.task.fingerprint,
+        "cells_computed_now": len(todo),
+        "training_seconds_in_all": round(sum(cells.get(cell)["seconds"] for cell in plan.cells()), 1),
+    }
+    harness.write_json(options.out / f"{name}.json", summary)
+    print(
+        f"wall time {seconds:.0f} s: {len(todo)} cells computed, {len(plan.cells()) - len(todo)} were finished"
+    )
+    print(f"figure {options.out / f'{name}.png'}")
+    return summary
+
+
+def _heading(plan: Plan, todo: int) -> str:
+    task = plan.task
+    rows = ", ".join(f"{name}: {len(part)} rows of {part.dim}" for name, part in task.auxiliaries.items())
+    differs = "; ".join(plan.differences()) or "nothing"
+    return (
+        f"{task.name}: {len(task.classes)} classes; {task.target}: {task.train.dim} features; {rows}\n"
+        f"differs from the paper's protocol: {differs}\n"
+        f"{len(plan.cells())} cells of {plan.steps_per_cell:,} run-steps, {todo} to compute"
+    )
+
+
+if __name__ == "__main__":
+    main()

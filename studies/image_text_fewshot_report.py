@@ -1,0 +1,227 @@
+"""What the few-shot study reports: accuracies, paired differences to the fair control, verdicts, what heads look like."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neural.heads.arms import ARMS
+from studies import harness
+from studies.harness import Interval, mean_interval, paired_difference
+from studies.image_text_fewshot_plan import Plan
+
+__all__ = ["Results", "as_markdown", "csv_rows", "shots_label", "summarise", "table_rows"]
+
+LOOKS = {
+    "margin": "functional margin (eq. 8)",
+    "silhouette": "silhouette score",
+    "davies_bouldin": "Davies-Bouldin index",
+    "alignment_start": "gradient alignment before training",
+    "alignment": "gradient alignment of the chosen head",
+}
+
+
+def shots_label(shots: int | None) -> str:
+    """How tables and figures call a number of shots.
+
+    Args:
+        shots: k, or None for the whole training pool.
+
+    Returns:
+        Text.
+    """
+    return "all" if shots is None else str(shots)
+
+
+class Results:
+    """Finished cells as arrays over seeds."""
+
+    def __init__(self, plan: Plan, cells: harness.Cells) -> None:
+        self.plan, self._cells = plan, cells
+
+    def values(self, what: str, arm: str, shots: int | None) -> NDArray[np.float64]:
+        """(seeds,) one number per repetition; accuracies (in percent) go by the test set's name."""
+        results = [self._cells.get(self.plan.cell(arm, shots, s)) for s in range(self.plan.preset.seeds)]
+        if what in self.plan.task.tests:
+            return 100 * np.array([result["accuracy"][what] for result in results])
+        return np.array([np.nan if result[what] is None else result[what] for result in results], dtype=float)
+
+    def difference(self, what: str, arm: str, control: str, shots: int | None) -> Interval:
+        """Paired difference between two arms over repetitions."""
+        return paired_difference(self.values(what, arm, shots), self.values(what, control, shots))
+
+
+def summarise(results: Results) -> dict[str, Any]:
+    """Everything that is reported, as plain data.
+
+    Args:
+        results: finished cells.
+
+    Returns:
+        For `as_markdown`, the figure and the JSON file.
+    """
+    plan = results.plan
+    control = plan.control
+    accuracy, looks = [], []
+    for shots in plan.preset.shots:
+        for arm in plan.arms:
+            for test in plan.task.tests:
+                entry: dict[str, Any] = {"shots": shots_label(shots), "arm": arm, "test": test}
+                entry["accuracy"] = mean_interval(results.values(test, arm, shots))
+                if arm != control and control in plan.arms:
+                    entry["minus_control"] = results.difference(test, arm, control, shots)
+                accuracy.append(entry)
+            for what in LOOKS:
+                values = results.values(what, arm, shots)
+                if np.isfinite(values).all():
+                    looks.append({
+                        "shots": shots_label(shots),
+                        "arm": arm,
+                        "what": what,
+                        "value": mean_interval(values),
+                    })
+    return {
+        "task": plan.task.name,
+        "classes": len(plan.task.classes),
+        "about": dict(plan.task.about),
+        "control": control,
+        "arms": {arm: ARMS[arm].label for arm in plan.arms},
+        "shots": [shots_label(k) for k in plan.preset.shots],
+        "tests": list(plan.task.tests),
+        "seeds": plan.preset.seeds,
+        "candidates_per_arm": len(plan.preset.grid.settings("uml")),
+        "differs_from_paper": plan.differences(),
+        "accuracy": accuracy,
+        "looks": looks,
+        "verdicts": _verdicts(results),
+    }
+
+
+def _verdicts(results: Results) -> list[str]:
+    """One line for every test set: at which shots the claim holds under the fair control."""
+    plan = results.plan
+    lines: list[str] = []
+    if "uml_init" not in plan.arms:
+        return lines
+    for test in plan.task.tests:
+        words: dict[str, list[str]] = {}
+        for shots in plan.preset.shots:
+            gain = results.difference(test, "uml_init", plan.control, shots)
+            word = "gains" if gain.low > 0 else "loses" if gain.high < 0 else "is undecided"
+            permuted = "init_permuted" in plan.arms
+            if permuted and results.difference(test, "init_permuted", plan.control, shots).low > 0:
+                word += ", and so do permuted labels," if gain.low > 0 else ", but permuted labels gain,"
+            words.setdefault(word, []).append(shots_label(shots))
+        parts = [f"{word} at {', '.join(shots)}" for word, shots in words.items()]
+        lines.append(f"{test}: UML (init) against {ARMS[plan.control].label}: {'; '.join(parts)} shots")
+    return lines
+
+
+def as_markdown(summary: dict[str, Any]) -> str:
+    """Tables of accuracies with differences, and of what the heads look like.
+
+    Args:
+        summary: from `summarise`.
+
+    Returns:
+        Markdown.
+    """
+    control = summary["arms"].get(summary["control"], summary["control"])
+    lines = [
+        f"## {summary['task']}: {summary['classes']} classes, {summary['seeds']} paired repetitions",
+        "",
+        (
+            "Test accuracy in percent, mean over repetitions; in brackets the paired difference to "
+            f"*{control}* with its 95% interval. Every arm reports the best of "
+            f"{summary['candidates_per_arm']} trainings by validation."
+        ),
+    ]
+    for test in summary["tests"]:
+        lines += ["", f"### {test}", ""]
+        rows = []
+        for arm, label in summary["arms"].items():
+            cells = []
+            for shots in summary["shots"]:
+                entry = _entry(summary, shots, arm, test)
+                text = f"{entry['accuracy'].estimate:.1f}"
+                if "minus_control" in entry:
+                    gain = entry["minus_control"]
+                    text += f" ({gain.estimate:+.1f} [{gain.low:+.1f}, {gain.high:+.1f}])"
+                cells.append(text)
+            rows.append([label, *cells])
+        lines.append(_markdown_table(["arm", *_titles(summary)], rows))
+    lines += ["", "### What the chosen heads look like (test rows)", ""]
+    rows = []
+    for what, label in LOOKS.items():
+        for arm, name in summary["arms"].items():
+            found = {
+                e["shots"]: e["value"] for e in summary["looks"] if e["what"] == what and e["arm"] == arm
+            }
+            if found:
+                texts = [f"{found[k]:}" if k in found else "" for k in summary["shots"]]
+                rows.append([label, name, *texts])
+    lines.append(_markdown_table(["measure", "arm", *_titles(summary)], rows))
+    if summary["verdicts"]:
+        lines += ["", "### In one line each", "", *(f"- {line}" for line in summary["verdicts"])]
+    if summary["differs_from_paper"]:
+        lines += ["", f"Differs from the paper's protocol: {'; '.join(summary['differs_from_paper'])}."]
+    return "\n".join(lines) + "\n"
+
+
+def _titles(summary: dict[str, Any]) -> list[str]:
+    return [f"{k} {'shot' if k == '1' else 'shots'}" for k in summary["shots"]]
+
+
+def _entry(summary: dict[str, Any], shots: str, arm: str, test: str) -> dict[str, Any]:
+    return next(e for e in summary["accuracy"] if (e["shots"], e["arm"], e["test"]) == (shots, arm, test))
+
+
+def _markdown_table(header: list[str], rows: list[list[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def table_rows(summary: dict[str, Any]) -> list[dict[str, object]]:
+    """The accuracy table in long form, for CSV.
+
+    Args:
+        summary: from `summarise`.
+
+    Returns:
+        One row per test set, shots and arm.
+    """
+    rows = []
+    for e in summary["accuracy"]:
+        row = {"test": e["test"], "shots": e["shots"], "arm": e["arm"], **_ends("accuracy", e["accuracy"])}
+        rows.append(row | (_ends("minus_control", e["minus_control"]) if "minus_control" in e else {}))
+    return rows
+
+
+def _ends(name: str, interval: Interval) -> dict[str, object]:
+    return {
+        name: round(interval.estimate, 3),
+        f"{name}_low": round(interval.low, 3),
+        f"{name}_high": round(interval.high, 3),
+    }
+
+
+def csv_rows(plan: Plan, cells: harness.Cells) -> list[dict[str, object]]:
+    """One row per finished cell.
+
+    Args:
+        plan: the study.
+        cells: finished cells.
+
+    Returns:
+        Rows for CSV.
+    """
+    rows = []
+    for cell in reversed(plan.cells()):
+        result = cells.get(cell)
+        rows.append(
+            {"arm": cell["arm"], "shots": shots_label(cell["shots"]), "seed": cell["seed"]}
+            | {f"accuracy_{test}": value for test, value in result["accuracy"].items()}
+            | {name: result[name] for name in ("val_accuracy", "val_loss", *LOOKS, "best_step", "seconds")}
+            | result["setting"]
+        )
+    return rows

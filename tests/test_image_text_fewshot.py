@@ -1,0 +1,231 @@
+"""The few-shot study: end to end on small worlds, resumable, with the controls in every table."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+
+from fisherkit.checks import UnknownNameError
+from neural.data.concepts import concepts
+from neural.heads.arms import ARMS
+from neural.heads.runs import Schedule
+from studies import harness, image_text_fewshot
+from studies.image_text_fewshot import compute, main
+from studies.image_text_fewshot_plan import PRESETS, Grid, Plan, Preset, resized
+from studies.image_text_fewshot_report import Results, as_markdown, summarise
+from studies.task_sources import make_task, parse_settings
+
+TINY = ["--dataset", "concepts", "--set", "n_classes=6", "rank=3", "test_per_class=10", "--quick"]
+SMALL = Preset(
+    seeds=2,
+    shots=(1, 2),
+    schedule=Schedule(iterations=20, warmup=2, eval_every=10, patience=None),
+    grid=Grid((1e-2,), (0.0,), (4,), (False,), (1.0,)),
+)
+
+
+def read_rows(path):
+    return list(csv.DictReader(path.read_text().splitlines()))
+
+
+@pytest.fixture(scope="module")
+def task():
+    return concepts(seed=0, n_classes=5, test_per_class=10)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("study")
+    options = ["--out", str(folder / "out"), "--runs", str(folder / "runs"), "--seeds", "2"]
+    return folder, options, main([*TINY, *options])
+
+
+def test_study_writes_table_figure_rows_and_provenance(finished):
+    folder, _, summary = finished
+    out = folder / "out"
+    name = "image_text_fewshot_concepts"
+    assert {p.name for p in out.iterdir()} == {
+        f"{name}{end}" for end in (".png", ".csv", "_table.csv", ".md", ".json")
+    }
+    assert (out / f"{name}.png").read_bytes()[:4] == b"\x89PNG"
+    rows = read_rows(out / f"{name}.csv")
+    assert len(rows) == 2 * 2 * len(ARMS)
+    stored = json.loads((out / f"{name}.json").read_text())
+    assert stored["provenance"]["cells_computed_now"] == len(rows)
+    assert stored["seeds"] == 2
+    text = (out / f"{name}.md").read_text()
+    for arm in ARMS.values():
+        assert f"| {arm.label} |" in text
+    assert "Differs from the paper's protocol" in text
+    assert "UML (init) against unimodal, matched" in summary["verdicts"][0]
+
+
+def test_table_agrees_with_the_rows(finished):
+    folder, _, _ = finished
+    out = folder / "out"
+    rows = read_rows(out / "image_text_fewshot_concepts.csv")
+
+    def accuracies(arm, shots):
+        chosen = [r for r in rows if r["arm"] == arm and r["shots"] == shots]
+        return np.array([float(r["accuracy_test"]) for r in sorted(chosen, key=lambda r: int(r["seed"]))])
+
+    for line in read_rows(out / "image_text_fewshot_concepts_table.csv"):
+        if line["test"] != "test":
+            continue
+        mine, control = accuracies(line["arm"], line["shots"]), accuracies("matched", line["shots"])
+        assert float(line["accuracy"]) == pytest.approx(100 * mine.mean(), abs=1e-3)
+        if line["arm"] != "matched":
+            assert float(line["minus_control"]) == pytest.approx(100 * (mine - control).mean(), abs=1e-3)
+            half = 12.706204736 * (mine - control).std(ddof=1) / np.sqrt(2) * 100
+            assert float(line["minus_control_high"]) - float(line["minus_control"]) == pytest.approx(
+                half, abs=1e-2
+            )
+
+
+def test_second_run_computes_nothing_and_says_the_same(finished):
+    _, options, summary = finished
+    again = main([*TINY, *options])
+    assert again["provenance"]["cells_computed_now"] == 0
+    assert again["accuracy"] == summary["accuracy"]
+
+
+def test_killed_run_resumes_to_the_same_digits(finished, tmp_path, monkeypatch):
+    _, _, summary = finished
+    options = ["--out", str(tmp_path / "out"), "--runs", str(tmp_path / "runs"), "--seeds", "2"]
+    add, added = harness.Cells.add, []
+
+    def killed(cells, done):
+        done = list(done)
+        added.append(len(done))
+        if len(added) > 7:
+            raise KeyboardInterrupt
+        add(cells, done)
+
+    monkeypatch.setattr(harness.Cells, "add", killed)
+    with pytest.raises(KeyboardInterrupt):
+        main([*TINY, *options])
+    monkeypatch.undo()
+    again = main([*TINY, *options])
+    assert again["provenance"]["cells_computed_now"] == 2 * 2 * len(ARMS) - 7
+    assert again["accuracy"] == summary["accuracy"]
+
+
+def test_test_rows_are_looked_at_once_per_cell(task, tmp_path, monkeypatch):
+    looked = []
+    real = image_text_fewshot.HeadFit.accuracy
+    monkeypatch.setattr(
+        image_text_fewshot.HeadFit, "accuracy", lambda fit, rows: looked.append(fit.name) or real(fit, rows)
+    )
+    preset = resized(SMALL, seeds=None, shots=[1])
+    plan = Plan(task, Preset(2, (1,), preset.schedule, Grid((1e-2, 1e-3), (0.0,), (4,), (False,), (1.0,))))
+    cells = harness.Cells(tmp_path / "cells.jsonl")
+    compute(plan, plan.cells(), cells, "cpu")
+    assert len(looked) == len(plan.cells()) * len(task.tests)
+    assert len(set(looked)) == len(plan.cells()), "one head per cell, however many were trained"
+
+
+def test_fair_control_comes_along(task):
+    assert Plan(task, SMALL, ("uml",)).arms == ("unimodal", "matched", "uml")
+    assert Plan(task, SMALL, ("unimodal",)).arms == ("unimodal",)
+    assert Plan(task, SMALL).arms == tuple(ARMS)
+    aligned = make_task("concepts", {"aligned": True, "n_classes": 4}, seed=0, cache=None)
+    plan = Plan(aligned, SMALL)
+    assert plan.control == "unimodal"
+    assert "matched" not in plan.arms
+    with pytest.raises(UnknownNameError, match="unknown arm 'umls'; did you mean 'uml'"):
+        Plan(task, SMALL, ("umls",))
+    with pytest.raises(ValueError, match="--seeds: intervals need at least 2"):
+        Plan(task, resized(SMALL, seeds=1, shots=None))
+    with pytest.raises(ValueError, match="--shots must be a whole number >= 1, got 0"):
+        Plan(task, resized(SMALL, seeds=None, shots=[0]))
+
+
+def test_paper_preset_is_table_5():
+    paper = PRESETS["paper"]
+    assert (paper.grid.learning_rates, paper.grid.weight_decays) == ((1e-3, 1e-4), (0.0, 0.01, 0.001))
+    assert (paper.grid.batch_sizes, paper.grid.learn_scales) == ((8, 32), (False, True))
+    assert paper.schedule == Schedule(12_800, 50, 100, 10)
+    assert paper.shots == (1, 2, 4, 8, 16)
+
+
+def test_plan_says_what_differs_from_the_paper(task):
+    differs = "; ".join(Plan(task, PRESETS["default"]).differences())
+    assert "schedule: iterations 1000 (paper 12800)" in differs
+    assert Plan(task, PRESETS["paper"]).differences() == []
+
+
+class Planted(Results):
+    """Accuracies that are known, to see what is said about them."""
+
+    def __init__(self, plan, gains):
+        self.plan, self.gains = plan, gains
+
+    def values(self, what, arm, shots):
+        base = np.array([30.0, 31.0, 29.0, 30.5])
+        if what not in self.plan.task.tests:
+            return base
+        noise = np.array([0.1, -0.1, 0.2, -0.2])
+        return base + self.gains.get(arm, 0.0) + (noise if arm != self.plan.control else 0)
+
+
+@pytest.mark.parametrize(
+    ("gains", "words"),
+    [
+        ({"uml_init": 5.0}, "gains at 1, 2 shots"),
+        ({"uml_init": 0.05}, "is undecided at 1, 2 shots"),
+        ({"uml_init": -5.0}, "loses at 1, 2 shots"),
+        ({"uml_init": 5.0, "init_permuted": 5.0}, "gains, and so do permuted labels, at 1, 2 shots"),
+        ({"uml_init": 0.0, "init_permuted": 5.0}, "is undecided, but permuted labels gain, at 1, 2 shots"),
+    ],
+)
+def test_verdict_follows_the_intervals(task, gains, words):
+    plan = Plan(task, resized(SMALL, seeds=4, shots=None))
+    summary = summarise(Planted(plan, gains))
+    assert summary["verdicts"][0] == f"test: UML (init) against unimodal, matched: {words}"
+    if gains["uml_init"] == 5.0:
+        assert "| UML (init) | 35.1 (+5.0 [" in as_markdown(summary)
+
+
+def test_users_own_files(tmp_path):
+    rng = np.random.default_rng(0)
+    labels = np.arange(60) % 4
+    target, text = tmp_path / "a.npz", tmp_path / "b.npz"
+    np.savez(target, features=rng.normal(size=(60, 7)) + labels[:, None], labels=labels)
+    np.savez(text, features=rng.normal(size=(20, 5)), labels=np.arange(20) % 4)
+    files = ["--target-features", str(target), "--aux-features", str(text)]
+    options = ["--quick", "--seeds", "2", "--shots", "1", "all", "--arms", "uml_init"]
+    places = ["--out", str(tmp_path / "out"), "--runs", str(tmp_path / "runs")]
+    summary = main([*files, *options, *places])
+    assert summary["shots"] == ["1", "all"]
+    assert list(summary["arms"]) == ["unimodal", "matched", "uml_init"]
+
+
+def refused(capsys, arguments, tmp_path):
+    with pytest.raises(SystemExit):
+        main([*arguments, "--out", str(tmp_path), "--runs", str(tmp_path)])
+    return capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--dataset", "glyhps"], "unknown data set 'glyhps'; did you mean 'glyphs'"),
+        (
+            ["--dataset", "concepts", "--set", "rnak=3"],
+            "unknown setting of 'concepts' 'rnak'; did you mean 'rank'",
+        ),
+        (["--dataset", "concepts", "--set", "rank"], "--set rank: expected NAME=VALUE"),
+        ([*TINY, "--auxiliaries", "sound"], "unknown modality 'sound'"),
+        ([*TINY, "--device", "nowhere"], "nowhere"),
+        ([*TINY, "--shots", "x"], "'x'"),
+        (["--target-features", "missing.npz", "--aux-features", "b.npz"], "missing.npz"),
+        ([*TINY, "--logit-scale", "0"], "--logit-scale: must be positive and finite, got 0"),
+    ],
+)
+def test_command_line_says_what_is_wrong(capsys, tmp_path, arguments, message):
+    assert message in refused(capsys, arguments, tmp_path)
+
+
+def test_settings_are_literals_or_text():
+    assert parse_settings(["a=1", "b=x y", "c=(1, 2)"]) == {"a": 1, "b": "x y", "c": (1, 2)}
