@@ -1,0 +1,298 @@
+"""Sounds: ESC-50 with its folds, ImageNet-ESC's pairs of classes, and spoken digits; lists of files, no waveforms."""
+
+import csv
+import io
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fisherkit.checks import as_whole
+from neural.datasets.folders import list_files
+from neural.datasets.items import Items, missing_labels
+from neural.datasets.reading import DatasetError, MissingError, listed, read_text
+
+__all__ = [
+    "ESC_FETCH",
+    "IMAGENET_ESC",
+    "Esc50",
+    "EscPair",
+    "SpokenDigits",
+    "imagenet_esc",
+    "read_digits",
+    "read_esc50",
+]
+
+ESC_FETCH = (
+    "https://github.com/karolpiczak/ESC-50/archive/master.zip, unpacked in esc-50/ (or ESC-50-master/)"
+)
+ESC_FOLDERS = ("esc-50/ESC-50-master", "ESC-50-master", "esc-50", "ESC-50")
+ESC_COLUMNS = ("filename", "fold", "target", "category", "src_file")
+
+
+@dataclass(frozen=True)
+class EscPair:
+    """An ESC-50 class and the ImageNet class that makes its sound (Lin et al. 2023).
+
+    Attributes:
+        category: ESC-50's name.
+        target: ESC-50's class number.
+        imagenet: ImageNet's class number.
+        wnid: its WordNet number.
+        name: its display name.
+        close: whether the pair is in the smaller set, ESC-19.
+    """
+
+    category: str
+    target: int
+    imagenet: int
+    wnid: str
+    name: str
+    close: bool
+
+
+IMAGENET_ESC = (
+    EscPair("rooster", 1, 7, "n01514668", "rooster", True),
+    EscPair("hen", 6, 8, "n01514859", "hen", True),
+    EscPair("chirping_birds", 14, 19, "n01592084", "chickadee", True),
+    EscPair("frog", 4, 31, "n01644373", "tree frog", True),
+    EscPair("dog", 0, 175, "n02091635", "Otterhound", True),
+    EscPair("cat", 5, 285, "n02124075", "Egyptian Mau", True),
+    EscPair("insects", 7, 308, "n02190166", "fly", True),
+    EscPair("crickets", 13, 312, "n02229544", "cricket insect", True),
+    EscPair("pig", 2, 341, "n02395406", "pig", True),
+    EscPair("sheep", 8, 349, "n02415577", "bighorn sheep", True),
+    EscPair("airplane", 47, 404, "n02690373", "airliner", True),
+    EscPair("train", 45, 466, "n02917067", "high-speed train", True),
+    EscPair("can_opening", 34, 473, "n02951585", "can opener", False),
+    EscPair("chainsaw", 41, 491, "n03000684", "chainsaw", True),
+    EscPair("church_bells", 46, 497, "n03028079", "church", False),
+    EscPair("keyboard_typing", 32, 508, "n03085013", "computer keyboard", True),
+    EscPair("clock_alarm", 37, 530, "n03196217", "digital clock", True),
+    EscPair("crackling_fire", 12, 556, "n03347037", "fire screen", False),
+    EscPair("mouse_click", 31, 673, "n03793489", "computer mouse", True),
+    EscPair("toilet_flush", 18, 861, "n04447861", "toilet seat", False),
+    EscPair("vacuum_cleaner", 36, 882, "n04517823", "vacuum cleaner", True),
+    EscPair("clock_tick", 38, 892, "n04548280", "wall clock", True),
+    EscPair("water_drops", 15, 896, "n04553703", "sink", False),
+    EscPair("washing_machine", 35, 897, "n04554684", "washing machine", True),
+    EscPair("drinking_sipping", 29, 898, "n04557648", "water bottle", False),
+    EscPair("pouring_water", 17, 899, "n04560804", "water jug", False),
+    EscPair("sea_waves", 11, 977, "n09421951", "sandbar", False),
+)
+
+
+def imagenet_esc(size: int) -> tuple[EscPair, ...]:
+    """The pairs of ImageNet-ESC-27 or -19; a pair's position is the joint label.
+
+    Args:
+        size: 27 or 19.
+
+    Returns:
+        Pairs in ascending order of ImageNet's class numbers.
+
+    Raises:
+        ValueError: another size.
+
+    Example:
+        >>> len(imagenet_esc(19)), imagenet_esc(19)[4].category
+        (19, 'dog')
+    """
+    if size not in (19, 27):
+        raise ValueError(f"ImageNet-ESC has 19 or 27 classes, not {size!r}")
+    return tuple(pair for pair in IMAGENET_ESC if pair.close or size == 27)
+
+
+@dataclass(frozen=True, eq=False)
+class Esc50:
+    """ESC-50's clips, in the order of its table.
+
+    Attributes:
+        clips: files; labels are positions in `classes`.
+        classes: names.
+        folds: (n,) fold of each clip, 1 to 5.
+        recordings: n numbers of the recordings that clips were cut from; clips of one recording are all in one fold.
+    """
+
+    clips: Items
+    classes: tuple[str, ...]
+    folds: NDArray[np.int64]
+    recordings: tuple[str, ...]
+
+    def select(self, pairs: tuple[EscPair, ...]) -> "Esc50":
+        """The classes that ImageNet-ESC pairs with images, under their joint labels.
+
+        Args:
+            pairs: from `imagenet_esc`.
+
+        Returns:
+            Esc50 with these classes only, in the same order of clips.
+
+        Raises:
+            DatasetError: a category that is not there, or has another number.
+        """
+        joint = {pair.target: label for label, pair in enumerate(pairs)}
+        wrong = [
+            f"{pair.target} {pair.category}"
+            for pair in pairs
+            if pair.target >= len(self.classes) or self.classes[pair.target] != pair.category
+        ]
+        if wrong:
+            raise DatasetError(self.clips.root, f"classes that are not ESC-50's: {listed(wrong)}")
+        rows = np.flatnonzero(np.isin(self.clips.labels, list(joint)))
+        labels = np.array([joint[int(label)] for label in self.clips.labels[rows]], dtype=np.int64)
+        return Esc50(
+            Items(self.clips.root, tuple(self.clips.paths[i] for i in rows), labels),
+            tuple(pair.category for pair in pairs),
+            self.folds[rows],
+            tuple(self.recordings[i] for i in rows),
+        )
+
+    def fold(self, fold: int, shots: int) -> tuple[Items, Items, Items]:
+        """Training, validation and test clips: the protocol of Lin et al. (2023).
+
+        The first k clips of each class in the fold train, the next k validate, and the other folds test. Within a fold
+        these often come from one recording, so validation is optimistic.
+
+        Args:
+            fold: 1 to 5.
+            shots: k; a class has 8 clips per fold.
+
+        Returns:
+            train, val, test.
+
+        Raises:
+            ValueError: a fold that is not there, or fewer than two clips per shot in it.
+        """
+        shots = as_whole(shots, "shots", least=1)
+        inside = np.flatnonzero(self.folds == fold)
+        if not len(inside):
+            raise ValueError(f"fold {fold!r}: expected one of {sorted(set(self.folds.tolist()))}")
+        labels = self.clips.labels[inside]
+        order = inside[np.argsort(labels, kind="stable")]
+        counts = np.bincount(labels, minlength=len(self.classes))
+        if counts.min() < 2 * shots:
+            scarce = int(counts.argmin())
+            raise ValueError(
+                f"fold {fold}: {counts[scarce]} clips of {self.classes[scarce]!r}; {shots} shots need {2 * shots}"
+            )
+        rank = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
+        return (
+            self.clips.take(order[rank < shots]),
+            self.clips.take(order[(rank >= shots) & (rank < 2 * shots)]),
+            self.clips.take(np.flatnonzero(self.folds != fold)),
+        )
+
+
+def read_esc50(root: Path, *, require_files: bool = True) -> Esc50:
+    """Read ``meta/esc50.csv``; files are found by its names, wherever a copy renamed them from.
+
+    Args:
+        root: data root (``esc-50/ESC-50-master/`` and similar below it), or ESC-50's own folder.
+        require_files: whether every clip must be on disk.
+
+    Returns:
+        Esc50.
+
+    Raises:
+        MissingError: no table, or clips that are not on disk.
+        DatasetError: a malformed table, gaps in its labels.
+    """
+    folders = [Path(root) / folder for folder in (*ESC_FOLDERS, "")]
+    folder = next((f for f in folders if (f / "meta" / "esc50.csv").is_file()), folders[0])
+    path = folder / "meta" / "esc50.csv"
+    reader = csv.DictReader(io.StringIO(read_text(path), newline=""), strict=True)
+    names: dict[int, str] = {}
+    files, labels, folds, recordings = [], [], [], []
+    try:
+        lacking = [column for column in ESC_COLUMNS if column not in (reader.fieldnames or [])]
+        if lacking:
+            raise DatasetError(path, f"no column {listed(lacking)}")
+        for at, row in enumerate(reader, start=2):
+            texts = [str(row[column] or "") for column in ESC_COLUMNS]
+            if (
+                not re.fullmatch(r"\d{1,4}", texts[2])
+                or not re.fullmatch(r"\d{1,2}", texts[1])
+                or not texts[0]
+            ):
+                raise DatasetError(path, f"line {at}: expected a file name, fold and target, got {texts[:3]}")
+            if names.setdefault(int(texts[2]), texts[3]) != texts[3]:
+                raise DatasetError(
+                    path,
+                    f"line {at}: target {texts[2]} is {texts[3]!r} here, {names[int(texts[2])]!r} before",
+                )
+            files.append(texts[0])
+            folds.append(int(texts[1]))
+            labels.append(int(texts[2]))
+            recordings.append(texts[4])
+    except csv.Error as error:
+        raise DatasetError(path, f"not valid CSV (line {reader.line_num}): {error}") from None
+    count, first = missing_labels(names)
+    if count or not names:
+        raise DatasetError(
+            path, f"targets have gaps: {listed(first, count)} are not used" if count else "no clips listed"
+        )
+    try:
+        clips = Items(folder / "audio", tuple(files), np.array(labels, dtype=np.int64))
+    except DatasetError as error:
+        raise DatasetError(path, error.problem) from None
+    missing = clips.missing() if require_files else []
+    if missing:
+        raise MissingError(
+            clips.root, f"{len(missing):,} of {len(clips):,} clips are missing: {listed(missing)}"
+        )
+    classes = tuple(names[label] for label in range(len(names)))
+    return Esc50(clips, classes, np.array(folds, dtype=np.int64), tuple(recordings))
+
+
+@dataclass(frozen=True, eq=False)
+class SpokenDigits:
+    """Recordings of the Free Spoken Digit Dataset.
+
+    Attributes:
+        clips: files; labels are the digits.
+        speakers: n names.
+        takes: (n,) number of the take; the data set's own test part is takes 0 to 4.
+    """
+
+    clips: Items
+    speakers: tuple[str, ...]
+    takes: NDArray[np.int64]
+
+
+def read_digits(folder: Path) -> SpokenDigits:
+    """Read a folder of ``{digit}_{speaker}_{take}.wav``.
+
+    Args:
+        folder: the recordings, or the folder or data root that holds ``recordings/`` or ``fsdd/recordings/``.
+
+    Returns:
+        SpokenDigits, sorted by file name.
+
+    Raises:
+        DatasetError: no recordings, or names of another form.
+    """
+    folder = Path(folder)
+    inner = (
+        folder / "recordings",
+        folder / "fsdd" / "recordings",
+        folder / "free-spoken-digit-dataset" / "recordings",
+    )
+    folder = next((f for f in inner if f.is_dir()), folder)
+    files = list_files(folder, {".wav"})
+    parsed = [re.fullmatch(r"(\d)_(.+)_(\d{1,6})\.wav", file) for file in files]
+    wrong = [file for file, found in zip(files, parsed, strict=True) if found is None]
+    if wrong or not files:
+        problem = (
+            f"{len(wrong)} names are not digit_speaker_take.wav: {listed(wrong)}"
+            if wrong
+            else "no .wav files"
+        )
+        raise DatasetError(folder, problem)
+    found = [match for match in parsed if match is not None]
+    clips = Items(folder, tuple(files), np.array([int(m[1]) for m in found], dtype=np.int64))
+    return SpokenDigits(
+        clips, tuple(m[2] for m in found), np.array([int(m[3]) for m in found], dtype=np.int64)
+    )
