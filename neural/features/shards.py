@@ -1,0 +1,154 @@
+"""Shards: safetensors files of a few hundred inputs' features, each written whole, with a checksum of its content."""
+
+import hashlib
+import json
+import re
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import load, save
+
+from fisherkit.files import write_atomic
+
+__all__ = [
+    "DIGEST_BYTES",
+    "MANIFEST",
+    "DamagedShardError",
+    "Shard",
+    "read_items",
+    "read_shard",
+    "shard_paths",
+    "write_shard",
+]
+
+DIGEST_BYTES = 16
+MANIFEST = "manifest.json"  # beside the shards: what made them
+_NAME = re.compile(r"shard-[0-9a-f]{16}\.safetensors")
+
+
+class DamagedShardError(ValueError):
+    """A shard that cannot be read, or whose content is not what was written."""
+
+
+@dataclass(frozen=True, eq=False)
+class Shard:
+    """Features of some inputs.
+
+    Attributes:
+        items: (n, 16) uint8, digests of the inputs.
+        features: (n, d) float32, or (sum of lengths, d) token by token.
+        lengths: (n,) tokens of each input; None for one vector per input.
+    """
+
+    items: NDArray[np.uint8]
+    features: NDArray[np.float32]
+    lengths: NDArray[np.int64] | None = None
+
+    def rows(self) -> list[NDArray[np.float32]]:
+        """Features input by input.
+
+        Returns:
+            n arrays, (d,) or (tokens, d).
+        """
+        if self.lengths is None:
+            return list(self.features)
+        return np.split(self.features, np.cumsum(self.lengths)[:-1])
+
+
+def shard_paths(folder: Path) -> list[Path]:
+    """The shards of a folder; parts of unfinished writes and files set aside are none.
+
+    Args:
+        folder: need not exist.
+
+    Returns:
+        Paths, sorted by name.
+    """
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if _NAME.fullmatch(path.name))
+
+
+def write_shard(path: Path, shard: Shard, key: str) -> None:
+    """Write a shard; readers see all of it or nothing.
+
+    Args:
+        path: target.
+        shard: content.
+        key: of the encoder that made it.
+    """
+    arrays: dict[str, NDArray[Any]] = {"items": shard.items, "features": shard.features}
+    if shard.lengths is not None:
+        arrays["lengths"] = shard.lengths
+    arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    check = _checksum(save(arrays))
+    write_atomic(path, save(arrays, metadata={"key": key, "check": check}))
+
+
+def read_items(path: Path) -> NDArray[np.uint8]:
+    """Whose features a shard holds, without reading these.
+
+    Args:
+        path: the shard.
+
+    Returns:
+        (n, 16) digests.
+
+    Raises:
+        DamagedShardError: not a shard.
+        FileNotFoundError: not there.
+    """
+    try:
+        with safe_open(path, framework="np") as file:
+            items = file.get_tensor("items")
+    except FileNotFoundError:
+        raise
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+        raise DamagedShardError(str(error)) from error
+    if items.dtype != np.uint8 or items.ndim != 2 or items.shape[1] != DIGEST_BYTES:
+        raise DamagedShardError(f"items have shape {items.shape} and type {items.dtype}")
+    return items
+
+
+def read_shard(path: Path, key: str) -> Shard:
+    """A shard, checked against its checksum.
+
+    Args:
+        path: the shard.
+        key: of the encoder that it should be of.
+
+    Returns:
+        Shard.
+
+    Raises:
+        DamagedShardError: cannot be read, does not match its checksum, or was made for another key.
+        FileNotFoundError: not there.
+    """
+    content = path.read_bytes()
+    try:
+        arrays = load(content)
+        note = json.loads(content[8 : 8 + _header(content)])["__metadata__"]
+        shard = Shard(arrays["items"], arrays["features"], arrays.get("lengths"))
+        if note["check"] != _checksum(content):
+            raise DamagedShardError("checksum does not match")
+        if note["key"] != key:
+            raise DamagedShardError(f"made for {note['key']}")
+        rows = len(shard.features) if shard.lengths is None else len(shard.lengths)
+        if len(shard.items) != rows:
+            raise DamagedShardError(f"{len(shard.items)} inputs, but features of {rows}")
+    except (SafetensorError, ValueError, KeyError, TypeError, struct.error) as error:
+        raise error if isinstance(error, DamagedShardError) else DamagedShardError(str(error)) from error
+    return shard
+
+
+def _header(content: bytes) -> int:
+    return int(struct.unpack("<Q", content[:8])[0])
+
+
+def _checksum(content: bytes) -> str:
+    return hashlib.sha256(memoryview(content)[8 + _header(content) :]).hexdigest()
