@@ -26,7 +26,7 @@ import numpy as np
 
 from fisherkit.files import set_aside, write_atomic
 from studies.files import write_csv, write_json
-from studies.parallel import in_parallel, usable_cores
+from studies.parallel import in_parallel, one_torch_thread, usable_cores
 from studies.reporting import (
     Interval,
     error_bars,
@@ -55,6 +55,7 @@ __all__ = [
     "in_parallel",
     "line_style",
     "mean_interval",
+    "one_torch_thread",
     "paired_difference",
     "paired_ratio",
     "parser",

@@ -129,13 +129,8 @@ def _task(options: Any) -> Task:  # noqa: ANN401
         )
     else:
         settings = parse_settings(options.set)
-        task = make_task(
-            options.dataset,
-            settings,
-            seed=options.data_seed,
-            cache=options.runs / "cache",
-            device=options.device,
-        )
+        with harness.one_torch_thread():
+            task = make_task(options.dataset, settings, seed=options.data_seed, cache=options.runs / "cache")
         if options.auxiliaries:
             task = task.only(options.auxiliaries)
     return task.normalised() if options.normalise else task

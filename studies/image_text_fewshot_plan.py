@@ -54,10 +54,10 @@ PRESETS = {
         grid=Grid((1e-2, 1e-3), (0.0,), (16,), (False,), (1.0,)),
     ),
     "default": Preset(
-        seeds=5,
+        seeds=8,
         shots=(1, 2, 4, 8, 16),
         schedule=Schedule(iterations=1000, warmup=50, eval_every=100, patience=5),
-        grid=Grid((1e-2, 1e-3), (0.0,), (16,), (False,), (0.3, 1.0, 3.0)),
+        grid=Grid((1e-2, 3e-3, 1e-3), (0.0,), (16,), (False,), (0.3, 1.0, 3.0)),
     ),
     # The paper's Table 5; it names no loss weights, these are the union of those in the released code.
     "paper": Preset(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-__all__ = ["in_parallel", "usable_cores"]
+__all__ = ["in_parallel", "one_torch_thread", "usable_cores"]
 
 Portion = TypeVar("Portion")
 Result = TypeVar("Result")
@@ -66,7 +66,7 @@ def in_parallel(
         with lock:
             bar.update(count)
 
-    with _one_torch_thread(), ThreadPoolExecutor(max(1, workers)) as pool:
+    with one_torch_thread(), ThreadPoolExecutor(max(1, workers)) as pool:
         running = {pool.submit(work, portion, report): portion for portion in portions}
         try:
             while running:
@@ -82,7 +82,12 @@ class _StoppedError(Exception):
 
 
 @contextmanager
-def _one_torch_thread() -> Iterator[None]:
+def one_torch_thread() -> Iterator[None]:
+    """PyTorch computes on one thread inside a ``with`` block.
+
+    Yields:
+        Nothing; the number of threads is restored on leaving.
+    """
     import torch
 
     before = torch.get_num_threads()

@@ -1,56 +1,55 @@
-"""Where a study's task comes from: a source with settings by name, or the user's own files."""
+"""Where a study's task comes from: a source of the project with settings by name."""
 
 import ast
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from fisherkit.checks import UnknownNameError
+from neural.data.concepts import ConceptWorld, concepts
+from neural.data.digits import digits
+from neural.data.glyphs import GlyphSettings, glyphs
 from neural.data.task import Task
+from studies.harness import progress_bar
 
 __all__ = ["SOURCES", "make_task", "parse_settings"]
 
 
-def _glyphs(*, seed: int, cache: Path | None, device: str, **settings: Any) -> Task:  # noqa: ANN401
-    from neural.data.glyphs import glyphs
+@dataclass(frozen=True)
+class Source:
+    """A function that makes tasks, and the dataclass that holds some of its settings.
 
-    return glyphs(seed=seed, cache=cache, **settings)
+    Attributes:
+        function: makes the task.
+        holder: dataclass of further settings, passed as the argument named `argument`.
+        argument: its name.
+        slow: whether the function takes a folder to keep things in, and reports progress.
+    """
+
+    function: Callable[..., Task]
+    holder: type | None = None
+    argument: str = ""
+    slow: bool = False
+
+    @property
+    def held(self) -> list[str]:
+        """Settings that go into the dataclass."""
+        return [] if self.holder is None else [field.name for field in fields(self.holder)]
+
+    @property
+    def known(self) -> list[str]:
+        """Every setting that a command line can give."""
+        own = {"seed", "cache", "progress", self.argument}
+        return [name for name in inspect.signature(self.function).parameters if name not in own] + self.held
 
 
-def _concepts(*, seed: int, cache: Path | None, device: str, **settings: Any) -> Task:  # noqa: ANN401
-    from neural.data.concepts import ConceptWorld, concepts
-
-    law = {name: settings.pop(name) for name in _world_settings() if name in settings}
-    return concepts(ConceptWorld(**law), seed=seed, **settings)
-
-
-def _digits(*, seed: int, cache: Path | None, device: str, **settings: Any) -> Task:  # noqa: ANN401
-    from neural.data.digits import digits
-
-    return digits(seed=seed, **settings)
-
-
-SOURCES: Mapping[str, Callable[..., Task]] = {"glyphs": _glyphs, "concepts": _concepts, "digits": _digits}
-
-
-def _world_settings() -> list[str]:
-    from neural.data.concepts import ConceptWorld
-
-    return [field.name for field in fields(ConceptWorld)]
-
-
-def _known_settings(source: str) -> list[str]:
-    from neural.data.concepts import concepts
-    from neural.data.digits import digits
-    from neural.data.glyphs import glyphs
-
-    function: Callable[..., Task] = {"glyphs": glyphs, "concepts": concepts, "digits": digits}[source]
-    names = [
-        name for name in inspect.signature(function).parameters if name not in {"seed", "cache", "world"}
-    ]
-    return names + (_world_settings() if source == "concepts" else [])
+SOURCES: Mapping[str, Source] = {
+    "glyphs": Source(glyphs, GlyphSettings, "settings", slow=True),
+    "concepts": Source(concepts, ConceptWorld, "world"),
+    "digits": Source(digits),
+}
 
 
 def parse_settings(texts: Sequence[str]) -> dict[str, Any]:
@@ -81,17 +80,14 @@ def parse_settings(texts: Sequence[str]) -> dict[str, Any]:
     return settings
 
 
-def make_task(
-    source: str, settings: Mapping[str, Any], *, seed: int, cache: Path | None, device: str = "cpu"
-) -> Task:
+def make_task(source: str, settings: Mapping[str, Any], *, seed: int, cache: Path | None) -> Task:
     """The task of a source.
 
     Args:
         source: key of `SOURCES`.
-        settings: keyword arguments of the source (see its docstring).
+        settings: keyword arguments of the source, and fields of its dataclass (see their docstrings).
         seed: of the data.
         cache: folder for what takes long to compute.
-        device: where encoders run.
 
     Returns:
         Task.
@@ -105,8 +101,15 @@ def make_task(
     """
     if source not in SOURCES:
         raise UnknownNameError(source, SOURCES, "data set")
-    known = _known_settings(source)
+    chosen = SOURCES[source]
     for name in settings:
-        if name not in known:
-            raise UnknownNameError(name, known, f"setting of {source!r}")
-    return SOURCES[source](seed=seed, cache=cache, device=device, **settings)
+        if name not in chosen.known:
+            raise UnknownNameError(name, chosen.known, f"setting of {source!r}:")
+    options = {name: value for name, value in settings.items() if name not in chosen.held}
+    if chosen.holder is not None:
+        held = {name: value for name, value in settings.items() if name in chosen.held}
+        options[chosen.argument] = chosen.holder(**held)
+    if not chosen.slow:
+        return chosen.function(seed=seed, **options)
+    with progress_bar(options[chosen.argument].steps, " pretraining steps") as bar:
+        return chosen.function(seed=seed, cache=cache, progress=bar.update, **options)

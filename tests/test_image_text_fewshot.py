@@ -213,7 +213,7 @@ def refused(capsys, arguments, tmp_path):
         (["--dataset", "glyhps"], "unknown data set 'glyhps'; did you mean 'glyphs'"),
         (
             ["--dataset", "concepts", "--set", "rnak=3"],
-            "unknown setting of 'concepts' 'rnak'; did you mean 'rank'",
+            "unknown setting of 'concepts': 'rnak'; did you mean 'rank'",
         ),
         (["--dataset", "concepts", "--set", "rank"], "--set rank: expected NAME=VALUE"),
         ([*TINY, "--auxiliaries", "sound"], "unknown modality 'sound'"),

@@ -215,7 +215,7 @@ def glyph_encoder(
 
 
 def glyphs(
-    texts: str = "coarse",
+    texts: str = "fine",
     settings: GlyphSettings = DEFAULT,
     *,
     seed: int = 0,
