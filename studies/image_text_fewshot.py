@@ -5,6 +5,8 @@
     python studies/image_text_fewshot.py --preset paper --device cuda
     python studies/image_text_fewshot.py --dataset concepts --set rank=6 alignment=0.5
     python studies/image_text_fewshot.py --dataset digits --set speech=FOLDER --auxiliaries text speech
+    python studies/image_text_fewshot.py --dataset oxford_pets --data ROOT --vision dinov2-s14 --text openllama-3b --device cuda
+    python studies/image_text_fewshot.py --dataset FOLDER --descriptions FILE.json --vision dinov2-s14 --text minilm
     python studies/image_text_fewshot.py --target-features a.npz --aux-features b.npz [--aligned --normalise --logit-scale 100]
 
 Frozen encoders of one modality each, a shared linear head on top (the paper's Algorithm 2), k training rows per class.
@@ -22,6 +24,7 @@ order of the grid); test rows are looked at once, with that head. Writes .png, .
 and .json; a killed run resumes.
 """
 
+import argparse
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -35,15 +38,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from neural.data.files import from_files
 from neural.data.task import Task
+from neural.datasets import SPECS
 from neural.heads.analysis import class_separation, functional_margins, gradient_alignment
 from neural.heads.arms import ARMS, Setting, arm_runs, select
 from neural.heads.runs import HeadFit, HeadRun
 from neural.heads.sweep import heads_per_tensor, train_heads
 from studies import harness
 from studies.image_text_fewshot_figure import draw
-from studies.image_text_fewshot_plan import PRESETS, Plan, resized
+from studies.image_text_fewshot_plan import PRESETS, Plan, Preset, resized
 from studies.image_text_fewshot_report import Results, as_markdown, csv_rows, summarise, table_rows
-from studies.task_sources import SOURCES, make_task, parse_settings
+from studies.task_sources import SOURCES, encoded_task, make_task, parse_settings
 
 __all__ = ["compute", "main"]
 
@@ -120,20 +124,67 @@ def _alignment(run: HeadRun, model: torch.nn.Module) -> float:
     return float(np.mean([cosine for pair, cosine in pairs.items() if pair.startswith(f"{run.target}, ")]))
 
 
-def _task(options: Any) -> Task:  # noqa: ANN401
+def _task(options: Any, preset: Preset) -> Task:  # noqa: ANN401
     if options.target_features is not None:
         auxiliaries = dict(zip(options.auxiliaries or ["text"], options.aux_features or [], strict=False))
         tests = {"test": options.target_test} if options.target_test else None
         task = from_files(
             options.target_features, auxiliaries, test=tests, aligned=options.aligned, seed=options.data_seed
         )
-    else:
+    elif options.dataset in SOURCES:
         settings = parse_settings(options.set)
         with harness.one_torch_thread():
             task = make_task(options.dataset, settings, seed=options.data_seed, cache=options.runs / "cache")
-        if options.auxiliaries:
-            task = task.only(options.auxiliaries)
+    else:
+        task = encoded_task(
+            options.dataset,
+            root=options.data,
+            vision=options.vision,
+            text=options.text,
+            texts=options.texts,
+            descriptions=options.descriptions,
+            shots=preset.shots,
+            seeds=preset.seeds,
+            seed=options.data_seed,
+            cache=options.runs / "cache" / "features",
+            aligned=options.aligned,
+            device=options.device,
+            dtype=options.dtype,
+            batch_size=options.encoder_batch,
+        )
+    if options.auxiliaries and options.target_features is None:
+        task = task.only(options.auxiliaries)
     return task.normalised() if options.normalise else task
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = harness.parser(__doc__, seeds=PRESETS["default"].seeds, device=True)
+    add = parser.add_argument
+    add("--preset", choices=[name for name in PRESETS if name != "quick"], default="default")
+    add("--dataset", default="glyphs", metavar="NAME", help=f"{', '.join([*SOURCES, *SPECS])}, or a path")
+    add("--set", nargs="+", default=[], metavar="NAME=VALUE", help="settings of glyphs, concepts, digits")
+    add("--data-seed", type=int, default=0, help="seed of the data (default 0)")
+    add("--auxiliaries", nargs="+", metavar="NAME", help="which auxiliary modalities, in order")
+    add("--shots", nargs="+", metavar="K", help="rows per class; 'all' for the whole pool")
+    add("--arms", nargs="+", default=[], metavar="ARM", help=", ".join(ARMS))
+    add("--aligned", action="store_true", help="all embeddings live in one space (CLIP)")
+    add("--normalise", action="store_true", help="scale every row to length one")
+    add("--logit-scale", type=float, default=1.0, help="fixed factor of all logits")
+    disk = parser.add_argument_group("a data set on disk")
+    disk.add_argument("--data", type=Path, default=Path("data"), metavar="ROOT", help="folder of data sets")
+    disk.add_argument("--vision", metavar="ENCODER", help="short name, hub name or folder")
+    disk.add_argument("--text", metavar="ENCODER", help="likewise; the same CLIP twice is an aligned pair")
+    disk.add_argument(
+        "--texts", default="descriptions", help="descriptions, classname, vanilla or hand_crafted"
+    )
+    disk.add_argument("--descriptions", type=Path, metavar="FILE", help="JSON {class: [sentences]}")
+    disk.add_argument("--dtype", default="float32", help="of the encoders: float32, float16, bfloat16")
+    disk.add_argument("--encoder-batch", type=int, default=32, help="inputs at a time")
+    files = parser.add_argument_group("your own embeddings")
+    files.add_argument("--target-features", type=Path, metavar="FILE", help="what is classified")
+    files.add_argument("--target-test", type=Path, metavar="FILE", help="test rows, where they lie apart")
+    files.add_argument("--aux-features", type=Path, nargs="+", metavar="FILE", help="what may help")
+    return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
@@ -146,26 +197,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
         The summary that is also written as JSON.
     """
     began = time.perf_counter()
-    parser = harness.parser(__doc__, seeds=PRESETS["default"].seeds, device=True)
-    parser.add_argument("--preset", choices=[name for name in PRESETS if name != "quick"], default="default")
-    parser.add_argument("--dataset", default="glyphs", metavar="NAME", help=", ".join(SOURCES))
-    parser.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="settings of the data set")
-    parser.add_argument("--data-seed", type=int, default=0, help="seed of the data (default 0)")
-    parser.add_argument(
-        "--auxiliaries", nargs="+", metavar="NAME", help="which auxiliary modalities, in order"
-    )
-    parser.add_argument("--shots", nargs="+", metavar="K", help="rows per class; 'all' for the whole pool")
-    parser.add_argument("--arms", nargs="+", default=[], metavar="ARM", help=", ".join(ARMS))
-    parser.add_argument(
-        "--target-features", type=Path, metavar="FILE", help="your own embeddings, to classify"
-    )
-    parser.add_argument("--target-test", type=Path, metavar="FILE", help="test rows, where they lie apart")
-    parser.add_argument(
-        "--aux-features", type=Path, nargs="+", metavar="FILE", help="embeddings that may help"
-    )
-    parser.add_argument("--aligned", action="store_true", help="all embeddings live in one space (CLIP)")
-    parser.add_argument("--normalise", action="store_true", help="scale every row to length one")
-    parser.add_argument("--logit-scale", type=float, default=1.0, help="fixed factor of all logits")
+    parser = _parser()
     options = parser.parse_args(arguments)
     try:
         torch.empty(0, device=options.device)
@@ -173,7 +205,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
         preset = resized(
             PRESETS["quick" if options.quick else options.preset], seeds=options.seeds, shots=shots
         )
-        plan = Plan(_task(options), preset, tuple(options.arms), options.logit_scale)
+        plan = Plan(_task(options, preset), preset, tuple(options.arms), options.logit_scale)
     except (ValueError, KeyError, OSError, TypeError, RuntimeError, AssertionError) as error:
         parser.error(str(error))
     cells = harness.Cells(options.runs / f"{NAME}.jsonl")

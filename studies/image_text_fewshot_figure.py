@@ -31,6 +31,7 @@ def draw(summary: dict[str, Any], path: Path) -> None:
         figure, grid = plt.subplots(2, 2, figsize=(10.5, 7.6))
         first = summary["tests"][0]
         _curves(grid[0, 0], summary, first, "accuracy")
+        _published(grid[0, 0], summary)
         grid[0, 0].set(ylabel=f"accuracy on {first!r} (%)")
         grid[0, 0].set_title(f"(a) {summary['task']}, {summary['classes']} classes: test accuracy")
         grid[0, 0].legend(loc="best", ncols=1)
@@ -53,6 +54,16 @@ def _curves(axes: "Axes", summary: dict[str, Any], test: str, what: str) -> None
             _line(axes, where, [e[what] for e in entries], _MAIN.index(arm), summary["arms"][arm], len(_MAIN))
     axes.set_xticks(where, summary["shots"])
     axes.set(xlabel="target training rows per class (shots)")
+
+
+def _published(axes: "Axes", summary: dict[str, Any]) -> None:
+    """The paper's numbers as hollow marks, in the shape of their arm."""
+    for arm in dict.fromkeys(entry["arm"] for entry in summary["published"]):
+        entries = [e for e in summary["published"] if e["arm"] == arm]
+        where = [summary["shots"].index(e["shots"]) for e in entries]
+        style = harness.line_style(_MAIN.index(arm)) | {"linestyle": "none", "markerfacecolor": "none"}
+        label = f"paper: {summary['arms'].get(arm, arm)}"
+        axes.plot(where, [e["accuracy"] for e in entries], markersize=9, label=label, **style)
 
 
 def _shifted(axes: "Axes", summary: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ from neural.heads.arms import ARMS
 from studies import harness
 from studies.harness import Interval, mean_interval, paired_difference
 from studies.image_text_fewshot_plan import Plan
+from studies.published_numbers import reference
 
 __all__ = ["Results", "as_markdown", "csv_rows", "shots_label", "summarise", "table_rows"]
 
@@ -92,9 +93,25 @@ def summarise(results: Results) -> dict[str, Any]:
         "candidates_per_arm": len(plan.preset.grid.settings("uml")),
         "differs_from_paper": plan.differences(),
         "accuracy": accuracy,
+        "published": _published(plan),
         "looks": looks,
         "verdicts": _verdicts(results),
     }
+
+
+def _published(plan: Plan) -> list[dict[str, Any]]:
+    """The paper's linear probes of the same data set and encoders, where it has them; never mixed with ours."""
+    encoders = dict(plan.task.about.get("encoders", {}))
+    names = {"clip-vit-b16": "clip-b16"}  # the published files' name
+    vision, text = (names.get(str(name), name) for name in (encoders.get("image"), encoders.get("text")))
+    found = []
+    for shots in plan.preset.shots if vision is not None and text is not None else ():
+        for arm in ("unimodal", "uml", "uml_init"):
+            protocol = "full_linear_probe" if shots is None else "few_shot_linear_probe"
+            value = reference(plan.task.name, shots, arm, vision=vision, text=text, protocol=protocol)
+            if value is not None:
+                found.append({"shots": shots_label(shots), "arm": arm, "accuracy": value})
+    return found
 
 
 def _verdicts(results: Results) -> list[str]:
@@ -149,6 +166,7 @@ def as_markdown(summary: dict[str, Any]) -> str:
                     text += f" ({gain.estimate:+.1f} [{gain.low:+.1f}, {gain.high:+.1f}])"
                 cells.append(text)
             rows.append([label, *cells])
+        rows += _published_rows(summary) if test == summary["tests"][0] else []
         lines.append(_markdown_table(["arm", *_titles(summary)], rows))
     lines += ["", "### What the chosen heads look like (test rows)", ""]
     rows = []
@@ -166,6 +184,14 @@ def as_markdown(summary: dict[str, Any]) -> str:
     if summary["differs_from_paper"]:
         lines += ["", f"Differs from the paper's protocol: {'; '.join(summary['differs_from_paper'])}."]
     return "\n".join(lines) + "\n"
+
+
+def _published_rows(summary: dict[str, Any]) -> list[list[str]]:
+    rows = []
+    for arm in dict.fromkeys(entry["arm"] for entry in summary["published"]):
+        values = {e["shots"]: f"{e['accuracy']:.2f}" for e in summary["published"] if e["arm"] == arm}
+        rows.append([f"*paper: {ARMS[arm].label}*", *(values.get(k, "") for k in summary["shots"])])
+    return rows
 
 
 def _titles(summary: dict[str, Any]) -> list[str]:

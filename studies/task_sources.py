@@ -1,4 +1,4 @@
-"""Where a study's task comes from: a source of the project with settings by name."""
+"""Where a study's task comes from: a source of the project with settings by name, or images and sentences on disk."""
 
 import ast
 import inspect
@@ -10,11 +10,15 @@ from typing import Any
 from fisherkit.checks import UnknownNameError
 from neural.data.concepts import ConceptWorld, concepts
 from neural.data.digits import digits
+from neural.data.encoded import encode_task
 from neural.data.glyphs import GlyphSettings, glyphs
 from neural.data.task import Task
+from neural.datasets import SPECS, load, load_few_shot, load_texts, open_dataset, open_texts
+from neural.datasets.class_texts import from_templates, template_set
+from neural.encoders import encoder
 from studies.harness import progress_bar
 
-__all__ = ["SOURCES", "make_task", "parse_settings"]
+__all__ = ["SOURCES", "encoded_task", "make_task", "parse_settings"]
 
 
 @dataclass(frozen=True)
@@ -113,3 +117,87 @@ def make_task(source: str, settings: Mapping[str, Any], *, seed: int, cache: Pat
         return chosen.function(seed=seed, **options)
     with progress_bar(options[chosen.argument].steps, " pretraining steps") as bar:
         return chosen.function(seed=seed, cache=cache, progress=bar.update, **options)
+
+
+def encoded_task(
+    dataset: str,
+    *,
+    root: Path,
+    vision: str | None,
+    text: str | None,
+    texts: str = "descriptions",
+    descriptions: Path | None = None,
+    shots: Sequence[int | None],
+    seeds: int,
+    seed: int,
+    cache: Path,
+    aligned: bool = False,
+    **options: Any,  # noqa: ANN401
+) -> Task:
+    """Locate, check and encode a data set: one of the paper's by key, or one's own by path.
+
+    Of a data set by key, the published few-shot subsets are taken where their index files are below the root (study seed
+    0 is the published seed 1); only the files that the study needs are encoded.
+
+    Args:
+        dataset: key (`neural.datasets.SPECS`), or path of a folder with one subfolder per class or of a list.
+        root: data root.
+        vision: encoder of images, see `neural.encoders.encoder`.
+        text: encoder of sentences; with the name of a CLIP in both places the spaces are aligned.
+        texts: "descriptions" (sentences from a file) or a set of templates.
+        descriptions: JSON file {class: [sentences]}; None takes the data set's own below the root.
+        shots: of the study; None is the whole training part.
+        seeds: repetitions of the study.
+        seed: deals the parts of a folder that has none.
+        cache: folder of features.
+        aligned: whether both encoders share one space.
+        **options: device, dtype and batch_size of both encoders.
+
+    Returns:
+        Task.
+
+    Raises:
+        UnknownNameError: neither a key nor a path.
+        ValueError: no encoder named, descriptions asked for that nobody gave.
+    """
+    if dataset in SPECS:
+        images = load(dataset, root)
+        sentences = (
+            load_texts(dataset, root, images.classes, texts)
+            if descriptions is None
+            else open_texts(descriptions, images.classes)
+        )
+    elif Path(dataset).exists():
+        images = open_dataset(dataset, seed=seed)
+        if descriptions is not None:
+            sentences = open_texts(descriptions, images.classes)
+        elif texts == "descriptions":
+            raise ValueError(
+                f"{dataset}: give sentences about its classes with --descriptions FILE.json, or choose templates with "
+                "--texts vanilla"
+            )
+        else:
+            sentences = from_templates(images.classes, template_set(texts))
+    else:
+        raise UnknownNameError(dataset, [*SOURCES, *SPECS], "data set (and no such path):")
+    for option, name in (("--vision", vision), ("--text", text)):
+        if name is None:
+            raise ValueError(f"{option}: name an encoder for {dataset!r} (see `neural.encoders.table`)")
+    subsets = None
+    if dataset in SPECS and None not in shots:
+        subsets = {
+            (k, s): load_few_shot(dataset, root, k, s + 1, dataset=images)
+            for k in shots
+            if k is not None
+            for s in range(seeds)
+        }
+    one_clip = vision == text  # the two towers of one network
+    return encode_task(
+        images,
+        sentences,
+        vision=encoder(str(vision), modality="image", **options),
+        text=encoder(str(text), modality="text", **options),
+        cache=cache,
+        subsets=subsets,
+        aligned=aligned or one_clip,
+    )

@@ -38,8 +38,8 @@ class Embeddings:
                [0.5, 1. ]], dtype=float32)
     """
 
-    features: Floats
-    labels: Labels
+    features: NDArray[Any]
+    labels: NDArray[Any]
     name: str = "embeddings"
 
     def __post_init__(self) -> None:
@@ -164,6 +164,8 @@ class Task:
         auxiliaries: {modality: rows}; the first one's space is where the shared head lives.
         target: name of the target modality.
         aligned: whether all modalities live in one space (as CLIP's do), so that no projection is needed.
+        subsets: {(shots, seed): (rows of `train`, rows of `val`)}, few-shot subsets that are fixed (published ones,
+            say); others are drawn.
         about: where the data come from, for the record.
 
     Raises:
@@ -185,6 +187,7 @@ class Task:
     auxiliaries: Mapping[str, Embeddings] = field(default_factory=dict)
     target: str = "image"
     aligned: bool = False
+    subsets: Mapping[tuple[int, int], tuple[Labels, Labels]] = field(default_factory=dict)
     about: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -204,7 +207,7 @@ class Task:
                 raise ValueError(
                     f"{self.name}: {what}: label {rows.labels[row]} at row {row}, but there are {n} classes (0 to {n - 1})"
                 )
-        for what in (f"{self.target} (train)", f"{self.target} (validation)", *self.auxiliaries):
+        for what in (f"{self.target} (train)", *self.auxiliaries):
             empty = np.flatnonzero(pools[what].counts(n) == 0)
             if len(empty):
                 names = ", ".join(repr(self.classes[i]) for i in empty[:5])
@@ -236,7 +239,7 @@ class Task:
     def few_shot(self, shots: int | None, seed: int) -> FewShot:
         """The training and validation rows of one repetition; different shots and seeds draw independently.
 
-        As in the paper's protocol, subsets of different sizes are not nested, and validation has min(shots, 4) rows
+        A subset that the task fixes is taken as it is. As in the paper's protocol, drawn subsets of different sizes are not nested, and validation has min(shots, 4) rows
         per class from a pool of its own.
 
         Args:
@@ -249,6 +252,9 @@ class Task:
         if shots is None:
             return FewShot(self.train, self.val)
         shots = as_whole(shots, "shots", least=1)
+        if (shots, seed) in self.subsets:
+            train_rows, val_rows = self.subsets[shots, seed]
+            return FewShot(self.train.take(train_rows), self.val.take(val_rows))
         drawn = np.random.SeedSequence([seed, shots])
         train, val = (np.random.default_rng(child) for child in drawn.spawn(2))
         n = len(self.classes)
@@ -264,6 +270,8 @@ class Task:
             digest.update(f"{name} {rows.features.shape}".encode())
             digest.update(rows.features.tobytes())
             digest.update(rows.labels.tobytes())
+        for key in sorted(self.subsets):
+            digest.update(f"{key} {[rows.tolist() for rows in self.subsets[key]]}".encode())
         return digest.hexdigest()[:16]
 
     def normalised(self) -> "Task":
