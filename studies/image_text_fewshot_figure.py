@@ -80,7 +80,9 @@ def _shifted(axes: "Axes", summary: dict[str, Any]) -> None:
     axes.set(xlabel="test set (the first of the training law, the others shifted)")
     axes.set(ylabel="difference to fair control (points)")
     axes.set_title("(c) Gains under distribution shift")
-    axes.legend(loc="best")
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, high + 0.3 * (high - low))  # room for the legend above the bars
+    axes.legend(loc="upper right", ncols=2)
 
 
 def _looks(axes: "Axes", summary: dict[str, Any]) -> None:
