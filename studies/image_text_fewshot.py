@@ -27,11 +27,10 @@ and .json; a killed run resumes.
 import argparse
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -39,89 +38,18 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from neural.data.files import from_files
 from neural.data.task import Task
 from neural.datasets import SPECS
-from neural.heads.analysis import class_separation, functional_margins, gradient_alignment
-from neural.heads.arms import ARMS, Setting, arm_runs, select
-from neural.heads.runs import HeadFit, HeadRun
-from neural.heads.sweep import heads_per_tensor, train_heads
+from neural.heads.arms import ARMS
 from studies import harness
+from studies.head_cells import compute
+from studies.head_presets import PRESETS, Preset, differences, resized
 from studies.image_text_fewshot_figure import draw
-from studies.image_text_fewshot_plan import PRESETS, Plan, Preset, resized
+from studies.image_text_fewshot_plan import Plan
 from studies.image_text_fewshot_report import Results, as_markdown, csv_rows, summarise, table_rows
 from studies.task_sources import SOURCES, encoded_task, make_task, parse_settings
 
-__all__ = ["compute", "main"]
+__all__ = ["main"]
 
 NAME = "image_text_fewshot"
-
-
-def compute(plan: Plan, todo: Sequence[dict[str, Any]], cells: harness.Cells, device: str) -> None:
-    """Train what is missing, storing every portion of cells as it finishes."""
-    if not todo:
-        return
-
-    def work(portion: list[dict[str, Any]], progress: Callable[[int], object]) -> list[dict[str, Any]]:
-        began = time.perf_counter()
-        settings = [plan.preset.grid.settings(cell["arm"]) for cell in portion]
-        runs = [_runs(plan, cell, part) for cell, part in zip(portion, settings, strict=True)]
-        flat = [run for part in runs for run in part]
-        fits = iter(train_heads(flat, plan.preset.schedule, device=device, progress=progress))
-        results = []
-        for part, chosen in zip(runs, settings, strict=True):
-            results.append(_result(plan.task, part, chosen, [next(fits) for _ in part]))
-        for result in results:
-            result["seconds"] = round((time.perf_counter() - began) / len(portion), 2)
-        return results
-
-    on_cpu = torch.device(device).type == "cpu"
-    trainings = len(plan.preset.grid.settings("uml"))
-    at_once = 1 if on_cpu else max(1, heads_per_tensor(device) // trainings)
-    portions = [list(todo[i : i + at_once]) for i in range(0, len(todo), at_once)]
-    with harness.progress_bar(len(todo) * plan.steps_per_cell, " run-steps") as bar:
-        for portion, results in harness.in_parallel(
-            work, portions, harness.usable_cores() if on_cpu else 1, bar
-        ):
-            cells.add(zip(portion, results, strict=True))
-
-
-def _runs(plan: Plan, cell: dict[str, Any], settings: list[Setting]) -> list[HeadRun]:
-    few_shot = plan.task.few_shot(cell["shots"], cell["seed"])
-    return arm_runs(
-        cell["arm"], plan.task, few_shot, settings, seed=cell["seed"], logit_scale=plan.logit_scale
-    )
-
-
-def _result(task: Task, runs: list[HeadRun], settings: list[Setting], fits: list[HeadFit]) -> dict[str, Any]:
-    """What is kept of a cell: its best training by validation, and that one's test."""
-    best = select(fits)
-    fit, run = fits[best], runs[best]
-    val_accuracy, val_loss = fit.best
-    first = next(iter(task.tests.values()))
-    logits = fit.logits(first).numpy()
-    lengths = np.linalg.norm(logits, axis=1, keepdims=True)
-    start, chosen = (
-        (_alignment(run, run.initial_model()), _alignment(run, fit.model))
-        if len(run.train) > 1
-        else (None, None)
-    )
-    return {
-        "accuracy": {name: fit.accuracy(rows) for name, rows in task.tests.items()},
-        "val_accuracy": val_accuracy,
-        "val_loss": val_loss,
-        "margin": float(functional_margins(fit.model, first).mean()),
-        **class_separation(logits / np.where(lengths > 0, lengths, 1), first.labels),
-        "alignment_start": start,
-        "alignment": chosen,
-        "setting": vars(settings[best]),
-        "best_step": fit.best_step,
-        "candidates": [round(candidate.best[0], 6) for candidate in fits],
-        "diverged": sum(candidate.diverged_at is not None for candidate in fits),
-    }
-
-
-def _alignment(run: HeadRun, model: torch.nn.Module) -> float:
-    """Mean gradient alignment of the target with each auxiliary modality, on the rows (and labels) trained on."""
-    pairs = gradient_alignment(model, run.train)  # type: ignore[arg-type]
-    return float(np.mean([cosine for pair, cosine in pairs.items() if pair.startswith(f"{run.target}, ")]))
 
 
 def _task(options: Any, preset: Preset) -> Task:  # noqa: ANN401
@@ -209,9 +137,8 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     except (ValueError, KeyError, OSError, TypeError, RuntimeError, AssertionError) as error:
         parser.error(str(error))
     cells = harness.Cells(options.runs / f"{NAME}.jsonl")
-    todo = cells.missing(plan.cells())
-    print(_heading(plan, len(todo)), flush=True)
-    compute(plan, todo, cells, options.device)
+    print(_heading(plan), flush=True)
+    computed = compute(plan.cells(), cells, options.device)
     summary = summarise(Results(plan, cells))
     text = as_markdown(summary)
     print(text)
@@ -227,25 +154,24 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
         device=options.device,
     ) | {
         "task_fingerprint": plan.task.fingerprint,
-        "cells_computed_now": len(todo),
-        "training_seconds_in_all": round(sum(cells.get(cell)["seconds"] for cell in plan.cells()), 1),
+        "cells_computed_now": computed,
+        "training_seconds_in_all": round(sum(cells.get(cell.key)["seconds"] for cell in plan.cells()), 1),
     }
     harness.write_json(options.out / f"{name}.json", summary)
     print(
-        f"wall time {seconds:.0f} s: {len(todo)} cells computed, {len(plan.cells()) - len(todo)} were finished"
+        f"wall time {seconds:.0f} s: {computed} cells computed, {len(plan.cells()) - computed} were finished"
     )
     print(f"figure {options.out / f'{name}.png'}")
     return summary
 
 
-def _heading(plan: Plan, todo: int) -> str:
+def _heading(plan: Plan) -> str:
     task = plan.task
     rows = ", ".join(f"{name}: {len(part)} rows of {part.dim}" for name, part in task.auxiliaries.items())
-    differs = "; ".join(plan.differences()) or "nothing"
     return (
         f"{task.name}: {len(task.classes)} classes; {task.target}: {task.train.dim} features; {rows}\n"
-        f"differs from the paper's protocol: {differs}\n"
-        f"{len(plan.cells())} cells of {plan.steps_per_cell:,} run-steps, {todo} to compute"
+        f"differs from the paper's protocol: {'; '.join(differences(plan.preset)) or 'nothing'}\n"
+        f"{len(plan.cells())} cells of {plan.cells()[0].steps:,} run-steps at most"
     )
 
 

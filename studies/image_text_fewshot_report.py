@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from neural.heads.arms import ARMS
 from studies import harness
 from studies.harness import Interval, mean_interval, paired_difference
+from studies.head_presets import differences
 from studies.image_text_fewshot_plan import Plan
 from studies.published_numbers import reference
 
@@ -42,7 +43,7 @@ class Results:
 
     def values(self, what: str, arm: str, shots: int | None) -> NDArray[np.float64]:
         """(seeds,) one number per repetition; accuracies (in percent) go by the test set's name."""
-        results = [self._cells.get(self.plan.cell(arm, shots, s)) for s in range(self.plan.preset.seeds)]
+        results = [self._cells.get(self.plan.cell(arm, shots, s).key) for s in range(self.plan.preset.seeds)]
         if what in self.plan.task.tests:
             return 100 * np.array([result["accuracy"][what] for result in results])
         return np.array([np.nan if result[what] is None else result[what] for result in results], dtype=float)
@@ -90,8 +91,8 @@ def summarise(results: Results) -> dict[str, Any]:
         "shots": [shots_label(k) for k in plan.preset.shots],
         "tests": list(plan.task.tests),
         "seeds": plan.preset.seeds,
-        "candidates_per_arm": len(plan.preset.grid.settings("uml")),
-        "differs_from_paper": plan.differences(),
+        "candidates_per_arm": plan.preset.trainings,
+        "differs_from_paper": differences(plan.preset),
         "accuracy": accuracy,
         "published": _published(plan),
         "looks": looks,
@@ -243,9 +244,9 @@ def csv_rows(plan: Plan, cells: harness.Cells) -> list[dict[str, object]]:
     """
     rows = []
     for cell in reversed(plan.cells()):
-        result = cells.get(cell)
+        result = cells.get(cell.key)
         rows.append(
-            {"arm": cell["arm"], "shots": shots_label(cell["shots"]), "seed": cell["seed"]}
+            {"arm": cell.arm, "shots": shots_label(cell.shots), "seed": cell.seed}
             | {f"accuracy_{test}": value for test, value in result["accuracy"].items()}
             | {name: result[name] for name in ("val_accuracy", "val_loss", *LOOKS, "best_step", "seconds")}
             | result["setting"]

@@ -10,9 +10,11 @@ from fisherkit.checks import UnknownNameError
 from neural.data.concepts import concepts
 from neural.heads.arms import ARMS
 from neural.heads.runs import Schedule
-from studies import harness, image_text_fewshot
-from studies.image_text_fewshot import compute, main
-from studies.image_text_fewshot_plan import PRESETS, Grid, Plan, Preset, resized
+from studies import harness, head_cells
+from studies.head_cells import compute
+from studies.head_presets import PRESETS, Grid, Preset, differences, resized
+from studies.image_text_fewshot import main
+from studies.image_text_fewshot_plan import Plan
 from studies.image_text_fewshot_report import Results, as_markdown, summarise
 from studies.task_sources import make_task, parse_settings
 
@@ -113,14 +115,14 @@ def test_killed_run_resumes_to_the_same_digits(finished, tmp_path, monkeypatch):
 
 def test_test_rows_are_looked_at_once_per_cell(task, tmp_path, monkeypatch):
     looked = []
-    real = image_text_fewshot.HeadFit.accuracy
+    real = head_cells.HeadFit.accuracy
     monkeypatch.setattr(
-        image_text_fewshot.HeadFit, "accuracy", lambda fit, rows: looked.append(fit.name) or real(fit, rows)
+        head_cells.HeadFit, "accuracy", lambda fit, rows: looked.append(fit.name) or real(fit, rows)
     )
     preset = resized(SMALL, seeds=None, shots=[1])
     plan = Plan(task, Preset(2, (1,), preset.schedule, Grid((1e-2, 1e-3), (0.0,), (4,), (False,), (1.0,))))
     cells = harness.Cells(tmp_path / "cells.jsonl")
-    compute(plan, plan.cells(), cells, "cpu")
+    compute(plan.cells(), cells, "cpu")
     assert len(looked) == len(plan.cells()) * len(task.tests)
     assert len(set(looked)) == len(plan.cells()), "one head per cell, however many were trained"
 
@@ -149,10 +151,9 @@ def test_paper_preset_is_table_5():
     assert paper.shots == (1, 2, 4, 8, 16)
 
 
-def test_plan_says_what_differs_from_the_paper(task):
-    differs = "; ".join(Plan(task, PRESETS["default"]).differences())
-    assert "schedule: iterations 1000 (paper 12800)" in differs
-    assert Plan(task, PRESETS["paper"]).differences() == []
+def test_presets_say_what_differs_from_the_paper():
+    assert "schedule: iterations 1000 (paper 12800)" in differences(PRESETS["default"])
+    assert differences(PRESETS["paper"]) == []
 
 
 class Planted(Results):
@@ -210,7 +211,7 @@ def refused(capsys, arguments, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--dataset", "glyhps"], "unknown data set 'glyhps'; did you mean 'glyphs'"),
+        (["--dataset", "glyhps"], "unknown data set (and no such path): 'glyhps'; did you mean 'glyphs'"),
         (
             ["--dataset", "concepts", "--set", "rnak=3"],
             "unknown setting of 'concepts': 'rnak'; did you mean 'rank'",

@@ -1,0 +1,164 @@
+"""Cells of the studies that train shared heads: one arm, one number of shots, one repetition; trained, chosen, tested once."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from neural.data.task import Task
+from neural.heads.analysis import class_separation, functional_margins, gradient_alignment
+from neural.heads.arms import Setting, arm_runs, select
+from neural.heads.model import SharedHead
+from neural.heads.runs import HeadFit, HeadRun
+from neural.heads.sweep import heads_per_tensor, train_heads
+from studies import harness
+from studies.head_presets import Preset
+
+__all__ = ["HeadCell", "compute"]
+
+
+@dataclass(frozen=True, eq=False)
+class HeadCell:
+    """Everything that decides one result: the best of an arm's grid in one repetition.
+
+    Attributes:
+        task: what is classified, with what help.
+        arm: key of `neural.heads.arms.ARMS`.
+        shots: training rows per class, None for the whole pool.
+        seed: repetition.
+        preset: schedule and grid (its shots and seeds do not matter).
+        logit_scale: fixed factor of all logits.
+        auxiliary_rows: rows per class of every auxiliary modality, drawn anew in each repetition; None for all.
+    """
+
+    task: Task
+    arm: str
+    shots: int | None
+    seed: int
+    preset: Preset
+    logit_scale: float = 1.0
+    auxiliary_rows: int | None = None
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """What `harness.Cells` keeps the result under."""
+        key = {
+            "version": 1,
+            "task": self.task.fingerprint,
+            "arm": self.arm,
+            "shots": self.shots,
+            "seed": self.seed,
+            "grid": {name: list(values) for name, values in asdict(self.preset.grid).items()},
+            "schedule": asdict(self.preset.schedule),
+            "logit_scale": self.logit_scale,
+        }
+        return key if self.auxiliary_rows is None else key | {"auxiliary_rows": self.auxiliary_rows}
+
+    @property
+    def settings(self) -> list[Setting]:
+        """The arm's grid."""
+        return self.preset.grid.settings(self.arm)
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps, all trainings together."""
+        return self.preset.trainings * self.preset.schedule.iterations
+
+    def runs(self) -> list[HeadRun]:
+        """The trainings.
+
+        Returns:
+            One per setting.
+        """
+        task = self.task
+        if self.auxiliary_rows is not None:
+            seed, n = np.random.SeedSequence([self.seed, self.auxiliary_rows, 77]), len(task.classes)
+            some = {
+                name: rows.per_class(self.auxiliary_rows, n, seed) for name, rows in task.auxiliaries.items()
+            }
+            task = replace(task, auxiliaries=some)
+        few_shot = task.few_shot(self.shots, self.seed)
+        return arm_runs(self.arm, task, few_shot, self.settings, seed=self.seed, logit_scale=self.logit_scale)
+
+
+def compute(cells: Sequence[HeadCell], store: harness.Cells, device: str) -> int:
+    """Train what the store lacks; every portion is stored as it finishes.
+
+    Args:
+        cells: of one study; equal ones are computed once.
+        store: finished cells.
+        device: "cpu" (all cores, one thread each), "cuda", ...
+
+    Returns:
+        Number of cells computed now.
+    """
+    by_key = {harness.cell_key(cell.key): cell for cell in cells}
+    todo = [by_key[harness.cell_key(key)] for key in store.missing(cell.key for cell in by_key.values())]
+    if not todo:
+        return 0
+
+    def work(portion: list[HeadCell], progress: Callable[[int], object]) -> list[dict[str, Any]]:
+        began = time.perf_counter()
+        runs = [cell.runs() for cell in portion]
+        flat = [run for part in runs for run in part]
+        fits = iter(train_heads(flat, portion[0].preset.schedule, device=device, progress=progress))
+        results = [
+            _result(cell, part, [next(fits) for _ in part]) for cell, part in zip(portion, runs, strict=True)
+        ]
+        seconds = round((time.perf_counter() - began) / len(portion), 2)
+        return [result | {"seconds": seconds} for result in results]
+
+    on_cpu = torch.device(device).type == "cpu"
+    with harness.progress_bar(sum(cell.steps for cell in todo), " run-steps") as bar:
+        workers = harness.usable_cores() if on_cpu else 1
+        for portion, results in harness.in_parallel(work, _portions(todo, device), workers, bar):
+            store.add(zip((cell.key for cell in portion), results, strict=True))
+    return len(todo)
+
+
+def _portions(todo: Sequence[HeadCell], device: str) -> list[list[HeadCell]]:
+    """Cells of one schedule that are trained together: one on a CPU, as many as fill a GPU there."""
+    alike: dict[str, list[HeadCell]] = {}
+    for cell in todo:
+        alike.setdefault(str(cell.preset.schedule), []).append(cell)
+    portions = []
+    for group in alike.values():
+        on_cpu = torch.device(device).type == "cpu"
+        size = 1 if on_cpu else max(1, heads_per_tensor(device) // group[0].preset.trainings)
+        portions += [group[i : i + size] for i in range(0, len(group), size)]
+    return portions
+
+
+def _result(cell: HeadCell, runs: list[HeadRun], fits: list[HeadFit]) -> dict[str, Any]:
+    """What is kept of a cell: its best training by validation, and that one's test."""
+    task, settings = cell.task, cell.settings
+    best = select(fits)
+    fit, run = fits[best], runs[best]
+    val_accuracy, val_loss = fit.best
+    first = next(iter(task.tests.values()))
+    logits = fit.logits(first).numpy()
+    lengths = np.linalg.norm(logits, axis=1, keepdims=True)
+    return {
+        "accuracy": {name: fit.accuracy(rows) for name, rows in task.tests.items()},
+        "val_accuracy": val_accuracy,
+        "val_loss": val_loss,
+        "margin": float(functional_margins(fit.model, first).mean()),
+        **class_separation(logits / np.where(lengths > 0, lengths, 1), first.labels),
+        "alignment_start": _alignment(run, run.initial_model()),
+        "alignment": _alignment(run, fit.model),
+        "setting": vars(settings[best]),
+        "best_step": fit.best_step,
+        "candidates": [round(candidate.best[0], 6) for candidate in fits],
+        "diverged": sum(candidate.diverged_at is not None for candidate in fits),
+    }
+
+
+def _alignment(run: HeadRun, model: SharedHead) -> float | None:
+    """Mean gradient alignment of the target with each auxiliary modality, on the rows (and labels) trained on."""
+    if len(run.train) < 2:
+        return None
+    pairs = gradient_alignment(model, run.train)
+    return float(np.mean([cosine for pair, cosine in pairs.items() if pair.startswith(f"{run.target}, ")]))
