@@ -48,14 +48,6 @@ _LOOKS = 50  # at the validation rows, in max_iter steps
 _NO_DIRECTION = 1e-6  # class means shorter than this share of a typical row are rounding errors
 
 
-class _LastStep(Schedule):
-    """No validation rows, nothing to choose by: the head after the last step is the result."""
-
-    @property
-    def looks(self) -> list[int]:
-        return [self.iterations]
-
-
 class UnpairedClassifier(ClassifierMixin, BaseEstimator):
     """Linear classifier of embeddings, trained together with labelled rows of other modalities that belong to no row of X.
 
@@ -122,7 +114,7 @@ class UnpairedClassifier(ClassifierMixin, BaseEstimator):
         ...     print(round(model.score(test.features, test.labels), 2))
         0.17
         0.14
-        0.36
+        0.37
     """
 
     def __init__(
@@ -235,8 +227,12 @@ class UnpairedClassifier(ClassifierMixin, BaseEstimator):
             learn_scales=self.learn_scales,
             logit_scale=self.logit_scale,
         )
-        kind, every = _LastStep if val is None else Schedule, max(1, self.max_iter // _LOOKS)
-        schedule = kind(self.max_iter, self.max_iter // 20, every, self.n_iter_no_change)
+        warmup, every = self.max_iter // 20, max(1, self.max_iter // _LOOKS)
+        schedule = (
+            Schedule(self.max_iter, warmup, self.max_iter, None, "last")
+            if val is None
+            else Schedule(self.max_iter, warmup, every, self.n_iter_no_change)
+        )
         fit = train_head(run, schedule, device=self.device)
         if fit.diverged_at is not None:
             what = f"training diverged: loss not finite after {fit.diverged_at} steps"
@@ -361,8 +357,10 @@ class UnpairedClassifier(ClassifierMixin, BaseEstimator):
         model, d = fit.model, self.n_features_in_
         factors = [1.0] * len(inside) if model.scales is None else model.scales.tolist()
         self.scales_ = {name: self.logit_scale * factor for name, factor in zip(inside, factors, strict=True)}
-        parts = model.projections
-        projections = {name: parts[key].detach().numpy() for name, key in inside.items() if key in parts}
+        projected = model.layout.projected
+        projections = {
+            name: model.projection(key).detach().numpy() for name, key in inside.items() if key in projected
+        }
         self.head_ = model.head.detach().numpy()
         self.projection_ = projections.pop(TARGET, None)
         self.auxiliary_projections_ = projections

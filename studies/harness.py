@@ -10,22 +10,20 @@ otherwise; working state in ``runs/NAME.jsonl``.
 """
 
 import argparse
-import hashlib
-import json
 import os
 import platform
 import subprocess
 import sys
-import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fisherkit.files import set_aside, write_atomic
+from fisherkit.files import write_atomic
 from studies.files import write_csv, write_json
+from studies.finished_cells import Cells, CorruptCellsWarning, cell_key
 from studies.parallel import in_parallel, one_torch_thread, usable_cores
 from studies.reporting import (
     Interval,
@@ -49,6 +47,7 @@ __all__ = [
     "CorruptCellsWarning",
     "Interval",
     "cell_key",
+    "check_device",
     "error_bars",
     "figure_style",
     "geometric_interval",
@@ -119,6 +118,26 @@ class _Quick(argparse.Action):
             namespace.out = FIGURES / "quick"
 
 
+def check_device(name: str) -> None:
+    """Refuse a device that cannot compute, before anything is loaded for it.
+
+    Args:
+        name: torch device.
+
+    Raises:
+        ValueError: says why.
+
+    Example:
+        >>> check_device("cpu")
+    """
+    import torch
+
+    try:
+        (torch.zeros(1, device=name) + 1).cpu()
+    except (RuntimeError, AssertionError, NotImplementedError, ValueError) as error:
+        raise ValueError(f"--device {name}: {str(error).splitlines()[0]}") from None
+
+
 # ---------------------------------------------------------------- seeds
 
 
@@ -136,150 +155,6 @@ def seed_of(*key: float) -> np.random.SeedSequence:
         [1000, 250]
     """
     return np.random.SeedSequence([round(1000 * k) for k in key])
-
-
-# ---------------------------------------------------------------- finished cells
-
-
-def cell_key(cell: Mapping[str, Any]) -> str:
-    """Hash of everything that a cell's dictionary says; the order of its entries does not matter.
-
-    Args:
-        cell: strings, numbers, booleans, None, lists and dictionaries of these.
-
-    Returns:
-        16 hexadecimal digits.
-
-    Raises:
-        TypeError: an entry that JSON cannot hold.
-        ValueError: a NaN or infinity.
-
-    Example:
-        >>> cell_key({"arm": "x", "steps": 100}) == cell_key({"steps": 100, "arm": "x"})
-        True
-    """
-    return _checksum(_canonical(cell))
-
-
-class CorruptCellsWarning(UserWarning):
-    """A file of finished cells could not be read in full; it was moved aside, not deleted."""
-
-
-class Cells:
-    """Finished cells of a study in one JSON-lines file, complete or absent, never half a line.
-
-    Every line carries the cell, its result and a checksum of both. If a line does not check, the whole file is moved
-    to ``NAME.corrupt-1.jsonl`` (or the next free number), a `CorruptCellsWarning` names both files and the lines,
-    and the lines that do check are kept.
-
-    Args:
-        path: the file; its folder is made when the first cell is added.
-
-    Example:
-        >>> import tempfile
-        >>> path = Path(tempfile.mkdtemp()) / "study.jsonl"
-        >>> Cells(path).add([({"seed": 1}, {"mse": 0.5})])
-        >>> Cells(path).get({"seed": 1})
-        {'mse': 0.5}
-        >>> Cells(path).missing([{"seed": 1}, {"seed": 2}])
-        [{'seed': 2}]
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = Path(path)
-        self._lines: dict[str, str] = {}
-        self._results: dict[str, dict[str, Any]] = {}
-        if self.path.exists():
-            self._load()
-
-    def __len__(self) -> int:
-        return len(self._lines)
-
-    def get(self, cell: Mapping[str, Any]) -> dict[str, Any]:
-        """Result of a finished cell.
-
-        Args:
-            cell: its dictionary.
-
-        Returns:
-            The result as it was added (tuples come back as lists).
-
-        Raises:
-            KeyError: the cell is not finished.
-        """
-        key = cell_key(cell)
-        if key not in self._results:
-            raise KeyError(f"cell not finished: {dict(cell)}; compute what `missing` returns first")
-        return self._results[key]
-
-    def missing(self, cells: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Those cells that have no result yet, each once.
-
-        Args:
-            cells: dictionaries of all cells.
-
-        Returns:
-            Unfinished ones, in order.
-        """
-        todo = {cell_key(cell): cell for cell in cells}
-        return [cell for key, cell in todo.items() if key not in self._results]
-
-    def add(self, finished: Iterable[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> None:
-        """Store results; when this returns they are on disk. If it fails or is killed, all is as it was before.
-
-        Args:
-            finished: (cell, result) pairs; results are made of what JSON can hold.
-
-        Raises:
-            ValueError: a result holds a NaN or infinity; says which cell's.
-        """
-        lines, results = dict(self._lines), dict(self._results)
-        for cell, result in finished:
-            try:
-                body = _canonical({"cell": dict(cell), "result": dict(result)})
-            except ValueError as error:
-                raise ValueError(
-                    f"result of cell {dict(cell)} cannot be stored: {error}; nothing was added. Keep values finite, or "
-                    "store None"
-                ) from None
-            key = cell_key(cell)
-            lines[key] = f'{{"check":"{_checksum(body)}","body":{body}}}'
-            results[key] = json.loads(body)["result"]
-        write_atomic(self.path, "".join(f"{line}\n" for line in lines.values()).encode())
-        self._lines, self._results = lines, results
-
-    def _load(self) -> None:
-        bad, content = [], self.path.read_bytes()
-        for number, raw in enumerate(content.splitlines(), start=1):
-            try:
-                line = raw.decode()
-                entry = json.loads(line)
-                body = _canonical(entry["body"])
-                if _checksum(body) != entry["check"]:
-                    raise ValueError("checksum")
-                key = cell_key(entry["body"]["cell"])
-                self._lines[key], self._results[key] = line, entry["body"]["result"]
-            except (ValueError, KeyError, TypeError):
-                bad.append(number)
-        if bad:
-            aside = set_aside(self.path, content)  # first: it may hold what cannot be had again
-            self.add([])
-            warnings.warn(
-                f"{self.path}: line(s) {', '.join(map(str, bad[:5]))} of the finished cells are damaged; the file was "
-                f"moved to {aside}, {len(self._lines)} intact cells are kept and the others will be computed again",
-                CorruptCellsWarning,
-                stacklevel=3,
-            )
-
-
-def _canonical(value: object) -> str:
-    """One text per value, the same before and after a round trip through JSON (which turns all keys into strings)."""
-    plain = json.loads(json.dumps(value, allow_nan=False))
-    return json.dumps(plain, sort_keys=True, separators=(",", ":"))
-
-
-def _checksum(body: str) -> str:
-    return hashlib.sha256(body.encode()).hexdigest()[:16]
 
 
 # ---------------------------------------------------------------- provenance and progress

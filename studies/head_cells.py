@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from neural.data.task import Task
 from neural.heads.analysis import class_separation, functional_margins, gradient_alignment
-from neural.heads.arms import Setting, arm_runs, select
+from neural.heads.arms import ARMS, Setting, arm_runs, select
 from neural.heads.model import SharedHead
 from neural.heads.runs import HeadFit, HeadRun
 from neural.heads.sweep import heads_per_tensor, train_heads
@@ -46,8 +47,9 @@ class HeadCell:
     def key(self) -> dict[str, Any]:
         """What `harness.Cells` keeps the result under."""
         key = {
-            "version": 1,
+            "version": 2,
             "task": self.task.fingerprint,
+            "rows": self.task.few_shot(self.shots, self.seed).fingerprint,
             "arm": self.arm,
             "shots": self.shots,
             "seed": self.seed,
@@ -121,13 +123,16 @@ def compute(cells: Sequence[HeadCell], store: harness.Cells, device: str) -> int
 
 def _portions(todo: Sequence[HeadCell], device: str) -> list[list[HeadCell]]:
     """Cells of one schedule that are trained together: one on a CPU, as many as fill a GPU there."""
-    alike: dict[str, list[HeadCell]] = {}
+    if torch.device(device).type == "cpu":
+        return [[cell] for cell in todo]
+    alike: dict[tuple[str, bool], list[HeadCell]] = {}  # what shares a layout can share a tensor
     for cell in todo:
-        alike.setdefault(str(cell.preset.schedule), []).append(cell)
+        arm = ARMS[cell.arm]
+        family = str((cell.preset.schedule, arm.projected, arm.auxiliary_loss, arm.target_rows))
+        alike.setdefault((family, cell.task.aligned), []).append(cell)
     portions = []
     for group in alike.values():
-        on_cpu = torch.device(device).type == "cpu"
-        size = 1 if on_cpu else max(1, heads_per_tensor(device) // group[0].preset.trainings)
+        size = max(1, heads_per_tensor(device) // group[0].preset.trainings)
         portions += [group[i : i + size] for i in range(0, len(group), size)]
     return portions
 
@@ -144,9 +149,9 @@ def _result(cell: HeadCell, runs: list[HeadRun], fits: list[HeadFit]) -> dict[st
     return {
         "accuracy": {name: fit.accuracy(rows) for name, rows in task.tests.items()},
         "val_accuracy": val_accuracy,
-        "val_loss": val_loss,
+        "val_loss": val_loss if np.isfinite(val_loss) else None,
         "margin": float(functional_margins(fit.model, first).mean()),
-        **class_separation(logits / np.where(lengths > 0, lengths, 1), first.labels),
+        **_separation(logits / np.where(lengths > 0, lengths, 1), first.labels),
         "alignment_start": _alignment(run, run.initial_model()),
         "alignment": _alignment(run, fit.model),
         "setting": vars(settings[best]),
@@ -154,6 +159,13 @@ def _result(cell: HeadCell, runs: list[HeadRun], fits: list[HeadFit]) -> dict[st
         "candidates": [round(candidate.best[0], 6) for candidate in fits],
         "diverged": sum(candidate.diverged_at is not None for candidate in fits),
     }
+
+
+def _separation(points: NDArray[np.floating], labels: NDArray[np.int64]) -> dict[str, float | None]:
+    """None where it is not defined: fewer than two rows of some class's company."""
+    if not 2 <= len(np.unique(labels)) < len(labels):
+        return {"silhouette": None, "davies_bouldin": None}
+    return {**class_separation(points, labels)}
 
 
 def _alignment(run: HeadRun, model: SharedHead) -> float | None:

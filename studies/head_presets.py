@@ -64,8 +64,8 @@ PRESETS = {
     "default": Preset(
         seeds=8,
         shots=(1, 2, 4, 8, 16),
-        schedule=Schedule(iterations=1000, warmup=50, eval_every=100, patience=5),
-        grid=Grid((1e-2, 3e-3, 1e-3), (0.0,), (16,), (False,), (0.3, 1.0, 3.0)),
+        schedule=Schedule(iterations=1500, warmup=50, eval_every=100, patience=5),
+        grid=Grid((3e-2, 1e-2, 3e-3, 1e-3, 3e-4), (0.0,), (16,), (False,), (0.5, 2.0)),
     ),
     # The paper's Table 5; it names no loss weights, these are from the released code.
     "paper": Preset(
@@ -92,7 +92,7 @@ def resized(preset: Preset, *, seeds: int | None, shots: Sequence[int | None] | 
     if seeds is not None:
         changes["seeds"] = seeds
     if shots is not None:
-        changes["shots"] = tuple(shots)
+        changes["shots"] = tuple(dict.fromkeys(shots))
     return replace(preset, **changes)
 
 

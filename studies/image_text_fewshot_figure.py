@@ -86,12 +86,12 @@ def _shifted(axes: "Axes", summary: dict[str, Any]) -> None:
 
 
 def _looks(axes: "Axes", summary: dict[str, Any]) -> None:
-    """Margin of the chosen heads, relative to the control's, and what else was measured as text."""
+    """Silhouette score of the chosen heads' logits."""
     what = "silhouette"
     where = np.arange(len(summary["shots"]))
     for arm in [arm for arm in _MAIN if arm in summary["arms"]]:
         values = [e["value"] for e in summary["looks"] if e["what"] == what and e["arm"] == arm]
-        if len(values) == len(where):
+        if len(values) == len(where):  # not where some test set is too small for it
             _line(axes, where, values, _MAIN.index(arm), summary["arms"][arm], len(_MAIN))
     axes.set_xticks(where, summary["shots"])
     axes.set(xlabel="target training rows per class (shots)", ylabel=LOOKS[what])

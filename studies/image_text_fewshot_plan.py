@@ -25,7 +25,7 @@ class Plan:
 
     Raises:
         UnknownNameError: no such arm.
-        ValueError: fewer than two seeds, shots below one, logit scale not positive.
+        ValueError: no auxiliary modality, fewer than two seeds, shots below one, logit scale not positive.
     """
 
     task: Task
@@ -35,6 +35,10 @@ class Plan:
 
     def __post_init__(self) -> None:
         there = arm_names(self.task)
+        if not self.task.auxiliaries:
+            raise ValueError(
+                f"{self.task.name}: no auxiliary modality, so there is nothing to compare; name one (--aux-features)"
+            )
         for arm in self.arms:
             if arm not in there:
                 raise UnknownNameError(arm, there, "arm")

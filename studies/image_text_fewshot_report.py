@@ -15,7 +15,7 @@ from studies.published_numbers import reference
 __all__ = ["Results", "as_markdown", "csv_rows", "shots_label", "summarise", "table_rows"]
 
 LOOKS = {
-    "margin": "functional margin (eq. 8)",
+    "margin": "functional margin (eq. 8; in units of the head's space, which a projection may stretch)",
     "silhouette": "silhouette score",
     "davies_bouldin": "Davies-Bouldin index",
     "alignment_start": "gradient alignment before training",
@@ -41,9 +41,13 @@ class Results:
     def __init__(self, plan: Plan, cells: harness.Cells) -> None:
         self.plan, self._cells = plan, cells
 
+    def result(self, arm: str, shots: int | None, seed: int) -> dict[str, Any]:
+        """What is kept of one cell."""
+        return self._cells.get(self.plan.cell(arm, shots, seed).key)
+
     def values(self, what: str, arm: str, shots: int | None) -> NDArray[np.float64]:
         """(seeds,) one number per repetition; accuracies (in percent) go by the test set's name."""
-        results = [self._cells.get(self.plan.cell(arm, shots, s).key) for s in range(self.plan.preset.seeds)]
+        results = [self.result(arm, shots, s) for s in range(self.plan.preset.seeds)]
         if what in self.plan.task.tests:
             return 100 * np.array([result["accuracy"][what] for result in results])
         return np.array([np.nan if result[what] is None else result[what] for result in results], dtype=float)
@@ -97,6 +101,7 @@ def summarise(results: Results) -> dict[str, Any]:
         "published": _published(plan),
         "looks": looks,
         "verdicts": _verdicts(results),
+        "edges": _at_the_edge(results),
     }
 
 
@@ -116,22 +121,71 @@ def _published(plan: Plan) -> list[dict[str, Any]]:
 
 
 def _verdicts(results: Results) -> list[str]:
-    """One line for every test set: at which shots the claim holds under the fair control."""
+    """One line for every test set and question: at which shots the answer is yes."""
+    plan, control = results.plan, results.plan.control
+    lines = []
+    if "uml_init" in plan.arms:
+        for test in plan.task.tests:
+            lines.append(f"{test}: UML (init) {_against_baselines(results, test)}")
+    first = next(iter(plan.task.tests))
+    questions = [
+        ("uml_init", "init_only", "what training on auxiliary rows adds to the start from class means"),
+        ("uml", control, "what training on auxiliary rows adds without that start"),
+        ("uml", "uml_permuted", "what of it is the right classes"),
+    ]
+    for arm, other, question in questions:
+        if arm in plan.arms and other in plan.arms:
+            gains = {k: results.difference(first, arm, other, k) for k in plan.preset.shots}
+            texts = [
+                f"{shots_label(k)}: {g.estimate:+.1f} [{g.low:+.1f}, {g.high:+.1f}]" for k, g in gains.items()
+            ]
+            lines.append(
+                f"{first}: {question} ({ARMS[arm].label} - {ARMS[other].label}, points by shots): {', '.join(texts)}"
+            )
+    return lines
+
+
+def _against_baselines(results: Results, test: str) -> str:
+    """It gains where it beats the matched control and the plain baseline, and loses where it falls behind either."""
     plan = results.plan
-    lines: list[str] = []
-    if "uml_init" not in plan.arms:
-        return lines
-    for test in plan.task.tests:
-        words: dict[str, list[str]] = {}
-        for shots in plan.preset.shots:
-            gain = results.difference(test, "uml_init", plan.control, shots)
-            word = "gains" if gain.low > 0 else "loses" if gain.high < 0 else "is undecided"
-            permuted = "init_permuted" in plan.arms
-            if permuted and results.difference(test, "init_permuted", plan.control, shots).low > 0:
-                word += ", and so do permuted labels," if gain.low > 0 else ", but permuted labels gain,"
-            words.setdefault(word, []).append(shots_label(shots))
-        parts = [f"{word} at {', '.join(shots)}" for word, shots in words.items()]
-        lines.append(f"{test}: UML (init) against {ARMS[plan.control].label}: {'; '.join(parts)} shots")
+    words: dict[str, list[str]] = {}
+    for shots in plan.preset.shots:
+        gains = [
+            results.difference(test, "uml_init", c, shots) for c in dict.fromkeys((plan.control, "unimodal"))
+        ]
+        sure, behind = all(g.low > 0 for g in gains), any(g.high < 0 for g in gains)
+        word = "gains" if sure else "loses" if behind else "is undecided"
+        permuted = "init_permuted" in plan.arms
+        if permuted and results.difference(test, "init_permuted", plan.control, shots).low > 0:
+            word += ", and so do permuted labels," if sure else ", but permuted labels gain,"
+        words.setdefault(word, []).append(shots_label(shots))
+    parts = "; ".join(f"{word} at {', '.join(shots)}" for word, shots in words.items())
+    baselines = " and ".join(dict.fromkeys((ARMS[plan.control].label, ARMS["unimodal"].label)))
+    return f"against {baselines}: {parts} shots"
+
+
+def _at_the_edge(results: Results) -> list[str]:
+    """How often an arm chose the end of an axis of the grid, or its last steps: there a wider grid might do better."""
+    plan = results.plan
+    grid, schedule = plan.preset.grid, plan.preset.schedule
+    lines = []
+    for arm in plan.arms:
+        chosen = [results.result(arm, k, s) for k in plan.preset.shots for s in range(plan.preset.seeds)]
+        rates = [result["setting"]["learning_rate"] for result in chosen]
+        ends = {
+            "lowest learning rate": min(grid.learning_rates),
+            "highest learning rate": max(grid.learning_rates),
+        }
+        counts = {name: sum(rate == end for rate in rates) for name, end in ends.items()}
+        counts["last look"] = sum(
+            result["best_step"] > schedule.iterations - schedule.eval_every for result in chosen
+        )
+        diverged = sum(result["diverged"] for result in chosen)
+        if diverged:
+            counts["(trainings that diverged)"] = diverged
+        lines.append(
+            f"{ARMS[arm].label} {', '.join(f'{name} {n}' for name, n in counts.items())} of {len(chosen)}"
+        )
     return lines
 
 
@@ -182,6 +236,8 @@ def as_markdown(summary: dict[str, Any]) -> str:
     lines.append(_markdown_table(["measure", "arm", *_titles(summary)], rows))
     if summary["verdicts"]:
         lines += ["", "### In one line each", "", *(f"- {line}" for line in summary["verdicts"])]
+    if summary["edges"]:
+        lines += ["", f"Choices at the edge of the grid: {'; '.join(summary['edges'])}."]
     if summary["differs_from_paper"]:
         lines += ["", f"Differs from the paper's protocol: {'; '.join(summary['differs_from_paper'])}."]
     return "\n".join(lines) + "\n"

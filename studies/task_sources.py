@@ -3,7 +3,8 @@
 import ast
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from contextlib import ExitStack
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,7 @@ def make_task(source: str, settings: Mapping[str, Any], *, seed: int, cache: Pat
 
     Raises:
         UnknownNameError: no such source, or the source has no such setting.
+        ValueError: a setting that is no number where one is meant.
 
     Example:
         >>> make_task("concepts", {"n_classes": 5, "rank": 2}, seed=0, cache=None).dims
@@ -112,11 +114,27 @@ def make_task(source: str, settings: Mapping[str, Any], *, seed: int, cache: Pat
     options = {name: value for name, value in settings.items() if name not in chosen.held}
     if chosen.holder is not None:
         held = {name: value for name, value in settings.items() if name in chosen.held}
+        defaults = chosen.holder()
+        for name, value in held.items():
+            usual = getattr(defaults, name)
+            if is_dataclass(usual):
+                raise ValueError(f"--set {name}=...: this one can be set in Python only")
+            numeric = isinstance(usual, (int, float)), isinstance(value, (int, float, dict))
+            if numeric == (True, False):
+                raise ValueError(f"--set {name}={value}: expected a number (default {usual})")
         options[chosen.argument] = chosen.holder(**held)
     if not chosen.slow:
         return chosen.function(seed=seed, **options)
-    with progress_bar(options[chosen.argument].steps, " pretraining steps") as bar:
-        return chosen.function(seed=seed, cache=cache, progress=bar.update, **options)
+    with ExitStack() as stack:
+        bars: list[Any] = []
+
+        def progress(steps: int) -> None:
+            if not bars:  # nothing to show where all is cached
+                total = options[chosen.argument].steps
+                bars.append(stack.enter_context(progress_bar(total, " pretraining steps")))
+            bars[0].update(steps)
+
+        return chosen.function(seed=seed, cache=cache, progress=progress, **options)
 
 
 def encoded_task(
@@ -137,7 +155,7 @@ def encoded_task(
     """Locate, check and encode a data set: one of the paper's by key, or one's own by path.
 
     Of a data set by key, the published few-shot subsets are taken where their index files are below the root (study seed
-    0 is the published seed 1); only the files that the study needs are encoded.
+    0 is the published seed 1; others are drawn); only the files that the study needs are encoded.
 
     Args:
         dataset: key (`neural.datasets.SPECS`), or path of a folder with one subfolder per class or of a list.
@@ -184,7 +202,7 @@ def encoded_task(
         if name is None:
             raise ValueError(f"{option}: name an encoder for {dataset!r} (see `neural.encoders.table`)")
     subsets = None
-    if dataset in SPECS and None not in shots:
+    if dataset in SPECS:
         subsets = {
             (k, s): load_few_shot(dataset, root, k, s + 1, dataset=images)
             for k in shots
@@ -199,5 +217,6 @@ def encoded_task(
         text=encoder(str(text), modality="text", **options),
         cache=cache,
         subsets=subsets,
+        whole=None in shots,
         aligned=aligned or one_clip,
     )

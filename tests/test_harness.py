@@ -1023,3 +1023,21 @@ def test_progress_bar_is_redrawn_soon_where_somebody_watches(monkeypatch):
         bar.update(10)
         assert bar.mininterval <= 1
     assert "10.0/10.0" in terminal.getvalue()
+
+
+def test_two_studies_keep_each_others_cells(tmp_path):
+    path = tmp_path / "study.jsonl"
+    Cells(path).add([({"seed": 0}, {"mse": 0.0})])
+    one, other = Cells(path), Cells(path)
+    one.add([({"seed": 1}, {"mse": 1.0})])
+    other.add([({"seed": 2}, {"mse": 2.0})])
+    one.add([({"seed": 3}, {"mse": 3.0})])
+    again = Cells(path)
+    assert [again.get({"seed": s})["mse"] for s in range(4)] == [0.0, 1.0, 2.0, 3.0]
+    assert one.get({"seed": 2}) == {"mse": 2.0}
+
+
+def test_device_that_is_not_there_is_refused():
+    for name in ("nowhere", "meta"):
+        with pytest.raises(ValueError, match=f"--device {name}: "):
+            harness.check_device(name)

@@ -23,7 +23,7 @@ def rows(seed, n, dim, classes=4):
 def test_margin_is_the_distance_to_the_nearest_wrong_boundary_of_the_strongest_rival(seed):
     model, data = SharedHead(LAYOUT, seed=seed), rows(seed, 12, 5)
     head = model.head.detach().double().numpy()
-    z = data.features.astype(float) @ model.projections["image"].detach().double().numpy().T
+    z = data.features.astype(float) @ model.projection("image").detach().double().numpy().T
     margins = functional_margins(model, data)
     for i, label in enumerate(data.labels):
         logits = head @ z[i]
@@ -49,6 +49,17 @@ def test_alignment_is_the_cosine_of_autograds_gradients(seed):
     assert gradient_alignment(model, data) == {"image, text": pytest.approx(cosine, abs=1e-5)}
     same = gradient_alignment(model, {"text": data["text"], "image": data["image"]})
     assert same["text, image"] == pytest.approx(cosine, abs=1e-5)
+
+
+def test_alignment_of_tiny_gradients_is_still_a_cosine():
+    model = SharedHead(HeadLayout((("image", 3), ("text", 3)), 4, 3), seed=0)
+    data = rows(0, 8, 3)
+    with torch.no_grad():
+        centres = torch.as_tensor(np.stack([data.features[data.labels == c].mean(axis=0) for c in range(4)]))
+        model.head.copy_(300 * centres)
+    assert gradient_alignment(model, {"image": data, "text": data})["image, text"] == pytest.approx(
+        1, abs=1e-9
+    )
 
 
 def test_alignment_needs_two_modalities():

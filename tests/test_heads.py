@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from fisherkit.checks import UnknownNameError
 from neural.data.task import Embeddings
-from neural.heads import sweep
+from neural.heads import group, optimiser, sweep
 from neural.heads.batched import BatchedHead
+from neural.heads.capture import restore
 from neural.heads.model import HeadLayout, SharedHead, class_mean_head, supervised_objective
 from neural.heads.runs import HeadRun, Schedule
 from neural.heads.sweep import heads_per_tensor, train_heads
@@ -121,7 +122,7 @@ def test_written_out_gradient_is_autograds(classes, head_dim, project_text, scal
 def test_shared_weights_do_not_depend_on_the_other_modalities():
     alone, beside = make(text=False).initial_model(), make(sound=True).initial_model()
     assert torch.equal(alone.head, beside.head)
-    assert torch.equal(alone.projections["image"], beside.projections["image"])
+    assert torch.equal(alone.projection("image"), beside.projection("image"))
 
 
 def test_class_means_make_the_head():
@@ -162,8 +163,8 @@ def test_layout_refuses_what_does_not_fit():
         ({"batch_sizes": {"image": 4}}, "no batch size for 'text'"),
         ({"batch_sizes": {"image": 4, "text": 0}}, "batch size of 'text' must be a whole number >= 1"),
         ({"learning_rate": 0.0}, "learning_rate must be positive and finite, got 0.0"),
-        ({"weight_decay": -1.0}, "weight_decay must be positive and finite, got -1.0"),
-        ({"loss_weights": {"text": float("nan")}}, "loss weight of 'text' must be positive and finite"),
+        ({"weight_decay": -1.0}, "weight_decay must be at least 0 and finite, got -1.0"),
+        ({"loss_weights": {"text": float("nan")}}, "loss weight of 'text' must be at least 0 and finite"),
         ({"n_classes": 3}, "image: label 5, but there are 3 classes"),
         ({"val": TEXT}, "validation rows have 4 features, 'image' has 5"),
         ({"loss_weights": {"txet": 1.0}}, "unknown modality in run 'run': 'txet'; did you mean 'text'"),
@@ -187,8 +188,8 @@ def test_schedule_is_the_published_one_without_its_dip():
         rates = [schedule.rate(t, peak) for t in range(schedule.iterations)]
         assert rates[0] == min(1e-5, peak)
         assert max(rates) == pytest.approx(peak)
-        assert all(a <= b for a, b in itertools.pairwise(rates))
-        assert all(a >= b for a, b in itertools.pairwise(rates))
+        assert all(a <= b for a, b in itertools.pairwise(rates[:51]))
+        assert all(a >= b for a, b in itertools.pairwise(rates[50:]))
     assert Schedule(iterations=250, eval_every=100).looks == [0, 100, 200, 250]
     with pytest.raises(ValueError, match="schedule: eval_every must be a whole number >= 1, got 0"):
         Schedule(eval_every=0)
@@ -208,16 +209,40 @@ def test_engine_agrees_with_the_reference_step_by_step(variant, steps, device):
     same_fit(fit, train_head(run, schedule))
 
 
-def test_result_does_not_depend_on_company(device):
+def test_result_does_not_depend_on_company_but_for_rounding(device):
     runs = list(VARIANTS.values())
     runs += [make("a", learning_rate=0.1), make("b", learning_rate=0.001), make("c", seed=3, init=True)]
     together = train_heads(runs, SHORT, device=device, chunk=8)
     for run, fit in zip(runs, together, strict=True):
         (alone,) = train_heads([run], SHORT, device=device)
-        if device == "cpu":
-            identical(alone, fit)
-        else:
-            same_fit(alone, fit)
+        same_fit(alone, fit)
+    again = train_heads(runs, SHORT, device=device, chunk=8)
+    for first, second in zip(together, again, strict=True):
+        identical(first, second)
+
+
+@given(st.data())
+def test_odd_sizes_in_company_alone_and_by_the_reference(data):
+    classes, dim, head_dim = (data.draw(st.integers(low, 40)) for low in (2, 1, 1))
+    n, b = data.draw(st.integers(1, 30)), data.draw(st.integers(1, 9))
+    target = rows(0, max(n, 1), dim, classes=classes)
+    text = rows(1, data.draw(st.integers(1, 30)), head_dim, "text", classes=classes)
+    val = rows(2, data.draw(st.integers(1, 20)), dim, classes=classes)
+    common = {
+        "n_classes": classes,
+        "val": val,
+        "head_dim": head_dim,
+        "train": {"image": target, "text": text},
+        "batch_sizes": {"image": b, "text": 3},
+        "initial_head": None,
+    }
+    runs = [make(f"{s}", seed=s, learning_rate=lr, **common) for s in range(2) for lr in (0.003, 0.02)]
+    short = Schedule(iterations=8, warmup=2, eval_every=4, patience=None)
+    for run, fit in zip(runs, train_heads(runs, short, chunk=3), strict=True):
+        (alone,) = train_heads([run], short)
+        for other in (alone, train_head(run, short)):
+            np.testing.assert_allclose(fit.val_loss, other.val_loss, atol=1e-4, rtol=1e-4)
+            np.testing.assert_allclose(fit.val_accuracy, other.val_accuracy, atol=1.5 / len(val))
 
 
 def test_early_stop_of_one_leaves_the_others_alone(device):
@@ -292,8 +317,8 @@ def test_out_of_memory_halves_the_group(monkeypatch):
 
     class Small(real):
         def train(self, *args, **options):
-            sizes.append(self.wanted)
-            if self.wanted > 2:
+            sizes.append(len(self.runs))
+            if len(self.runs) > 2:
                 options["progress"](13)
                 raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate")
             return super().train(*args, **options)
@@ -303,7 +328,7 @@ def test_out_of_memory_halves_the_group(monkeypatch):
     assert sizes == [7, 3, 1, 2, 4, 2, 2]
     assert sum(counted) == 7 * SHORT.iterations
     for a, b in zip(whole, fits, strict=True):
-        identical(a, b)
+        same_fit(a, b)
 
 
 def test_other_errors_and_a_single_run_too_large_are_raised(monkeypatch):
@@ -318,6 +343,85 @@ def test_other_errors_and_a_single_run_too_large_are_raised(monkeypatch):
     Broken.message = "shape mismatch"
     with pytest.raises(RuntimeError, match="shape mismatch"):
         train_heads([make(), make()], SHORT)
+
+
+@pytest.mark.parametrize(
+    "message",
+    ["CUDA out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "DefaultCPUAllocator: not enough memory: you tried"],
+)
+def test_messages_of_full_memory(message):
+    assert sweep._out_of_memory(RuntimeError(message))
+    masked = RuntimeError("capture failed")
+    masked.__context__ = RuntimeError(message)
+    assert sweep._out_of_memory(masked), "an error on leaving the capture hides the one inside"
+    assert not sweep._out_of_memory(RuntimeError("size mismatch"))
+
+
+def test_keep_last_and_looks():
+    last = Schedule(iterations=30, warmup=0, eval_every=10, patience=None, keep="last")
+    run = make(learning_rate=0.1)
+    for fit in (train_head(run, last), *train_heads([run, make("b")], last)[:1]):
+        assert fit.best_step == 30
+    with pytest.raises(ValueError, match="keep='last' goes on to the last step; set patience=None"):
+        Schedule(keep="last")
+    with pytest.raises(UnknownNameError, match="schedule: keep: 'lats'; did you mean 'last'"):
+        Schedule(keep="lats")
+    rare = Schedule(iterations=3, eval_every=10**12, patience=None)
+    assert train_heads([run], rare)[0].looks.tolist() == [0, 3], "buffers are as long as the longest block"
+
+
+def test_modalities_may_be_called_like_methods_of_a_module():
+    layout = HeadLayout((("values", 3), ("keys", 2)), 4, 2, ("values",))
+    assert SharedHead(layout, seed=0)({"values": torch.zeros(1, 3)})["values"].shape == (1, 4)
+    with pytest.raises(ValueError, match=r"modality 'a\.b': give it a name without a dot"):
+        HeadLayout((("a.b", 3),), 4, 3)
+
+
+# ---------------------------------------------------------------- what a captured step does, without a GPU
+
+
+class Replayed:
+    """`CapturedStep`'s part on a CPU: positions that only a tensor holds, state restored after trial steps."""
+
+    def __init__(self, step, state, device):
+        self.step, self.position = step, torch.zeros(1, dtype=torch.int64)
+        before = [tensor.clone() for tensor in state()]
+        for _ in range(3):
+            step(self.position)
+        restore(before, state())
+
+    def run(self, steps):
+        for position in range(steps):
+            self.step(self.position.fill_(position))
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 16])
+def test_captured_steps_find_their_rows_and_rates(monkeypatch, chunk):
+    monkeypatch.setattr(group, "CapturedStep", Replayed)
+    real = optimiser.SegmentedAdamW._build
+
+    def with_tensor_rates(self, *arguments):  # a CPU has no capturable kernel: rates alone are tensors
+        self._capturable = False
+        real(self, *arguments)
+        for part in self._adam.param_groups:
+            part["lr"] = torch.tensor(float(part["lr"]))
+
+    monkeypatch.setattr(optimiser.SegmentedAdamW, "_build", with_tensor_rates)
+    stops = Schedule(iterations=95, warmup=7, eval_every=10, patience=2)
+    runs = [make(f"{lr} {s}", learning_rate=lr, seed=s) for lr in (1e-6, 0.003, 0.03) for s in range(3)]
+    for first in range(0, len(runs), chunk):
+        part = runs[first : first + chunk]
+        made = group.HeadGroup(part, torch.device("cpu"))
+        counted = []
+        fits = made.train(stops, graph=True, progress=counted.append)
+        assert sum(counted) == 95 * len(part)
+        for run, fit in zip(part, fits, strict=True):
+            same_fit(fit, train_head(run, stops))
+
+
+def test_a_graph_needs_a_gpu():
+    with pytest.raises(ValueError, match="graph: only a CUDA device captures graphs, not cpu"):
+        train_heads([make()], SHORT, graph=True)
 
 
 def test_chunk_is_checked_and_sized():

@@ -19,6 +19,7 @@ from studies.image_text_fewshot_report import Results, as_markdown, summarise
 from studies.task_sources import make_task, parse_settings
 
 TINY = ["--dataset", "concepts", "--set", "n_classes=6", "rank=3", "test_per_class=10", "--quick"]
+NAME = "image_text_fewshot_concepts_n-classes-6_rank-3_test-per-class-10"
 SMALL = Preset(
     seeds=2,
     shots=(1, 2),
@@ -46,7 +47,7 @@ def finished(tmp_path_factory):
 def test_study_writes_table_figure_rows_and_provenance(finished):
     folder, _, summary = finished
     out = folder / "out"
-    name = "image_text_fewshot_concepts"
+    name = NAME
     assert {p.name for p in out.iterdir()} == {
         f"{name}{end}" for end in (".png", ".csv", "_table.csv", ".md", ".json")
     }
@@ -60,19 +61,19 @@ def test_study_writes_table_figure_rows_and_provenance(finished):
     for arm in ARMS.values():
         assert f"| {arm.label} |" in text
     assert "Differs from the paper's protocol" in text
-    assert "UML (init) against unimodal, matched" in summary["verdicts"][0]
+    assert "UML (init) against unimodal, matched and unimodal" in summary["verdicts"][0]
 
 
 def test_table_agrees_with_the_rows(finished):
     folder, _, _ = finished
     out = folder / "out"
-    rows = read_rows(out / "image_text_fewshot_concepts.csv")
+    rows = read_rows(out / f"{NAME}.csv")
 
     def accuracies(arm, shots):
         chosen = [r for r in rows if r["arm"] == arm and r["shots"] == shots]
         return np.array([float(r["accuracy_test"]) for r in sorted(chosen, key=lambda r: int(r["seed"]))])
 
-    for line in read_rows(out / "image_text_fewshot_concepts_table.csv"):
+    for line in read_rows(out / f"{NAME}_table.csv"):
         if line["test"] != "test":
             continue
         mine, control = accuracies(line["arm"], line["shots"]), accuracies("matched", line["shots"])
@@ -152,8 +153,17 @@ def test_paper_preset_is_table_5():
 
 
 def test_presets_say_what_differs_from_the_paper():
-    assert "schedule: iterations 1000 (paper 12800)" in differences(PRESETS["default"])
+    assert "schedule: iterations 1500 (paper 12800)" in differences(PRESETS["default"])
     assert differences(PRESETS["paper"]) == []
+
+
+def test_edges_of_the_grid_are_counted(task):
+    edges = summarise(Planted(Plan(task, SMALL), {}))["edges"]
+    assert "UML lowest learning rate 4, highest learning rate 4, last look 4 of 4" in edges
+    assert any(
+        line.startswith("unimodal, matched lowest") and "(trainings that diverged) 8" in line
+        for line in edges
+    )
 
 
 class Planted(Results):
@@ -161,6 +171,14 @@ class Planted(Results):
 
     def __init__(self, plan, gains):
         self.plan, self.gains = plan, gains
+
+    def result(self, arm, shots, seed):
+        setting = {"learning_rate": 1e-2}
+        return {
+            "setting": setting,
+            "best_step": 20 if arm == "uml" else 10,
+            "diverged": 2 * (arm == "matched"),
+        }
 
     def values(self, what, arm, shots):
         base = np.array([30.0, 31.0, 29.0, 30.5])
@@ -174,6 +192,8 @@ class Planted(Results):
     ("gains", "words"),
     [
         ({"uml_init": 5.0}, "gains at 1, 2 shots"),
+        ({"uml_init": 5.0, "unimodal": 9.0}, "loses at 1, 2 shots"),
+        ({"uml_init": 5.0, "unimodal": 5.0}, "is undecided at 1, 2 shots"),
         ({"uml_init": 0.05}, "is undecided at 1, 2 shots"),
         ({"uml_init": -5.0}, "loses at 1, 2 shots"),
         ({"uml_init": 5.0, "init_permuted": 5.0}, "gains, and so do permuted labels, at 1, 2 shots"),
@@ -183,9 +203,12 @@ class Planted(Results):
 def test_verdict_follows_the_intervals(task, gains, words):
     plan = Plan(task, resized(SMALL, seeds=4, shots=None))
     summary = summarise(Planted(plan, gains))
-    assert summary["verdicts"][0] == f"test: UML (init) against unimodal, matched: {words}"
+    baselines = "unimodal, matched and unimodal"
+    assert summary["verdicts"][0] == f"test: UML (init) against {baselines}: {words}"
     if gains["uml_init"] == 5.0:
         assert "| UML (init) | 35.1 (+5.0 [" in as_markdown(summary)
+    added = next(line for line in summary["verdicts"] if "adds to the start" in line)
+    assert f"1: {gains['uml_init'] - gains.get('init_only', 0):+.1f} [" in added
 
 
 def test_users_own_files(tmp_path):
@@ -219,7 +242,29 @@ def refused(capsys, arguments, tmp_path):
         (["--dataset", "concepts", "--set", "rank"], "--set rank: expected NAME=VALUE"),
         ([*TINY, "--auxiliaries", "sound"], "unknown modality 'sound'"),
         ([*TINY, "--device", "nowhere"], "nowhere"),
-        ([*TINY, "--shots", "x"], "'x'"),
+        ([*TINY, "--shots", "x"], "--shots x: give whole numbers, or 'all'"),
+        ([*TINY, "--shots", "64"], "64 shots, but no class has more than 32 image rows"),
+        ([*TINY, "--preset", "paper"], "--quick is a size of its own; leave out --preset paper"),
+        ([*TINY, "--aligned"], "--aligned: concepts says itself whether it is aligned"),
+        ([*TINY, "--vision", "dinov2-s14"], "--vision, --text, --descriptions: need a data set on disk"),
+        ([*TINY, "--aux-features", "a.npz"], "--aux-features, --target-test: need --target-features"),
+        (
+            ["--target-features", "a.npz", "--set", "rank=3"],
+            "--set: settings are of glyphs, concepts and digits",
+        ),
+        (
+            ["--target-features", "a.npz", "--aux-features", "b.npz", "c.npz"],
+            "2 files need as many different names",
+        ),
+        (
+            ["--target-features", "a.npz", "--aux-features", "b.npz", "c.npz", "--auxiliaries", "t", "t"],
+            "2 files need as many different names, got --auxiliaries t t",
+        ),
+        (["--dataset", "glyphs", "--set", "steps=abc"], "--set steps=abc: expected a number (default 1500)"),
+        (
+            ["--dataset", "glyphs", "--set", "jitter=x"],
+            "--set jitter=...: this one can be set in Python only",
+        ),
         (["--target-features", "missing.npz", "--aux-features", "b.npz"], "missing.npz"),
         ([*TINY, "--logit-scale", "0"], "--logit-scale: must be positive and finite, got 0"),
     ],
@@ -230,3 +275,42 @@ def test_command_line_says_what_is_wrong(capsys, tmp_path, arguments, message):
 
 def test_settings_are_literals_or_text():
     assert parse_settings(["a=1", "b=x y", "c=(1, 2)"]) == {"a": 1, "b": "x y", "c": (1, 2)}
+
+
+def test_settings_may_be_given_in_several_places(tmp_path):
+    split = ["--dataset", "concepts", "--set", "n_classes=6", "--set", "rank=3", "--set", "test_per_class=10"]
+    options = ["--quick", "--seeds", "2", "--shots", "1", "1", "--arms", "uml_init"]
+    summary = main([*split, *options, "--out", str(tmp_path), "--runs", str(tmp_path)])
+    assert (summary["classes"], summary["shots"]) == (6, ["1"])
+    assert {path.suffix for path in tmp_path.glob("image_text_fewshot_concepts_*some-arms*")} >= {
+        ".png",
+        ".md",
+    }
+
+
+def test_own_file_without_help_is_refused_before_training(capsys, tmp_path):
+    target = tmp_path / "a.npz"
+    np.savez(target, features=np.random.default_rng(0).normal(size=(40, 3)), labels=np.arange(40) % 4)
+    assert "no auxiliary modality, so there is nothing to compare" in refused(
+        capsys, ["--target-features", str(target)], tmp_path
+    )
+
+
+def test_test_rows_too_few_for_a_silhouette_lose_no_cell(tmp_path):
+    made = concepts(seed=0, n_classes=4, test_per_class=1)
+    plan = Plan(made, SMALL, ("uml_init",))
+    store = harness.Cells(tmp_path / "cells.jsonl")
+    compute(plan.cells(), store, "cpu")
+    assert store.get(plan.cells()[0].key)["silhouette"] is None
+    assert "UML (init)" in as_markdown(summarise(Results(plan, store)))
+
+
+def test_cells_know_what_they_depend_on(task):
+    plan = Plan(task, SMALL)
+    key = harness.cell_key(plan.cell("uml", 1, 0).key)
+    other = concepts(seed=1, n_classes=5, test_per_class=10)
+    assert harness.cell_key(Plan(other, SMALL).cell("uml", 1, 0).key) != key
+    more = resized(SMALL, seeds=5, shots=[1, 2, 8])
+    assert harness.cell_key(Plan(task, more).cell("uml", 1, 0).key) == key, (
+        "asking for more recomputes nothing"
+    )

@@ -25,6 +25,7 @@ def encode_task(
     text: Encoder,
     cache: Path | str | None,
     subsets: Mapping[tuple[int, int], FewShotItems] | None = None,
+    whole: bool = False,
     aligned: bool = False,
     progress: bool | None = None,
 ) -> Task:
@@ -36,7 +37,8 @@ def encode_task(
         vision: encoder of images.
         text: encoder of sentences; it never sees an image, nor `vision` a sentence.
         cache: folder of features; None encodes anew.
-        subsets: {(shots, seed): files}; only these files are encoded for training and validation. None encodes all.
+        subsets: {(shots, seed): files} of the repetitions; None draws them later, and encodes all.
+        whole: whether the whole training and validation parts are encoded even where `subsets` are given.
         aligned: whether both encoders share one space (the two towers of one CLIP).
         progress: whether to show bars; None shows them in a terminal.
 
@@ -44,8 +46,11 @@ def encode_task(
         Task with target "image", auxiliary "text" and the test set "test".
 
     Raises:
-        ValueError: a class without sentences, images that cannot be read.
+        ValueError: no validation or test files, a class without sentences, images that cannot be read.
     """
+    for name, items in (("validation", dataset.val), ("test", dataset.test)):
+        if not len(items):
+            raise ValueError(f"{dataset.name}: the {name} part has no file; a study needs one")
     if texts.empty:
         names = ", ".join(repr(texts.classes[label]) for label in texts.empty[:5])
         raise ValueError(
@@ -54,9 +59,9 @@ def encode_task(
         )
     train, val = dataset.train, dataset.val
     rows: dict[tuple[int, int], tuple[Rows, Rows]] = {}
-    if subsets is not None:
-        train, trains = _union({key: part.train for key, part in subsets.items()}, dataset.train)
-        val, vals = _union({key: part.val for key, part in subsets.items()}, dataset.val)
+    if subsets:
+        train, trains = _union({key: part.train for key, part in subsets.items()}, dataset.train, whole)
+        val, vals = _union({key: part.val for key, part in subsets.items()}, dataset.val, whole)
         rows = {key: (trains[key], vals[key]) for key in subsets}
     pools = {"train": train, "val": val, "test": dataset.test}
     files = [file for items in pools.values() for file in items.files]
@@ -95,12 +100,12 @@ def encode_task(
 
 
 def _union(
-    subsets: Mapping[tuple[int, int], Items], whole: Items
+    subsets: Mapping[tuple[int, int], Items], part: Items, whole: bool
 ) -> tuple[Items, dict[tuple[int, int], Rows]]:
-    """Files that any subset has, in the order of the whole, and each subset's rows among them."""
+    """Files that any subset has (or all), in the order of the part, and each subset's rows among them."""
     wanted = {path for items in subsets.values() for path in items.paths}
-    kept = [row for row, path in enumerate(whole.paths) if path in wanted]
-    union = whole.take(kept)
+    kept = [row for row, path in enumerate(part.paths) if whole or path in wanted]
+    union = part.take(kept)
     place = {path: row for row, path in enumerate(union.paths)}
     rows = {
         key: np.array([place[path] for path in items.paths], dtype=np.int64) for key, items in subsets.items()

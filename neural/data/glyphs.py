@@ -82,7 +82,7 @@ class GlyphSettings:
     n_base: int | None = None
     steps: int = 1500
     batch: int = 128
-    train: int = 20
+    train: int = 64
     val: int = 8
     test: int = 10
     corpus: int | None = None
@@ -225,7 +225,9 @@ def glyphs(
     """Few-shot classification of characters by picture; texts about the classes may help.
 
     The mean squared norm of features is about d: for pictures on the base classes, by the encoder's last
-    normalisation; for texts on the corpus, by one constant. The novel classes play no part in either.
+    normalisation; for texts on the corpus, by one constant. The novel classes' pictures play no part in the picture
+    encoder. Their names are among the ~30,000 that the word encoder reads, unlabelled and without pictures, as the
+    words of a test set's classes are in a language model's corpus.
 
     Args:
         texts: "coarse", "fine" or "unrelated", see `neural.data.glyph_names.labelled_texts`.

@@ -45,6 +45,8 @@ class Embeddings:
     def __post_init__(self) -> None:
         features = as_array(self.features, f"{self.name}: features", ndim=2)
         labels = np.asarray(self.labels)
+        if labels.dtype.kind == "u" and labels.size and labels.max() >= 2**63:
+            raise ValueError(f"{self.name}: label {labels.max()} does not fit 64 bits")
         if labels.dtype.kind not in "iu":
             raise TypeError(f"{self.name}: labels must be whole numbers, got dtype {labels.dtype}")
         if labels.shape != features.shape[:1]:
@@ -150,6 +152,11 @@ class FewShot:
     train: Embeddings
     val: Embeddings
 
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of all rows and labels."""
+        return _hash({"train": self.train, "val": self.val})
+
 
 @dataclass(frozen=True, eq=False)
 class Task:
@@ -215,6 +222,12 @@ class Task:
                     f"{self.name}: {what}: {len(empty)} of {n} classes have no sample ({names}{', ...' if len(empty) > 5 else ''}); "
                     "add samples or leave these classes out"
                 )
+        for key, part in self.subsets.items():
+            for numbers, pool in zip(part, (self.train, self.val), strict=True):
+                if len(numbers) == 0 or numbers.min() < 0 or numbers.max() >= len(pool):
+                    raise ValueError(
+                        f"{self.name}: subset {key} (shots, seed): row numbers must lie in 0 to {len(pool) - 1}"
+                    )
         for what, rows in pools.items():
             dim = self.train.dim
             if (what not in self.auxiliaries or self.aligned) and rows.dim != dim:
@@ -247,14 +260,36 @@ class Task:
             seed: whole number >= 0.
 
         Returns:
-            FewShot.
+            FewShot; the same object at every call.
+
+        Raises:
+            ValueError: no class has so many rows.
         """
         if shots is None:
-            return FewShot(self.train, self.val)
+            return self._whole
         shots = as_whole(shots, "shots", least=1)
+        if (shots, seed) not in self._drawn:
+            self._drawn[shots, seed] = self._draw(shots, seed)
+        return self._drawn[shots, seed]
+
+    @cached_property
+    def _whole(self) -> FewShot:
+        return FewShot(self.train, self.val)
+
+    @cached_property
+    def _drawn(self) -> dict[tuple[int, int], FewShot]:
+        return {}  # one object per subset: runs that share it share its memory
+
+    def _draw(self, shots: int, seed: int) -> FewShot:
         if (shots, seed) in self.subsets:
             train_rows, val_rows = self.subsets[shots, seed]
             return FewShot(self.train.take(train_rows), self.val.take(val_rows))
+        most = int(self.train.counts(len(self.classes)).max())
+        if shots > most:
+            raise ValueError(
+                f"{self.name}: {shots} shots, but no class has more than {most} {self.target} rows to draw from; "
+                "ask for fewer, or for 'all'"
+            )
         drawn = np.random.SeedSequence([seed, shots])
         train, val = (np.random.default_rng(child) for child in drawn.spawn(2))
         n = len(self.classes)
@@ -262,17 +297,9 @@ class Task:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hash of all rows, labels and names: equal for equal tasks, whatever computed them."""
-        digest = hashlib.sha256(
-            json.dumps([self.name, list(self.classes), self.target, self.aligned]).encode()
-        )
-        for name, rows in self._pools().items():
-            digest.update(f"{name} {rows.features.shape}".encode())
-            digest.update(rows.features.tobytes())
-            digest.update(rows.labels.tobytes())
-        for key in sorted(self.subsets):
-            digest.update(f"{key} {[rows.tolist() for rows in self.subsets[key]]}".encode())
-        return digest.hexdigest()[:16]
+        """Hash of names, tests and auxiliary rows: all that a result depends on beside its `FewShot`'s own rows."""
+        named = [self.name, list(self.classes), self.target, self.aligned]
+        return _hash({**self.tests, **{f"auxiliary {k}": v for k, v in self.auxiliaries.items()}}, named)
 
     def normalised(self) -> "Task":
         """The same task with every row of every modality scaled to length one.
@@ -304,3 +331,12 @@ class Task:
             if name not in self.auxiliaries:
                 raise UnknownNameError(name, self.auxiliaries)
         return replace(self, auxiliaries={name: self.auxiliaries[name] for name in auxiliaries})
+
+
+def _hash(parts: Mapping[str, Embeddings], named: Sequence[Any] = ()) -> str:
+    digest = hashlib.sha256(json.dumps(list(named)).encode())
+    for name, rows in parts.items():
+        digest.update(f"{name} {rows.features.shape}".encode())
+        digest.update(rows.features.tobytes())
+        digest.update(rows.labels.tobytes())
+    return digest.hexdigest()[:16]

@@ -1,5 +1,6 @@
 """What a trained head looks like: margins, separation of classes, and how the modalities pull on the shared weights."""
 
+import copy
 import itertools
 from collections.abc import Mapping
 
@@ -50,7 +51,7 @@ def class_separation(
 
     Args:
         points: (n, d), finite.
-        labels: (n,), at least two classes with two rows each.
+        labels: (n,), at least two classes, and fewer classes than rows.
         seed: for the choice of rows where there are more than `at_most`.
         at_most: rows used for the silhouette, whose cost is quadratic.
 
@@ -86,13 +87,12 @@ def gradient_alignment(model: SharedHead, rows: Mapping[str, Embeddings]) -> dic
         raise ValueError(
             f"gradient alignment is between modalities; got {', '.join(rows) or 'none'}, give two or more"
         )
+    exact = copy.deepcopy(model).double()  # gradients of a head that fits its rows are tiny
     gradients = {}
     for name, part in rows.items():
-        logits = model({name: torch.as_tensor(part.features)})[name]
+        logits = exact({name: torch.as_tensor(part.features).double()})[name]
         loss = nn.functional.cross_entropy(logits, torch.as_tensor(part.labels))
-        (gradient,) = torch.autograd.grad(loss, [model.head])
-        gradients[name] = gradient.double().flatten()
-    return {
-        f"{a}, {b}": float(nn.functional.cosine_similarity(gradients[a], gradients[b], dim=0))
-        for a, b in itertools.combinations(gradients, 2)
-    }
+        (gradient,) = torch.autograd.grad(loss, [exact.head])
+        length = gradient.norm()
+        gradients[name] = gradient.flatten() / (length if length > 0 else 1)
+    return {f"{a}, {b}": float(gradients[a] @ gradients[b]) for a, b in itertools.combinations(gradients, 2)}

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from neural.heads.model import HeadLayout, SharedHead
+from neural.heads.model import HeadLayout, SharedHead, weight_of
 
 __all__ = ["BatchedHead"]
 
@@ -37,7 +37,7 @@ class BatchedHead:
         >>> layout = HeadLayout((("image", 4), ("text", 3)), n_classes=5, head_dim=3, projected=("image",))
         >>> heads = BatchedHead([SharedHead(layout, seed=s) for s in (0, 1)], {"image": 2, "text": 2}, torch.ones(2, 2))
         >>> {name: tuple(weight.shape) for name, weight in heads.weights.items()}
-        {'head': (2, 5, 3), 'projections.image': (2, 3, 4)}
+        {'head': (2, 5, 3), 'projections.from_image': (2, 3, 4)}
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class BatchedHead:
         """Write into `grad` the gradient of every head's objective on the rows and labels in the buffers."""
         layout, weight, grad, z, u = self.layout, self.weights, self.grads, self._z, self._u
         for name, span in self._span.items():
-            projection = weight.get(f"projections.{name}")
+            projection = weight.get(weight_of(name))
             z[:, span] = self.rows[name] if projection is None else torch.bmm(self.rows[name], projection.mT)
         torch.bmm(z, weight["head"].mT, out=u)
         logits = u
@@ -122,7 +122,7 @@ class BatchedHead:
         torch.bmm(du.mT, z, out=grad["head"])
         for name in layout.projected:
             dz = torch.bmm(du[:, self._span[name]], weight["head"])
-            torch.bmm(dz.mT, self.rows[name], out=grad[f"projections.{name}"])
+            torch.bmm(dz.mT, self.rows[name], out=grad[weight_of(name)])
 
     def logits(self, name: str, rows: Tensor, members: Tensor) -> Tensor:
         """Logits of rows that several heads share.
@@ -130,12 +130,12 @@ class BatchedHead:
         Args:
             name: modality.
             rows: (n, d).
-            members: (K,) numbers of heads, at least two of them (a single one takes other kernels).
+            members: (K,) numbers of heads.
 
         Returns:
             (K, n, C).
         """
-        projection = self.weights.get(f"projections.{name}")
+        projection = self.weights.get(weight_of(name))
         head = self.weights["head"][members]
         z = rows.expand(len(members), -1, -1)
         if projection is not None:

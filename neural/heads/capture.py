@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-__all__ = ["CapturedStep"]
+__all__ = ["CapturedStep", "restore"]
 
 
 class CapturedStep:
@@ -15,30 +15,31 @@ class CapturedStep:
         step: does one step, given a (1,) int64 tensor on the device: the position in the block.
         state: tensors that a step changes (weights, moments, counts); the trial steps before the capture leave no trace
             in them.
+        device: the GPU they are on.
 
     The step must use the same memory at every call and must not wait for the device.
     """
 
-    def __init__(self, step: Callable[[Tensor], None], state: Callable[[], Sequence[Tensor]]) -> None:
-        device = torch.device("cuda", torch.cuda.current_device())
-        self._position = torch.zeros(1, dtype=torch.int64, device=device)
+    def __init__(
+        self, step: Callable[[Tensor], None], state: Callable[[], Sequence[Tensor]], device: torch.device
+    ) -> None:
+        self._device = torch.device(
+            "cuda", torch.cuda.current_device() if device.index is None else device.index
+        )
+        self._position = torch.zeros(1, dtype=torch.int64, device=self._device)
         before = [tensor.clone() for tensor in state()]
-        side = torch.cuda.Stream()
-        side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(side):
-            for _ in range(3):
+        with torch.cuda.device(self._device):
+            side = torch.cuda.Stream()
+            side.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(side):
+                for _ in range(3):
+                    step(self._position)
+            torch.cuda.current_stream().wait_stream(side)
+            self._graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(self._graph, stream=side):
                 step(self._position)
-        torch.cuda.current_stream().wait_stream(side)
-        self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph):
-            step(self._position)
-            self._position.add_(1)
-        # Tensors that the optimiser made in the trial steps begin at zero; the others go back to what they were.
-        for i, tensor in enumerate(state()):
-            if i < len(before):
-                tensor.copy_(before[i])
-            else:
-                tensor.zero_()
+                self._position.add_(1)
+        restore(before, state())
 
     def run(self, steps: int) -> None:
         """Do the steps at positions 0, 1, ... of the block; returns before they are done.
@@ -46,6 +47,21 @@ class CapturedStep:
         Args:
             steps: how many.
         """
-        self._position.zero_()
-        for _ in range(steps):
-            self._graph.replay()
+        with torch.cuda.device(self._device):
+            self._position.zero_()
+            for _ in range(steps):
+                self._graph.replay()
+
+
+def restore(before: Sequence[Tensor], state: Sequence[Tensor]) -> None:
+    """Undo trial steps: what was there goes back to its values, what the optimiser has made since begins at zero.
+
+    Args:
+        before: copies made before the trial steps.
+        state: the tensors now, those of `before` first.
+    """
+    for i, tensor in enumerate(state):
+        if i < len(before):
+            tensor.copy_(before[i])
+        else:
+            tensor.zero_()

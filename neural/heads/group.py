@@ -1,5 +1,6 @@
 """Runs of one shape on one device: weights in one tensor, one optimiser, one look at the validation rows for all."""
 
+import itertools
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -27,11 +28,7 @@ class HeadGroup:
     """
 
     def __init__(self, runs: Sequence[HeadRun], device: torch.device) -> None:
-        self.wanted, self.device = len(runs), device
-        if (
-            len(runs) == 1
-        ):  # a batch of one takes other kernels: padded, its digits are those it has in company
-            runs = [runs[0], runs[0]]
+        self.device = device
         self.runs = list(runs)
         self.names = [name for name, _ in runs[0].layout.dims]
         weights = torch.tensor([[run.loss_weights.get(name, 1.0) for name in self.names] for run in runs])
@@ -57,6 +54,9 @@ class HeadGroup:
 
         Returns:
             One fit per run that was given.
+
+        Raises:
+            ValueError: a schedule that does not look at the untrained heads.
         """
         self.optimiser = SegmentedAdamW(
             self.heads.weights,
@@ -64,33 +64,37 @@ class HeadGroup:
             [(run.learning_rate, run.weight_decay) for run in self.runs],
             capturable=graph,
         )
-        self._buffers(schedule.eval_every)
-        captured: CapturedStep | None = None
         marks = schedule.looks
+        if marks[0] != 0:
+            raise ValueError(f"the first look must come before the first step, not after {marks[0]}")
+        block = max(b - a for a, b in itertools.pairwise(marks))
+        self._buffers(block)
+        captured: CapturedStep | None = None
         for start, stop in zip(marks, [*marks[1:], marks[-1]], strict=True):
             before = self._running()
-            self._look(start, schedule.patience)
+            self._look(start, schedule)
             running = self._running()
             over = set(before) - set(running)
-            progress(sum(run < self.wanted for run in over) * (schedule.iterations - start))
+            progress(len(over) * (schedule.iterations - start))
             if start == stop or not running:
                 break
-            if self._shrink(running):
-                self._buffers(schedule.eval_every)
-                captured = None
+            if self._worth_shrinking(running):
+                captured = None  # its memory goes before the smaller tensors are made
+                self._shrink(running)
+                self._buffers(block)
             self._load(schedule, start, stop)
             if graph:
-                captured = captured or CapturedStep(self._step_at, self._state)
+                captured = captured or CapturedStep(self._step_at, self._state, self.device)
                 captured.run(stop - start)
             else:
                 for position in range(stop - start):
                     self.optimiser.set_rates(self._block_rates[position])
                     self._step({name: order[position] for name, order in self._order.items()})
-            progress(sum(run < self.wanted for run in running) * (stop - start))
-        best = [{name: rows[r] for name, rows in self._best.items()} for r in range(self.wanted)]
+            progress(len(running) * (stop - start))
+        best = [{name: rows[r] for name, rows in self._best.items()} for r in range(len(self.runs))]
         return [
             history.fit(self.heads.model(weights))
-            for history, weights in zip(self.histories, best, strict=False)
+            for history, weights in zip(self.histories, best, strict=True)
         ]
 
     def _running(self) -> list[int]:
@@ -135,42 +139,38 @@ class HeadGroup:
     # ------------------------------------------------------------ looks
 
     @torch.no_grad()
-    def _look(self, step: int, patience: int | None) -> None:
+    def _look(self, step: int, schedule: Schedule) -> None:
         """Validate all runs inside; remember the weights of those that improved."""
         improved = []
         for key, (rows, labels) in self._held_out.items():
             members = [r for r, run in enumerate(self.inside) if id(self.runs[run].val) == key]
-            at_once = max(2, _LOOK_ENTRIES // (len(rows) * self.heads.layout.n_classes))
+            at_once = max(1, _LOOK_ENTRIES // (len(rows) * self.heads.layout.n_classes))
             for first in range(0, len(members), at_once):
                 part = members[first : first + at_once]
-                padded = torch.tensor(part if len(part) > 1 else part * 2, device=self.device)
-                logits = self.heads.logits(self.names[0], rows, padded)
+                logits = self.heads.logits(self.names[0], rows, torch.tensor(part, device=self.device))
                 right = (logits.argmax(dim=2) == labels).double().mean(dim=1)
-                expected = labels.expand(len(padded), -1)
+                expected = labels.expand(len(part), -1)
                 losses = nn.functional.cross_entropy(logits.mT, expected, reduction="none").mean(dim=1)
-                for r, accuracy, loss in zip(part, right.tolist(), losses.tolist(), strict=False):
-                    if self.histories[self.inside[r]].add(step, accuracy, loss, patience):
+                for r, accuracy, loss in zip(part, right.tolist(), losses.tolist(), strict=True):
+                    if self.histories[self.inside[r]].add(step, accuracy, loss, schedule):
                         improved.append(r)
         here = torch.tensor(improved, dtype=torch.int64, device=self.device)
         there = torch.tensor([self.inside[r] for r in improved], dtype=torch.int64, device=self.device)
         for name, best in self._best.items():
             best[there] = self.heads.weights[name][here]
 
-    def _shrink(self, running: Sequence[int]) -> bool:
-        """Drop rows whose runs are over, where that pays: at once on a CPU, by halves where a graph must be captured."""
-        enough = len(running) <= (
-            len(self.inside) // 2 if self.device.type != "cpu" else len(self.inside) - 1
-        )
-        if not enough or len(self.inside) == 2:
-            return False
+    def _worth_shrinking(self, running: Sequence[int]) -> bool:
+        """At once on a CPU; by halves where a graph must be captured anew."""
+        enough = len(self.inside) - 1 if self.device.type == "cpu" else len(self.inside) // 2
+        return len(running) <= enough
+
+    def _shrink(self, running: Sequence[int]) -> None:
+        """Drop the rows of runs that are over."""
         kept = [r for r, run in enumerate(self.inside) if run in set(running)]
-        if len(kept) == 1:  # two rows at least, for the sake of equal digits
-            kept = sorted({*kept, 0 if kept[0] else 1})
         members = torch.tensor(kept, device=self.device)
         self.inside = [self.inside[r] for r in kept]
         self.heads.keep(members)
         self.optimiser.keep(members, self.heads.weights, self.heads.grads)
-        return True
 
 
 class _Batches:
@@ -221,8 +221,8 @@ class _History:
         self.losses: list[float] = []
         self.best_step, self._best_accuracy, self._waited = 0, -1.0, 0
 
-    def add(self, step: int, accuracy: float, loss: float, patience: int | None) -> bool:
-        """Whether this look is the best so far."""
+    def add(self, step: int, accuracy: float, loss: float, schedule: Schedule) -> bool:
+        """Whether this look's weights are to be kept."""
         if self.over:
             return False
         self.steps.append(step)
@@ -231,11 +231,11 @@ class _History:
         if not np.isfinite(loss):
             self.over = True
             return False
-        better = accuracy > self._best_accuracy
+        better = accuracy > self._best_accuracy or schedule.keep == "last"
         self._waited = 0 if better else self._waited + 1
         if better:
             self.best_step, self._best_accuracy = step, accuracy
-        self.over = patience is not None and self._waited >= patience
+        self.over = schedule.patience is not None and self._waited >= schedule.patience
         return better
 
     def fit(self, model: SharedHead) -> HeadFit:

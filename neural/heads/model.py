@@ -18,7 +18,7 @@ from fisherkit.checks import UnknownNameError, as_matrix, as_whole
 from neural.data.task import Embeddings
 from neural.minibatches import torch_generator
 
-__all__ = ["HeadLayout", "SharedHead", "class_mean_head", "supervised_objective"]
+__all__ = ["HeadLayout", "SharedHead", "class_mean_head", "supervised_objective", "weight_of"]
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class HeadLayout:
 
     Raises:
         UnknownNameError: a projected modality that has no features.
-        ValueError: sizes below one, or a modality that is neither projected nor of dimension h.
+        ValueError: sizes below one, a modality that is neither projected nor of dimension h, or a name with a dot.
 
     Example:
         >>> HeadLayout((("image", 4), ("text", 3)), n_classes=5, head_dim=3, projected=("image",)).n_weights
@@ -58,6 +58,8 @@ class HeadLayout:
             if name not in dict(self.dims):
                 raise UnknownNameError(name, dict(self.dims), "projected modality")
         for name, dim in self.dims:
+            if not name or "." in name:
+                raise ValueError(f"modality {name!r}: give it a name without a dot")
             if name not in self.projected and dim != self.head_dim:
                 raise ValueError(
                     f"{name}: {dim} features, but the head takes {self.head_dim}; name {name!r} in `projected`, or "
@@ -69,7 +71,7 @@ class HeadLayout:
         """{weight: shape}, in the order in which the batched engine lays them out."""
         dims = dict(self.dims)
         shapes: dict[str, tuple[int, ...]] = {"head": (self.n_classes, self.head_dim)}
-        shapes |= {f"projections.{name}": (self.head_dim, dims[name]) for name in self.projected}
+        shapes |= {weight_of(name): (self.head_dim, dims[name]) for name in self.projected}
         if self.learn_scales:
             shapes["scales"] = (len(self.dims),)
         return shapes
@@ -105,12 +107,13 @@ class SharedHead(nn.Module):
         self.layout = layout
         for what, (rows, columns) in list(layout.weight_shapes.items())[: 1 + len(layout.projected)]:
             bound = columns**-0.5  # that of torch.nn.Linear
-            drawn = torch.empty(rows, columns).uniform_(-bound, bound, generator=torch_generator(seed, what))
+            generator = torch_generator(seed, what)
+            drawn = torch.empty(rows, columns).uniform_(-bound, bound, generator=generator)
             if what == "head":
                 self.head = nn.Parameter(drawn)
                 self.projections = nn.ParameterDict()
             else:
-                self.projections[what.removeprefix("projections.")] = nn.Parameter(drawn)
+                self.projections[what.removeprefix("projections.")] = nn.Parameter(drawn)  # "from_NAME"
         if initial_head is not None:
             rows, columns = layout.weight_shapes["head"]
             start = as_matrix(initial_head, "initial_head", rows=rows, cols=columns)
@@ -127,7 +130,20 @@ class SharedHead(nn.Module):
         Returns:
             (n, h).
         """
-        return features @ self.projections[name].T if name in self.projections else features
+        if name not in self.layout.projected:
+            return features
+        return features @ self.projection(name).T
+
+    def projection(self, name: str) -> Tensor:
+        """Weights from a modality's features to the head's space.
+
+        Args:
+            name: a projected modality.
+
+        Returns:
+            (h, d).
+        """
+        return self.get_parameter(weight_of(name))
 
     def forward(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Logits.
@@ -150,6 +166,18 @@ class SharedHead(nn.Module):
             scale = factor if self.scales is None else factor * self.scales[names.index(name)]
             logits[name] = scale * (self.embed(name, features) @ self.head.T)
         return logits
+
+
+def weight_of(name: str) -> str:
+    """Name of a modality's projection among the weights; no attribute of a module is called like it.
+
+    Args:
+        name: modality.
+
+    Returns:
+        Text.
+    """
+    return f"projections.from_{name}"
 
 
 def supervised_objective(

@@ -12,9 +12,6 @@ __all__ = ["SegmentedAdamW"]
 class SegmentedAdamW:
     """``torch.optim.AdamW``'s fused kernel on slices of weights that hold one run per row.
 
-    On a CPU every run is a slice of its own: the kernel rounds the last few numbers of a slice differently, and a run's
-    digits shall not depend on its neighbours. Elsewhere a whole segment is one slice.
-
     Args:
         weights: {name: (R, ...)}, updated in place.
         grads: {name: (R, ...)}, read at every step.
@@ -86,9 +83,8 @@ class SegmentedAdamW:
             {name: two tensors (R, ...)}; empty before the first step.
         """
         gathered = {}
-        slices = [group["params"] for group in self._adam.param_groups]
         for position, name in enumerate(self._names):
-            states = [self._adam.state[p] for params in slices for p in params[position :: len(self._names)]]
+            states = [self._adam.state[group["params"][position]] for group in self._adam.param_groups]
             if all(states):
                 gathered[name] = (
                     torch.cat([state["exp_avg"] for state in states]),
@@ -118,16 +114,14 @@ class SegmentedAdamW:
         for (rate, decay), members in itertools.groupby(self.settings):
             stop = start + len(list(members))
             params = []
-            cuts = range(start, stop + 1) if device.type == "cpu" else (start, stop)
-            for first, last in itertools.pairwise(cuts):
-                for name in self._names:
-                    part = weights[name][first:last]
-                    part.grad = grads[name][first:last]
-                    params.append(part)
-                    if moments:
-                        mean, square = (moment[first:last].clone() for moment in moments[name])
-                        state = {"step": steps[0].clone(), "exp_avg": mean, "exp_avg_sq": square}
-                        states.append((part, state))
+            for name in self._names:
+                part = weights[name][start:stop]
+                part.grad = grads[name][start:stop]
+                params.append(part)
+                if moments:
+                    mean, square = (moment[start:stop].clone() for moment in moments[name])
+                    state = {"step": steps[0].clone(), "exp_avg": mean, "exp_avg_sq": square}
+                    states.append((part, state))
             lr = torch.tensor(rate, device=device) if self._capturable else rate
             groups.append({"params": params, "lr": lr, "weight_decay": decay})
             start = stop

@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import torch
@@ -31,8 +32,10 @@ class Schedule:
         warmup: steps until the learning rate is reached, >= 0.
         eval_every: steps between two looks at the validation rows, >= 1; the untrained head is looked at, too.
         patience: looks without improvement before a run stops, >= 1; None to never stop early.
+        keep: "best" keeps the earliest weights with the highest validation accuracy, "last" those after the last step.
 
     Raises:
+        UnknownNameError: keep is neither.
         ValueError: out of range.
 
     Example:
@@ -45,8 +48,13 @@ class Schedule:
     warmup: int = 50
     eval_every: int = 100
     patience: int | None = 10
+    keep: Literal["best", "last"] = "best"
 
     def __post_init__(self) -> None:
+        if self.keep not in {"best", "last"}:
+            raise UnknownNameError(self.keep, ["best", "last"], "schedule: keep:")
+        if self.keep == "last" and self.patience is not None:
+            raise ValueError("schedule: keep='last' goes on to the last step; set patience=None")
         least = {"iterations": 1, "warmup": 0, "eval_every": 1}
         for name, bound in least.items():
             as_whole(getattr(self, name), f"schedule: {name}", least=bound)
@@ -143,8 +151,10 @@ class HeadRun:
         numbers = {"learning_rate": self.learning_rate, "weight_decay": self.weight_decay}
         numbers |= {f"loss weight of {name!r}": weight for name, weight in self.loss_weights.items()}
         for what, number in numbers.items():
-            if not (np.isfinite(number) and number >= 0) or (what == "learning_rate" and not number):
-                raise ValueError(f"run {self.name!r}: {what} must be positive and finite, got {number}")
+            positive = what == "learning_rate"
+            if not (np.isfinite(number) and number >= 0) or (positive and not number):
+                wanted = "positive" if positive else "at least 0"
+                raise ValueError(f"run {self.name!r}: {what} must be {wanted} and finite, got {number}")
         for what, rows in {**self.train, "validation rows": self.val}.items():
             if rows.labels.max() >= self.n_classes:
                 raise ValueError(
@@ -155,6 +165,7 @@ class HeadRun:
                 f"run {self.name!r}: validation rows have {self.val.dim} features, {self.target!r} has "
                 f"{self.train[self.target].dim}"
             )
+        object.__setattr__(self, "projected", tuple(self.projected))
         object.__setattr__(self, "_layout", self._make_layout())
 
     def _make_layout(self) -> HeadLayout:
@@ -221,7 +232,7 @@ class HeadFit:
         looks: (E,) steps after which validation rows were looked at, up to the end or the early stop.
         val_accuracy: (E,) fraction correct.
         val_loss: (E,) mean cross-entropy, nats.
-        best_step: earliest look with the highest accuracy.
+        best_step: the look whose weights were kept.
         model: the head at `best_step`, on the CPU.
         encoders: the encoders at `best_step`, on the CPU.
         diverged_at: look at which the validation loss was not finite (the run stopped there), or None.

@@ -1,7 +1,7 @@
 """Train many shared heads: all runs of one shape side by side in one tensor, each with its own settings and early stop.
 
-`train_heads` returns what `neural.heads.training.train_head` returns for each run, up to rounding, and on a CPU the
-same digits whatever runs are beside it. Between two looks at the validation rows the host waits for nothing; on a
+`train_heads` returns what `neural.heads.training.train_head` returns for each run, up to rounding, whatever runs are
+beside it. The same runs in the same company give the same digits. Between two looks at the validation rows the host waits for nothing; on a
 GPU the step is captured as a graph once and replayed.
 """
 
@@ -42,7 +42,7 @@ def train_heads(
         One fit per run, in the order of `runs`.
 
     Raises:
-        ValueError: chunk below 1.
+        ValueError: chunk below 1, or a graph without a GPU.
         RuntimeError: memory does not suffice for a single run (or whatever else PyTorch complains about).
         MemoryError: likewise, where the host says so.
 
@@ -59,7 +59,10 @@ def train_heads(
     chunk = heads_per_tensor(device) if chunk is None else chunk
     if chunk < 1:
         raise ValueError(f"chunk: must be at least 1, got {chunk}")
-    graph = torch.device(device).type == "cuda" if graph is None else graph
+    on_gpu = torch.device(device).type == "cuda"
+    graph = on_gpu if graph is None else graph
+    if graph and not on_gpu:
+        raise ValueError(f"graph: only a CUDA device captures graphs, not {device!s}; leave it out")
     report = progress or (lambda count: None)
     fits: dict[int, HeadFit] = {}
     waiting = list(_groups(runs, chunk))
@@ -124,8 +127,21 @@ def _groups(runs: Sequence[HeadRun], chunk: int) -> Iterator[list[int]]:
             yield part.tolist()
 
 
-def _out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory ran out, on a GPU or in the host's allocator."""
-    if isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)):
-        return True
-    return "out of memory" in str(error) or "can't allocate memory" in str(error)
+_MEMORY_MESSAGES = (
+    "out of memory",
+    "can't allocate memory",
+    "not enough memory",
+    "STATUS_ALLOC_FAILED",
+    "CUBLAS_STATUS_NOT_INITIALIZED",  # what cuBLAS says where its workspace found no room
+)
+
+
+def _out_of_memory(error: BaseException | None) -> bool:
+    """Whether an error, or the one it was raised in place of, says that memory ran out."""
+    while error is not None:
+        if isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)):
+            return True
+        if any(text in str(error) for text in _MEMORY_MESSAGES):
+            return True
+        error = error.__context__
+    return False

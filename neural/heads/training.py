@@ -65,7 +65,7 @@ def train_head(
             losses.append(loss)
             if not np.isfinite(loss):
                 break
-            if accuracy > best_accuracy:
+            if accuracy > best_accuracy or schedule.keep == "last":
                 best_accuracy, best_step, best_state = accuracy, step, copy.deepcopy(networks.state_dict())
             waited = sum(mark > best_step for mark in looks)
             if schedule.patience is not None and waited >= schedule.patience:
