@@ -83,7 +83,7 @@ def test_digits_are_those_of_the_plain_training(validated):
     )
     fit = train_head(run, Schedule(100, 5, 2, 10))
     if not validated:  # the last step is kept, however good the steps before were
-        fit = train_head(run, neural.estimator._LastStep(100, 5))
+        fit = train_head(run, Schedule(100, 5, 100, None, "last"))
         assert (model.n_iter_, model.best_iter_) == (100, 100)
         assert model.validation_score_ is None
     else:
