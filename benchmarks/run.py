@@ -20,6 +20,7 @@ NAMES = (
     "accuracy",
     "gaussian_study",
     "few_shot",
+    "trunk_fisher",
     "allocation",
     "certified_order",
     "out_of_core",

@@ -143,7 +143,7 @@ class SharedHead(nn.Module):
         Returns:
             (h, d).
         """
-        return self.get_parameter(weight_of(name))
+        return self.projections[weight_of(name).removeprefix("projections.")]
 
     def forward(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Logits.
