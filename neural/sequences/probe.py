@@ -1,0 +1,102 @@
+"""A linear probe: logistic regression on frozen embeddings, its regularisation chosen on validation rows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+__all__ = ["STRENGTHS", "Probe", "fit_probe"]
+
+STRENGTHS = (0.01, 0.1, 1.0, 10.0)
+Floats = NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class Probe:
+    """A fitted probe.
+
+    Attributes:
+        pipeline: scaling by the training rows, then logistic regression.
+        strength: chosen C, the inverse of the regularisation.
+        val_accuracy: of the chosen one, in [0, 1].
+        val_loss: its mean negative log-likelihood of validation rows, in nats.
+    """
+
+    pipeline: Pipeline
+    strength: float
+    val_accuracy: float
+    val_loss: float
+
+    def accuracy(self, embeddings: Floats, labels: NDArray[np.int64]) -> float:
+        """Share of rows that are classified correctly.
+
+        Args:
+            embeddings: (n, d).
+            labels: (n,).
+
+        Returns:
+            In [0, 1].
+        """
+        return float((self.pipeline.predict(embeddings) == labels).mean())
+
+
+def fit_probe(
+    train: Floats,
+    train_labels: NDArray[np.int64],
+    val: Floats,
+    val_labels: NDArray[np.int64],
+    *,
+    strengths: Sequence[float] = STRENGTHS,
+) -> Probe:
+    """Fit a probe on training rows for each C; keep the one that validates best (accuracy, then loss, then the order).
+
+    Scaling comes from the training rows, and the chosen probe is not fitted again with validation rows.
+
+    Args:
+        train: (n, d) embeddings.
+        train_labels: (n,).
+        val: (m, d).
+        val_labels: (m,); classes that training lacks count as errors.
+        strengths: values of C, > 0.
+
+    Returns:
+        Probe.
+
+    Raises:
+        ValueError: no C, or embeddings that are not finite.
+
+    Example:
+        >>> x = np.array([[-2.0], [-1.0], [1.0], [2.0]])
+        >>> y = np.array([0, 0, 1, 1])
+        >>> fit_probe(x, y, x, y).accuracy(np.array([[-3.0], [3.0]]), np.array([0, 1]))
+        1.0
+    """
+    if not strengths:
+        raise ValueError("strengths: give at least one value of C")
+    for part, rows in (("training", train), ("validation", val)):
+        if not np.isfinite(rows).all():
+            raise ValueError(f"{part} embeddings are not finite; the training has diverged")
+    best: Probe | None = None
+    for strength in strengths:
+        # lbfgs needs a few hundred iterations at most where features are scaled
+        regression = LogisticRegression(C=strength, max_iter=10_000)
+        pipeline = make_pipeline(StandardScaler(), regression).fit(
+            np.asarray(train, dtype=np.float64), train_labels
+        )
+        accuracy = float((pipeline.predict(val) == val_labels).mean())
+        known = np.isin(val_labels, regression.classes_)
+        loss = (
+            float(log_loss(val_labels[known], pipeline.predict_proba(val[known]), labels=regression.classes_))
+            if known.any()
+            else float("inf")
+        )
+        if best is None or (accuracy, -loss) > (best.val_accuracy, -best.val_loss):
+            best = Probe(pipeline, strength, accuracy, loss)
+    assert best is not None
+    return best

@@ -1,0 +1,362 @@
+"""Train a shared transformer on unpaired sequences: one plain loop (paper, Algorithm 1).
+
+A step takes a batch of each modality, adds up their weighted losses and updates all weights once. Batches of different
+modalities come from independent streams: nothing pairs a picture with its text.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fisherkit.checks import UnknownNameError, as_whole
+from neural.minibatches import RowStream, torch_generator
+from neural.sequences.checkpoints import load_checkpoint, restore, save_checkpoint
+from neural.sequences.data import SequenceSet
+from neural.sequences.model import SharedTransformer, predicted_steps
+
+__all__ = [
+    "Curriculum",
+    "History",
+    "NonFiniteLossError",
+    "Precision",
+    "TrainSettings",
+    "mixed_precision",
+    "train",
+]
+
+Precision = Literal["auto", "float32", "bfloat16", "float16"]
+
+
+@dataclass(frozen=True)
+class Curriculum:
+    """Some modalities train alone before the others join.
+
+    The paper says that X (the target) is first; its released code trains Y first. So both are said here.
+
+    Attributes:
+        first: the modalities that start.
+        epochs: for how many passes over the target's sequences.
+
+    Raises:
+        ValueError: nobody first, or less than one epoch.
+    """
+
+    first: tuple[str, ...]
+    epochs: int
+
+    def __post_init__(self) -> None:
+        if not self.first:
+            raise ValueError("curriculum: name at least one modality that is first")
+        as_whole(self.epochs, "curriculum: epochs", least=1)
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """How to train.
+
+    Attributes:
+        steps: optimiser steps, >= 1.
+        batch_sizes: {modality: sequences per step}; a batch ratio is the ratio of two of them.
+        loss_weights: {modality: weight >= 0}; those left out weigh 1.
+        learning_rate: of Adam.
+        warmup: steps over which the learning rate rises linearly to its value, which then stays.
+        clip: greatest norm of the gradient; None clips nothing.
+        curriculum: who trains alone at first; None is everybody from the start.
+        precision: "float32"; "bfloat16" or "float16" (with a gradient scaler) on a GPU; "auto" is bfloat16 on a GPU
+            that has it, float16 on another, float32 on a CPU.
+        micro_batch: sequences in memory at a time, for small cards; gradients are summed up to the batch's. None is
+            the whole batch.
+        checkpoint_every: steps between two checkpoints, where a path is given.
+
+    Raises:
+        ValueError: a number out of range.
+        UnknownNameError: another precision, a weight or curriculum for a modality without a batch size.
+    """
+
+    steps: int
+    batch_sizes: Mapping[str, int]
+    loss_weights: Mapping[str, float] = field(default_factory=dict)
+    learning_rate: float = 1e-3
+    warmup: int = 0
+    clip: float | None = 1.0
+    curriculum: Curriculum | None = None
+    precision: Precision = "auto"
+    micro_batch: int | None = None
+    checkpoint_every: int = 500
+
+    def __post_init__(self) -> None:
+        as_whole(self.steps, "steps", least=1)
+        as_whole(self.warmup, "warmup", least=0)
+        as_whole(self.checkpoint_every, "checkpoint_every", least=1)
+        if self.micro_batch is not None:
+            as_whole(self.micro_batch, "micro_batch", least=1)
+        if not self.batch_sizes:
+            raise ValueError("batch_sizes: at least one modality is needed")
+        for name, size in self.batch_sizes.items():
+            as_whole(size, f"{name}: batch size", least=1)
+        for name, weight in self.loss_weights.items():
+            if name not in self.batch_sizes:
+                raise UnknownNameError(name, self.batch_sizes, "modality in loss_weights")
+            if not (math.isfinite(weight) and weight >= 0):
+                raise ValueError(f"{name}: loss weight must be finite and >= 0, got {weight:g}")
+        for name in self.curriculum.first if self.curriculum else ():
+            if name not in self.batch_sizes:
+                raise UnknownNameError(name, self.batch_sizes, "modality in curriculum")
+        for what, value in (("learning_rate", self.learning_rate), ("clip", self.clip)):
+            if value is not None and not (math.isfinite(value) and value > 0):
+                raise ValueError(f"{what}: must be positive and finite, got {value:g}")
+        if self.precision not in ("auto", "float32", "bfloat16", "float16"):
+            raise UnknownNameError(self.precision, ("auto", "float32", "bfloat16", "float16"), "precision")
+
+    def active(self, step: int, target_rows: int, target: str) -> list[str]:
+        """Modalities that take part in a step.
+
+        Args:
+            step: 0-based.
+            target_rows: sequences of the target.
+            target: its name; an epoch is a pass over its sequences.
+
+        Returns:
+            Names, in the order of `batch_sizes`.
+        """
+        if self.curriculum is not None:
+            epoch = step // -(-target_rows // self.batch_sizes[target])
+            if epoch < self.curriculum.epochs:
+                return [name for name in self.batch_sizes if name in self.curriculum.first]
+        return list(self.batch_sizes)
+
+
+class NonFiniteLossError(FloatingPointError):
+    """A loss or gradient is not finite; the weights are still those before the step.
+
+    Attributes:
+        step: 0-based.
+        rows: {modality: row numbers of its batch}.
+        checkpoint: the last good checkpoint, if there is one.
+    """
+
+    def __init__(
+        self, what: str, step: int, rows: Mapping[str, Sequence[int]], checkpoint: tuple[Path, int] | None
+    ) -> None:
+        self.step, self.rows = step, {name: list(numbers) for name, numbers in rows.items()}
+        self.checkpoint = None if checkpoint is None else checkpoint[0]
+        batch = "; ".join(
+            f"{name!r} rows {', '.join(map(str, numbers))}" for name, numbers in self.rows.items()
+        )
+        last = (
+            "no checkpoint was written"
+            if checkpoint is None
+            else f"last good checkpoint: {checkpoint[0]} (after {checkpoint[1]} steps)"
+        )
+        super().__init__(
+            f"step {step}: {what} is not finite; batch: {batch}; {last}. Look at these rows, or lower the learning rate"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class History:
+    """What a training went through.
+
+    Attributes:
+        losses: {modality: (steps,) float64}, mean over predicted steps; NaN where it had no turn.
+        resumed_at: step that this process started from.
+    """
+
+    losses: Mapping[str, NDArray[np.float64]]
+    resumed_at: int
+
+
+def train(
+    model: SharedTransformer,
+    data: Mapping[str, SequenceSet],
+    settings: TrainSettings,
+    *,
+    target: str,
+    seed: int,
+    checkpoint: Path | None = None,
+    progress: Callable[[int], object] | None = None,
+) -> History:
+    """Train in place.
+
+    Args:
+        model: on the device to train on.
+        data: {modality: sequences}; the modalities of `settings.batch_sizes`.
+        settings: how to train.
+        target: whose passes are epochs.
+        seed: of the order of rows and of dropout.
+        checkpoint: file to write to, and to go on from if it is there; a training that was killed ends with the same
+            digits on a CPU. More `steps`, another `micro_batch` or `checkpoint_every` go on from it as well.
+        progress: called with the number of steps done since the last call.
+
+    Returns:
+        History.
+
+    Raises:
+        NonFiniteLossError: names step, rows and the last good checkpoint.
+        UnknownNameError: data or target of another modality.
+        ValueError: mixed precision on a CPU, a checkpoint of another training, a modality with nothing to predict.
+    """
+    for name in settings.batch_sizes:
+        if name not in data:
+            raise UnknownNameError(name, data)
+    if target not in settings.batch_sizes:
+        raise UnknownNameError(target, settings.batch_sizes)
+    for name in settings.batch_sizes:
+        if predicted_steps(model.modalities[name], data[name].lengths) == 0:
+            raise ValueError(f"{name}: no sequence has a second step, so there is nothing to predict")
+    device = model.device
+    amp = mixed_precision(settings.precision, device)
+    optimiser = torch.optim.Adam(model.parameters(), lr=settings.learning_rate)
+    scaler = torch.amp.GradScaler(device.type, enabled=amp is torch.float16)
+    streams = {
+        name: RowStream(len(data[name]), torch_generator(seed, f"rows of {name}"))
+        for name in settings.batch_sizes
+    }
+    taken = dict.fromkeys(settings.batch_sizes, 0)
+    losses = {
+        name: torch.full((settings.steps,), math.nan, dtype=torch.float64) for name in settings.batch_sizes
+    }
+    identity = _identity(model, data, settings, target, seed, amp)
+    start, last = 0, None
+    found = None if checkpoint is None else load_checkpoint(checkpoint, identity)
+    if found is not None and checkpoint is not None:
+        restore(found, model, optimiser)
+        if found.scaler:
+            scaler.load_state_dict(dict(found.scaler))
+        start, last = min(found.step, settings.steps), (checkpoint, found.step)
+        for name, values in found.losses.items():
+            losses[name][:start] = values[:start]
+            _walk(streams[name], found.taken[name])
+        taken |= found.taken
+        if progress is not None:
+            progress(start)
+
+    def keep(step: int) -> None:
+        nonlocal last
+        if checkpoint is not None:
+            kept = {name: values[:step] for name, values in losses.items()}
+            state = scaler.state_dict()
+            save_checkpoint(
+                checkpoint, identity, model, optimiser, step=step, taken=taken, losses=kept, scaler=state
+            )
+            last = (checkpoint, step)
+
+    for step in range(start, settings.steps):
+        active = settings.active(step, len(data[target]), target)
+        rows = {name: streams[name].take(settings.batch_sizes[name]) for name in active}
+        dropout = _dropout_generator(model, seed, step)
+        optimiser.zero_grad(set_to_none=True)
+        for name, numbers in rows.items():
+            loss = _backward(model, name, data[name], numbers, settings, scaler, amp, dropout)
+            losses[name][step] = loss
+            taken[name] += len(numbers)
+            if not math.isfinite(loss):
+                raise NonFiniteLossError(f"the loss of {name!r}", step, _listed(rows), last)
+        scaler.unscale_(optimiser)
+        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip or math.inf)
+        if not scaler.is_enabled() and not torch.isfinite(norm):  # a scaler skips such a step and goes on
+            raise NonFiniteLossError("the gradient", step, _listed(rows), last)
+        for group in optimiser.param_groups:
+            group["lr"] = settings.learning_rate * min(1.0, (step + 1) / max(1, settings.warmup))
+        scaler.step(optimiser)
+        scaler.update()
+        if (step + 1) % settings.checkpoint_every == 0 or step + 1 == settings.steps:
+            keep(step + 1)
+        if progress is not None:
+            progress(1)
+    return History({name: values.numpy() for name, values in losses.items()}, start)
+
+
+def _backward(
+    model: SharedTransformer,
+    name: str,
+    data: SequenceSet,
+    rows: Tensor,
+    settings: TrainSettings,
+    scaler: torch.amp.GradScaler,
+    amp: torch.dtype | None,
+    dropout: torch.Generator | None,
+) -> float:
+    """Add the gradient of a modality's weighted mean loss, computed in parts of at most `micro_batch` sequences."""
+    count = max(1, predicted_steps(model.modalities[name], data.lengths[rows.numpy()]))
+    weight = settings.loss_weights.get(name, 1.0)
+    total = torch.zeros((), device=model.device)
+    for part in rows.split(settings.micro_batch or len(rows)):
+        batch = data.batch(part, model.device)
+        with torch.autocast(model.device.type, amp, enabled=amp is not None):
+            mean = model.loss_sum(name, batch, dropout) / count  # the count of the whole batch
+        scaler.scale(weight * mean).backward()
+        total += mean.detach()
+    return total.item()
+
+
+def mixed_precision(precision: Precision, device: torch.device) -> torch.dtype | None:
+    """Type that a precision means on a device.
+
+    Args:
+        precision: see `TrainSettings`.
+        device: where training happens.
+
+    Returns:
+        Type of mixed precision; None for plain float32.
+
+    Raises:
+        ValueError: mixed precision on a CPU.
+    """
+    if device.type == "cpu":
+        if precision not in ("auto", "float32"):
+            raise ValueError(f"precision: {precision} is for GPUs; on a CPU take float32 or auto")
+        return None
+    if precision == "auto":
+        return (
+            torch.bfloat16 if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else torch.float16
+        )
+    return {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}[precision]
+
+
+def _dropout_generator(model: SharedTransformer, seed: int, step: int) -> torch.Generator | None:
+    """Seeded by seed and step: a resumed run drops the same units, and threads do not share it."""
+    if not model.settings.dropout:
+        return None
+    mixed = np.random.SeedSequence([seed, step]).generate_state(1, np.uint64)[0]
+    return torch.Generator(model.device).manual_seed(int(mixed >> 1))
+
+
+def _walk(stream: RowStream, count: int) -> None:
+    """Take so many rows, a shuffle at a time."""
+    for done in range(0, count, stream.n):
+        stream.take(min(stream.n, count - done))
+
+
+def _listed(rows: Mapping[str, Tensor]) -> dict[str, list[int]]:
+    return {name: numbers.tolist() for name, numbers in rows.items()}
+
+
+def _identity(
+    model: SharedTransformer,
+    data: Mapping[str, SequenceSet],
+    settings: TrainSettings,
+    target: str,
+    seed: int,
+    amp: torch.dtype | None,
+) -> dict[str, Any]:
+    """Everything that decides the weights after a step."""
+    how = asdict(settings)
+    for free in ("steps", "micro_batch", "checkpoint_every", "precision"):
+        del how[free]
+    return {
+        "version": 1,
+        "model": model.describe(),
+        "settings": how,
+        "precision": str(amp),
+        "data": {name: data[name].fingerprint for name in settings.batch_sizes},
+        "target": target,
+        "seed": seed,
+    }
