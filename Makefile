@@ -35,6 +35,9 @@ bench: $(READY) ## side-by-side timings against other libraries (ARGS=--quick fo
 
 figures: $(READY) ## every study in full: redraws paper_figures/
 	$(BIN)/python studies/gaussian_recon.py $(ARGS)
+	$(BIN)/python studies/image_text_fewshot.py $(ARGS)
+	$(BIN)/python studies/image_text_fewshot.py --dataset concepts $(ARGS)
+	$(BIN)/python studies/image_text_fewshot.py --dataset digits $(ARGS)
 	$(BIN)/python studies/information_gain.py $(ARGS)
 	$(BIN)/python studies/exchange_isolines.py $(ARGS)
 	$(BIN)/python studies/streaming_memory.py $(ARGS)
