@@ -1,0 +1,271 @@
+"""One plain training loop: resumable, with gradient accumulation and mixed precision, that stops at a bad loss."""
+
+import math
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from fisherkit.checks import UnknownNameError, as_whole
+from fisherkit.simulation import streams
+from neural.minibatches import RowStream, torch_generator
+from neural.transfer.checkpoints import Checkpoints
+
+__all__ = ["DivergedError", "Log", "Schedule", "train"]
+
+_PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How a network is trained: AdamW, linear warm-up, cosine decay to zero, gradients cut to a norm.
+
+    Attributes:
+        steps: optimiser steps.
+        batch: rows per step.
+        learning_rate: highest.
+        weight_decay: of matrices; vectors (biases, normalisations) have none.
+        warmup: steps of the rise.
+        clip: greatest norm of the gradient.
+        accumulate: parts into which a batch is cut, one after the other through the network, for small devices; the
+            step is the same, the dropout masks are not.
+        precision: of the network's products: "float32", "bfloat16", or "float16" with scaled losses; weights and
+            optimiser stay in single precision.
+        unfreeze_at: number of steps after which the frozen part is trained too; None keeps it frozen.
+        look_every: steps between looks; the last step is always one.
+        save_every: steps between checkpoints.
+
+    Raises:
+        UnknownNameError: another precision.
+        ValueError: counts below one, a batch that does not divide evenly, rates that are not positive.
+
+    Example:
+        >>> schedule = Schedule(steps=100, warmup=10, learning_rate=1.0)
+        >>> schedule.rate(0), schedule.rate(9), round(schedule.rate(55), 2)
+        (0.1, 1.0, 0.5)
+    """
+
+    steps: int
+    batch: int = 64
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.05
+    warmup: int = 100
+    clip: float = 1.0
+    accumulate: int = 1
+    precision: str = "float32"
+    unfreeze_at: int | None = None
+    look_every: int = 100
+    save_every: int = 500
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch", "accumulate", "look_every", "save_every"):
+            as_whole(getattr(self, name), name, least=1)
+        as_whole(self.warmup, "warmup", least=0)
+        if self.unfreeze_at is not None:
+            as_whole(self.unfreeze_at, "unfreeze_at", least=0)
+        if self.batch % self.accumulate:
+            raise ValueError(
+                f"accumulate: {self.accumulate} does not divide a batch of {self.batch}; parts must be equal, since "
+                "their mean losses are averaged"
+            )
+        for name in ("learning_rate", "clip"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value > 0):
+                raise ValueError(f"{name}: must be positive and finite, got {value}")
+        if not (math.isfinite(self.weight_decay) and self.weight_decay >= 0):
+            raise ValueError(f"weight_decay: must be at least 0 and finite, got {self.weight_decay}")
+        if self.precision not in _PRECISIONS:
+            raise UnknownNameError(self.precision, _PRECISIONS, "precision")
+
+    def rate(self, step: int) -> float:
+        """Learning rate of a step.
+
+        Args:
+            step: 0-based.
+
+        Returns:
+            Positive number.
+        """
+        if step < self.warmup:
+            return self.learning_rate * (step + 1) / self.warmup
+        done = (step - self.warmup) / max(1, self.steps - self.warmup)
+        return self.learning_rate * (0.5 + 0.5 * math.cos(math.pi * done))
+
+    @property
+    def looks(self) -> tuple[int, ...]:
+        """Numbers of steps after which the network is looked at."""
+        return (*range(self.look_every, self.steps, self.look_every), self.steps)
+
+
+@dataclass
+class Log:
+    """What a training did.
+
+    Attributes:
+        steps: steps done.
+        losses: mean loss of every batch, before its step.
+        looks: {quantity: values at `Schedule.looks`}.
+    """
+
+    steps: int
+    losses: list[float]
+    looks: dict[str, list[float]]
+
+
+class DivergedError(FloatingPointError):
+    """A loss, or a weight, that is not finite.
+
+    Attributes:
+        step: 0-based step of the loss.
+        rows: row numbers of its batch.
+        checkpoint: the last good checkpoint; None if there is none.
+    """
+
+    def __init__(self, what: str, step: int, rows: Sequence[int], checkpoint: Path | None) -> None:
+        self._arguments = (what, step, rows, checkpoint)
+        self.step, self.rows, self.checkpoint = step, list(rows), checkpoint
+        shown = ", ".join(map(str, self.rows[:8])) + (", ..." if len(self.rows) > 8 else "")
+        saved = f"the last good checkpoint is {checkpoint}" if checkpoint else "there is no checkpoint yet"
+        super().__init__(
+            f"{what} at step {step}, batch of rows {shown}; {saved}. Look at these rows, or train with a lower learning "
+            "rate, longer warm-up or precision 'float32'"
+        )
+
+    def __reduce__(self) -> tuple[type["DivergedError"], tuple[Any, ...]]:
+        return type(self), self._arguments
+
+
+def train(
+    model: nn.Module,
+    loss: Callable[[Tensor, torch.Generator], Tensor],
+    n_rows: int,
+    schedule: Schedule,
+    *,
+    seed: int,
+    frozen: nn.Module | None = None,
+    look: Callable[[], dict[str, float]] | None = None,
+    device: torch.device | str = "cpu",
+    checkpoint: Path | None = None,
+    what: dict[str, Any] | None = None,
+    progress: Callable[[int], object] | None = None,
+) -> Log:
+    """Train a network in place.
+
+    A training that was killed and is started again with the same arguments goes on from its checkpoint and, on a CPU
+    with one thread, ends with the digits of one that was not.
+
+    Args:
+        model: on `device`; its parameters are its only state.
+        loss: (row numbers, random stream on the device) to the mean loss of these rows.
+        n_rows: rows to learn from; every pass goes through all in a new order.
+        schedule: how.
+        seed: of the order of rows and of the noise.
+        frozen: part of the model that is not trained before ``schedule.unfreeze_at`` steps.
+        look: measures the network, in evaluation mode and without gradients.
+        device: where the model is.
+        checkpoint: file for the state, written every ``schedule.save_every`` steps and at the end.
+        what: whatever else the result depends on, so that a checkpoint of something else is not taken up.
+        progress: called with the number of steps done since the last call.
+
+    Returns:
+        Log.
+
+    Raises:
+        DivergedError: a loss, or a weight at a checkpoint, that is not finite.
+        ValueError: half precision on a CPU.
+
+    Example:
+        >>> line = nn.Linear(1, 1)
+        >>> x = torch.linspace(-1, 1, 20)[:, None]
+        >>> schedule = Schedule(steps=200, batch=10, learning_rate=0.1, warmup=10, look_every=200)
+        >>> log = train(line, lambda rows, noise: ((line(x[rows]) - 3 * x[rows]) ** 2).mean(), 20, schedule, seed=0)
+        >>> log.steps, log.losses[-1] < 1e-2
+        (200, True)
+    """
+    device = torch.device(device)
+    half = _PRECISIONS[schedule.precision]
+    if half is torch.float16 and device.type == "cpu":
+        raise ValueError("precision 'float16' needs a GPU; take 'bfloat16' or 'float32' on a CPU")
+    matrices = [p for p in model.parameters() if p.ndim > 1]
+    vectors = [p for p in model.parameters() if p.ndim <= 1]
+    groups = [
+        {"params": matrices, "weight_decay": schedule.weight_decay},
+        {"params": vectors, "weight_decay": 0.0},
+    ]
+    optimiser = torch.optim.AdamW(groups, lr=schedule.learning_rate)
+    scaler = torch.amp.GradScaler(device.type, enabled=half is torch.float16)
+    rows = RowStream(n_rows, torch_generator(seed, "rows"))
+    noise = torch.Generator(device).manual_seed(int(streams(seed, ["noise"])["noise"].integers(0, 2**63 - 1)))
+    log = Log(0, [], {})
+    keep = None
+    if checkpoint is not None:
+        keep = Checkpoints(
+            Path(checkpoint), {"schedule": asdict(schedule), "seed": seed, "rows": n_rows, **(what or {})}
+        )
+        saved = keep.restore(model, optimiser, noise)
+        if saved is not None:
+            log = Log(saved["steps"], saved["losses"], saved["looks"])
+            scaler.load_state_dict(saved["scaler"])
+            _skip(rows, log.steps * schedule.batch)
+            if progress is not None:
+                progress(log.steps)
+    last_good = keep.path if keep is not None and log.steps else None
+    _set_frozen(frozen, schedule, log.steps)
+    model.train()
+    while log.steps < schedule.steps:
+        step = log.steps
+        if step == schedule.unfreeze_at:
+            _set_frozen(frozen, schedule, step)
+        numbers = rows.take(schedule.batch)
+        total = torch.zeros((), device=device)
+        for part in numbers.chunk(schedule.accumulate):
+            with torch.autocast(device.type, half) if half is not None else nullcontext():
+                mean = loss(part, noise) / schedule.accumulate
+            total += mean.detach()
+            scaler.scale(mean).backward()
+        value = float(total)
+        if not math.isfinite(value):
+            raise DivergedError(f"the loss is {value}", step, numbers.tolist(), last_good)
+        for group in optimiser.param_groups:
+            group["lr"] = schedule.rate(step)
+        scaler.unscale_(optimiser)
+        nn.utils.clip_grad_norm_(model.parameters(), schedule.clip)
+        scaler.step(optimiser)
+        scaler.update()
+        optimiser.zero_grad()
+        log.steps += 1
+        log.losses.append(value)
+        if look is not None and log.steps in schedule.looks:
+            model.eval()
+            with torch.no_grad(), torch.autocast(device.type, half) if half is not None else nullcontext():
+                for name, measured in look().items():
+                    log.looks.setdefault(name, []).append(measured)
+            model.train()
+        if keep is not None and (log.steps % schedule.save_every == 0 or log.steps == schedule.steps):
+            if not all(bool(torch.isfinite(p).all()) for p in model.parameters()):
+                raise DivergedError(
+                    "a weight is not finite after the update", step, numbers.tolist(), last_good
+                )
+            keep.save(model, optimiser, noise, vars(log) | {"scaler": scaler.state_dict()})
+            last_good = keep.path
+        if progress is not None:
+            progress(1)
+    model.eval()
+    return log
+
+
+def _set_frozen(part: nn.Module | None, schedule: Schedule, step: int) -> None:
+    if part is not None:
+        part.requires_grad_(schedule.unfreeze_at is not None and step >= schedule.unfreeze_at)
+
+
+def _skip(rows: RowStream, count: int) -> None:
+    """Forget the numbers that were taken before; what comes out does not depend on how many are taken at a time."""
+    while count:
+        here = min(count, rows.n)
+        rows.take(here)
+        count -= here
