@@ -1,0 +1,101 @@
+"""Pieces of reports that studies share: Markdown tables, intervals as text and columns, words for a comparison."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from studies.reporting import Interval
+
+__all__ = ["by_word", "direction", "gain_text", "interval_columns", "markdown_table"]
+
+
+def markdown_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A table as Markdown has it.
+
+    Args:
+        header: column titles.
+        rows: cells; anything printable.
+
+    Returns:
+        Lines joined by newlines.
+
+    Example:
+        >>> print(markdown_table(["arm", "k = 1"], [["UML", 0.5]]))
+        | arm | k = 1 |
+        | --- | --- |
+        | UML | 0.5 |
+    """
+    lines = [list(header), ["---"] * len(header), *([str(cell) for cell in row] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def gain_text(gain: Interval, digits: int = 1) -> str:
+    """A difference with its sign and its interval.
+
+    Args:
+        gain: the difference.
+        digits: decimals.
+
+    Returns:
+        Text.
+
+    Example:
+        >>> gain_text(Interval(1.24, -0.5, 3.0, 4))
+        '+1.2 [-0.5, +3.0]'
+    """
+    return f"{gain.estimate:+.{digits}f} [{gain.low:+.{digits}f}, {gain.high:+.{digits}f}]"
+
+
+def interval_columns(name: str, interval: Interval, digits: int = 4) -> dict[str, float]:
+    """An interval as three columns of a CSV file.
+
+    Args:
+        name: of the estimate's column.
+        interval: what goes into them.
+        digits: decimals kept.
+
+    Returns:
+        Columns NAME, NAME_low and NAME_high.
+
+    Example:
+        >>> interval_columns("gain", Interval(1.0, 0.5, 1.5, 3))
+        {'gain': 1.0, 'gain_low': 0.5, 'gain_high': 1.5}
+    """
+    ends = {name: interval.estimate, f"{name}_low": interval.low, f"{name}_high": interval.high}
+    return {column: round(value, digits) for column, value in ends.items()}
+
+
+def direction(difference: Interval, *, up: str, down: str, unclear: str = "is undecided") -> str:
+    """What a paired difference says, by its 95% interval.
+
+    Args:
+        difference: treated minus control.
+        up: word where the interval lies above zero.
+        down: word where it lies below.
+        unclear: word where it contains zero.
+
+    Returns:
+        One of the words.
+
+    Example:
+        >>> direction(Interval(1.0, 0.5, 1.5, 3), up="gains", down="loses")
+        'gains'
+    """
+    return up if difference.low > 0 else down if difference.high < 0 else unclear
+
+
+def by_word(words: Mapping[str, str]) -> str:
+    """Cases that got the same word, together.
+
+    Args:
+        words: {case: word}, in order.
+
+    Returns:
+        Text.
+
+    Example:
+        >>> by_word({"1": "gains", "2": "gains", "4": "is undecided"})
+        'gains at 1, 2; is undecided at 4'
+    """
+    cases: dict[str, list[str]] = {}
+    for case, word in words.items():
+        cases.setdefault(word, []).append(case)
+    return "; ".join(f"{word} at {', '.join(together)}" for word, together in cases.items())
