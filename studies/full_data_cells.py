@@ -1,0 +1,235 @@
+"""Cells of full fine-tuning: the picture encoder is trained together with the head, on all training pictures."""
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from neural.data.glyph_pictures import SIDE, Jitter
+from neural.data.glyphs import GlyphSettings, LabelledPictures, glyph_encoder, glyph_pools
+from neural.data.task import Embeddings, Task
+from neural.heads.arms import ARMS, Setting, arm_runs, select
+from neural.heads.runs import HeadRun, Schedule
+from neural.heads.training import train_head
+from studies import harness
+
+__all__ = ["FineTuneCell", "FineTuning", "fine_tune", "glyph_fine_tuning", "identity_layer"]
+
+
+@dataclass(frozen=True, eq=False)
+class FineTuning:
+    """What all cells of fine-tuning share.
+
+    Attributes:
+        task: rows are what the encoder reads (flattened pictures in [0, 1]); auxiliary rows are features.
+        encoder: pretrained network from these rows to features; every training starts from a copy.
+        schedule: of each training.
+        learning_rates: that every arm chooses from, by validation; one rate for encoder and head.
+        batch_size: target rows per step.
+    """
+
+    task: Task
+    encoder: nn.Module
+    schedule: Schedule
+    learning_rates: tuple[float, ...]
+    batch_size: int
+
+    @cached_property
+    def key(self) -> dict[str, Any]:
+        """What decides the results of all cells alike."""
+        digest = hashlib.sha256()
+        for name, weights in self.encoder.state_dict().items():
+            digest.update(name.encode() + weights.numpy().tobytes())
+        return {
+            "kind": "fine-tuning",
+            "version": 1,
+            "task": self.task.fingerprint,
+            "rows": self.task.few_shot(None, 0).fingerprint,
+            "encoder": digest.hexdigest()[:16],
+            "schedule": asdict(self.schedule),
+            "learning_rates": list(self.learning_rates),
+            "batch_size": self.batch_size,
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class FineTuneCell:
+    """One arm in one repetition; repetitions differ in initial weights of head and projection, and in the order of rows.
+
+    Attributes:
+        shared: what all cells have in common.
+        arm: key of `neural.heads.arms.ARMS`.
+        seed: repetition.
+        ratio: auxiliary rows per target row in each step, r of the paper's Table 28.
+        unfrozen: whether the auxiliary encoder is trained, too (Table 29), see `identity_layer`.
+
+    Raises:
+        ValueError: a ratio that leaves no auxiliary row, or a ratio or unfrozen encoder in an arm without auxiliary rows.
+    """
+
+    shared: FineTuning
+    arm: str
+    seed: int
+    ratio: float = 1.0
+    unfrozen: bool = False
+
+    def __post_init__(self) -> None:
+        if (self.ratio != 1 or self.unfrozen) and not ARMS[self.arm].auxiliary_loss:
+            raise ValueError(
+                f"arm {self.arm!r} is not trained on auxiliary rows; it has no batch ratio and nothing to unfreeze"
+            )
+        if not (np.isfinite(self.ratio) and self.ratio > 0 and round(self.ratio * self.shared.batch_size)):
+            raise ValueError(
+                f"ratio: {self.ratio:g} of {self.shared.batch_size} target rows leaves no auxiliary row; raise one of them"
+            )
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """What `harness.Cells` keeps the result under."""
+        own = {"arm": self.arm, "seed": self.seed, "ratio": self.ratio, "unfrozen": self.unfrozen}
+        return self.shared.key | own
+
+    @property
+    def settings(self) -> list[Setting]:
+        """One setting per learning rate."""
+        rates = self.shared.learning_rates
+        return [Setting(rate, 0.0, self.shared.batch_size, False) for rate in rates]
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps, all trainings together."""
+        return len(self.settings) * self.shared.schedule.iterations
+
+    def runs(self) -> list[HeadRun]:
+        """The trainings: those of a linear probe, with an encoder before the head.
+
+        Returns:
+            One per setting.
+        """
+        task = self.shared.task
+        encoders: dict[str, nn.Module] = {task.target: self.shared.encoder}
+        if self.unfrozen:
+            encoders |= {name: identity_layer(rows.dim) for name, rows in task.auxiliaries.items()}
+        fitted = []
+        for run in arm_runs(self.arm, task, task.few_shot(None, self.seed), self.settings, seed=self.seed):
+            batches = {
+                name: size if name == task.target else round(self.ratio * size)
+                for name, size in run.batch_sizes.items()
+            }
+            # Without a projection the head lives in the space of the encoder's features, not of its inputs.
+            head_dim = run.head_dim if run.projected else None
+            fitted.append(replace(run, batch_sizes=batches, encoders=encoders, head_dim=head_dim))
+        return fitted
+
+
+def identity_layer(dim: int) -> nn.Linear:
+    """A linear layer that changes nothing until it is trained.
+
+    Behind a frozen encoder whose last layer is linear (the word encoder ends in an SVD) it is that last layer unfrozen,
+    as far as its row space goes: a stand-in for an unfrozen text encoder.
+
+    Args:
+        dim: features.
+
+    Returns:
+        The layer, without bias.
+
+    Example:
+        >>> bool((identity_layer(3)(torch.ones(2, 3)) == 1).all())
+        True
+    """
+    layer = nn.utils.skip_init(nn.Linear, dim, dim, bias=False)
+    nn.init.eye_(layer.weight)
+    return layer
+
+
+def glyph_fine_tuning(
+    task: Task, schedule: Schedule, learning_rates: Sequence[float], batch_size: int, *, cache: Path | None
+) -> FineTuning:
+    """Fine-tuning on the pictures behind the features of a glyphs task.
+
+    Args:
+        task: from `neural.data.glyphs.glyphs`; its auxiliary rows are used as they are.
+        schedule: of each training.
+        learning_rates: to choose from.
+        batch_size: pictures per step.
+        cache: folder that keeps the pretrained encoder.
+
+    Returns:
+        FineTuning, with the test set of the training law alone.
+
+    Raises:
+        ValueError: a task of another source, whose inputs are not known.
+    """
+    if task.name != "glyphs":
+        raise ValueError(
+            f"fine-tuning needs the pictures behind the features, and {task.name!r} gives features alone; choose "
+            "--dataset glyphs, or --parts linear"
+        )
+    made = dict(task.about["settings"])
+    settings = GlyphSettings(**made | {"jitter": Jitter(**made["jitter"])})
+    seed = int(task.about["seed"])
+    pools = glyph_pools(settings, seed=seed, cache=cache)
+    first = next(iter(task.tests))
+    pictures = replace(
+        task,
+        train=_rows(pools["train"]),
+        val=_rows(pools["val"]),
+        tests={first: _rows(pools[first])},
+    )
+    encoder = nn.Sequential(nn.Unflatten(1, (SIDE, SIDE)), glyph_encoder(settings, seed=seed, cache=cache))
+    return FineTuning(pictures, encoder, schedule, tuple(learning_rates), batch_size)
+
+
+def _rows(drawn: LabelledPictures) -> Embeddings:
+    """Flattened pictures, ink 1."""
+    return Embeddings(
+        drawn.pictures.reshape(len(drawn.labels), -1).astype(np.float32) / 255, drawn.labels, "picture"
+    )
+
+
+def fine_tune(cells: Sequence[FineTuneCell], store: harness.Cells, device: str) -> int:
+    """Train what the store lacks, one training after another on each core; every cell is stored as it finishes.
+
+    Args:
+        cells: of one study; equal ones are computed once.
+        store: finished cells.
+        device: "cpu" (all cores, one thread each), "cuda", ...
+
+    Returns:
+        Number of cells computed now.
+    """
+    by_key = {harness.cell_key(cell.key): cell for cell in cells}
+    todo = [by_key[harness.cell_key(key)] for key in store.missing(cell.key for cell in by_key.values())]
+
+    def work(cell: FineTuneCell, progress: Callable[[int], object]) -> Mapping[str, Any]:
+        began, fits = time.perf_counter(), []
+        for run in cell.runs():
+            fits.append(train_head(run, cell.shared.schedule, device=device))
+            progress(cell.shared.schedule.iterations)
+        best = select(fits)
+        val_accuracy, val_loss = fits[best].best
+        tests = cell.shared.task.tests
+        return {
+            "accuracy": {name: fits[best].accuracy(rows) for name, rows in tests.items()},
+            "val_accuracy": val_accuracy,
+            "val_loss": val_loss if np.isfinite(val_loss) else None,
+            "setting": vars(cell.settings[best]),
+            "best_step": fits[best].best_step,
+            "candidates": [round(fit.best[0], 6) for fit in fits],
+            "seconds": round(time.perf_counter() - began, 2),
+        }
+
+    workers = harness.usable_cores() if torch.device(device).type == "cpu" else 1
+    if todo:
+        with harness.progress_bar(sum(cell.steps for cell in todo), " run-steps") as bar:
+            for cell, result in harness.in_parallel(work, todo, workers, bar):
+                store.add([(cell.key, result)])
+    return len(todo)

@@ -1,0 +1,161 @@
+"""Kinds, amounts and encodings of text about one target, for glyphs, concepts, data sets on disk and one's own files."""
+
+import argparse
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from sklearn.feature_extraction.text import HashingVectorizer
+
+from neural.data.glyph_names import labelled_texts
+from neural.data.task import Embeddings, Task
+from studies import harness
+from studies.head_presets import Preset
+from studies.task_options import task_of
+from studies.text_ablations_plan import Variant
+
+__all__ = ["RATIOS", "axes_of", "deal_sentences", "hashed_words"]
+
+ROWS = (1, 2, 4, 8)
+RATIOS = (0.25, 0.5, 1.0, 2.0, 4.0)
+KIND, NUMBER, ENCODER, RATIO = "kind of text", "texts per class", "text encoder", "batch ratio"
+
+Axes = dict[str, tuple[Variant, ...]]
+
+
+def hashed_words(sentences: Sequence[str], dim: int) -> np.ndarray:
+    """Features without any learning: signed counts of words, hashed into a few places.
+
+    Args:
+        sentences: any.
+        dim: number of features.
+
+    Returns:
+        (n, dim) float32, of mean squared norm `dim` as the word encoder's.
+
+    Example:
+        >>> rows = hashed_words(["a plain e", "e plain a"], 32)
+        >>> rows.shape, bool((rows[0] == rows[1]).all())
+        ((2, 32), True)
+    """
+    counts = HashingVectorizer(n_features=dim, norm=None, token_pattern=r"\S+").transform(sentences)
+    rows = np.asarray(counts.todense(), dtype=np.float64)
+    return (rows * np.sqrt(dim / np.mean(np.sum(rows**2, axis=1)))).astype(np.float32)
+
+
+def axes_of(options: argparse.Namespace, preset: Preset) -> Axes:
+    """The variants that a data set allows.
+
+    Args:
+        options: of the study's parser.
+        preset: shots and repetitions.
+
+    Returns:
+        {axis: variants}. Every task has texts per class and batch ratio; kinds and encoders are known for glyphs,
+        concepts and data sets on disk.
+
+    Raises:
+        ValueError: not one auxiliary modality, a number of texts that no class has.
+    """
+    task = task_of(options, preset)
+    if len(task.auxiliaries) != 1:
+        raise ValueError(
+            f"--auxiliaries: {task.name!r} has {', '.join(task.auxiliaries) or 'none'}; name the one to vary"
+        )
+    kinds, encoders = _kinds_and_encoders(options, preset, task)
+    axes: Axes = {KIND: kinds, NUMBER: _numbers(options, task)}
+    if len(encoders) > 1:
+        axes[ENCODER] = encoders
+    ratios = options.ratios or (RATIOS if not options.quick else (0.25, 1.0, 4.0))
+    axes[RATIO] = tuple(Variant(f"r = {r:g}", task, None, float(r)) for r in sorted({*ratios, 1.0}))
+    return axes
+
+
+def _numbers(options: argparse.Namespace, task: Task) -> tuple[Variant, ...]:
+    (texts,) = task.auxiliaries.values()
+    most = int(texts.counts(len(task.classes)).max())
+    given = options.text_rows or [n for n in (ROWS if not options.quick else ROWS[::3]) if n < most]
+    if max(given, default=0) > most or min(given, default=1) < 1:
+        raise ValueError(f"--text-rows: classes have 1 to {most} texts, got {', '.join(map(str, given))}")
+    fewer = tuple(Variant(f"{n} per class", task, n) for n in sorted({*given}) if n < most)
+    return (*fewer, Variant(f"{most} per class (all)", task))
+
+
+def _kinds_and_encoders(
+    options: argparse.Namespace, preset: Preset, task: Task
+) -> tuple[tuple[Variant, ...], tuple[Variant, ...]]:
+    def made(**changes: object) -> Task:
+        return task_of(argparse.Namespace(**(vars(options) | changes)), preset)
+
+    def other(setting: str) -> Task:
+        return made(set=[*options.set, setting])
+
+    if options.target_features is not None or options.dataset == "digits":
+        return (Variant("as given", task),), ()
+    if options.dataset == "glyphs":
+        given = task.about["texts"]
+        order = dict.fromkeys([given, "fine", "coarse", "unrelated"])
+        kinds = tuple(Variant(n, task if n == given else other(f"texts={n}")) for n in order)
+        return kinds, _glyph_encoders(task, other)
+    if options.dataset == "concepts":
+        kinds = (
+            Variant("related", task),
+            Variant("half related", other("alignment=0.5")),
+            Variant("unrelated", other("alignment=0.0")),
+        )
+        encoders = [Variant("as given", task), Variant("weaker signal", other("informativeness=1.0"))]
+        if not task.aligned:
+            (dim,) = (rows.dim for rows in task.auxiliaries.values())
+            encoders.append(Variant("half the features", other(f"dims={{'text': {max(2, dim // 2)}}}")))
+        return kinds, tuple(encoders)
+    kinds = (Variant("as given", task),)
+    if options.texts != "vanilla":
+        kinds += (Variant("vanilla template", made(texts="vanilla", descriptions=None)),)
+    if options.unrelated is not None:
+        path = deal_sentences(options.unrelated, task.classes, options.runs / "cache")
+        kinds += (Variant("unrelated", made(texts="descriptions", descriptions=path)),)
+    others = (Variant(name, made(text=name)) for name in options.text_encoders if name != options.text)
+    return kinds, (Variant(str(options.text), task), *others)
+
+
+def _glyph_encoders(task: Task, other: Callable[[str], Task]) -> tuple[Variant, ...]:
+    about, dim = task.about, task.dims["text"]
+    sentences, labels = labelled_texts(list(about["novel"]), about["texts"], about["seed"])
+    hashed = Embeddings(hashed_words(sentences, dim), np.array(labels), "text")
+    return (
+        Variant(f"pieces of words, {dim} features", task),
+        *(
+            Variant(f"pieces of words, {d} features", other(f"text_features={d}"))
+            for d in (64, 16)
+            if d < dim
+        ),
+        Variant(f"hashed words, {dim} features", replace(task, auxiliaries={"text": hashed})),
+    )
+
+
+def deal_sentences(source: Path, classes: Sequence[str], folder: Path) -> Path:
+    """Give every class the sentences of another data set's class, so that they say nothing about it.
+
+    Args:
+        source: JSON {class: [sentences]} about something else; with fewer classes its lists are dealt out again.
+        classes: that get them.
+        folder: where the new file is written.
+
+    Returns:
+        JSON {class: [sentences]}.
+
+    Raises:
+        ValueError: the file holds something else.
+    """
+    content = json.loads(source.read_text(encoding="utf-8"))
+    lists = [v for v in content.values() if v] if isinstance(content, dict) else []
+    if not lists or not all(isinstance(v, list) and all(isinstance(t, str) for t in v) for v in lists):
+        raise ValueError(f"{source}: expected JSON {{class: [sentences]}}")
+    dealt = {name: lists[i % len(lists)] for i, name in enumerate(classes)}
+    text = json.dumps(dealt, indent=1)
+    path = folder / f"unrelated-{hashlib.sha256(text.encode()).hexdigest()[:16]}.json"
+    harness.write_atomic(path, text.encode())
+    return path
