@@ -95,7 +95,9 @@ def test_digits_are_those_of_the_plain_training(validated):
     weights = {name: weight.numpy() for name, weight in fit.model.state_dict().items()}
     np.testing.assert_array_equal(model.head_, weights["head"])
     np.testing.assert_array_equal(model.projection_, weights["projections.from_target"])
-    np.testing.assert_array_equal(model.auxiliary_projections_["sound"], weights["projections.from_auxiliary 2"])
+    np.testing.assert_array_equal(
+        model.auxiliary_projections_["sound"], weights["projections.from_auxiliary 2"]
+    )
     logits = fit.logits(scaled(TEST, by=IMAGE)).numpy()
     np.testing.assert_allclose(model.decision_function(TEST[0]), logits, atol=1e-4)
     np.testing.assert_array_equal(model.predict(TEST[0]), logits.argmax(axis=1))
