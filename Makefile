@@ -38,6 +38,8 @@ figures: $(READY) ## every study in full: redraws paper_figures/
 	$(BIN)/python studies/image_text_fewshot.py $(ARGS)
 	$(BIN)/python studies/image_text_fewshot.py --dataset concepts $(ARGS)
 	$(BIN)/python studies/image_text_fewshot.py --dataset digits $(ARGS)
+	$(BIN)/python studies/robustness.py $(ARGS)
+	$(BIN)/python studies/classifier_analysis.py $(ARGS)
 	$(BIN)/python studies/information_gain.py $(ARGS)
 	$(BIN)/python studies/exchange_isolines.py $(ARGS)
 	$(BIN)/python studies/streaming_memory.py $(ARGS)
