@@ -11,6 +11,7 @@ from studies.harness import Interval, mean_interval, paired_difference
 from studies.head_presets import differences
 from studies.image_text_fewshot_plan import Plan
 from studies.published_numbers import reference
+from studies.report_tables import by_word, gain_text, interval_columns, markdown_table
 
 __all__ = ["Results", "as_markdown", "csv_rows", "shots_label", "summarise", "table_rows"]
 
@@ -136,9 +137,7 @@ def _verdicts(results: Results) -> list[str]:
     for arm, other, question in questions:
         if arm in plan.arms and other in plan.arms:
             gains = {k: results.difference(first, arm, other, k) for k in plan.preset.shots}
-            texts = [
-                f"{shots_label(k)}: {g.estimate:+.1f} [{g.low:+.1f}, {g.high:+.1f}]" for k, g in gains.items()
-            ]
+            texts = [f"{shots_label(k)}: {gain_text(g)}" for k, g in gains.items()]
             lines.append(
                 f"{first}: {question} ({ARMS[arm].label} - {ARMS[other].label}, points by shots): {', '.join(texts)}"
             )
@@ -148,7 +147,7 @@ def _verdicts(results: Results) -> list[str]:
 def _against_baselines(results: Results, test: str) -> str:
     """It gains where it beats the matched control and the plain baseline, and loses where it falls behind either."""
     plan = results.plan
-    words: dict[str, list[str]] = {}
+    words: dict[str, str] = {}
     for shots in plan.preset.shots:
         gains = [
             results.difference(test, "uml_init", c, shots) for c in dict.fromkeys((plan.control, "unimodal"))
@@ -158,10 +157,9 @@ def _against_baselines(results: Results, test: str) -> str:
         permuted = "init_permuted" in plan.arms
         if permuted and results.difference(test, "init_permuted", plan.control, shots).low > 0:
             word += ", and so do permuted labels," if sure else ", but permuted labels gain,"
-        words.setdefault(word, []).append(shots_label(shots))
-    parts = "; ".join(f"{word} at {', '.join(shots)}" for word, shots in words.items())
+        words[shots_label(shots)] = word
     baselines = " and ".join(dict.fromkeys((ARMS[plan.control].label, ARMS["unimodal"].label)))
-    return f"against {baselines}: {parts} shots"
+    return f"against {baselines}: {by_word(words)} shots"
 
 
 def _at_the_edge(results: Results) -> list[str]:
@@ -218,11 +216,11 @@ def as_markdown(summary: dict[str, Any]) -> str:
                 text = f"{entry['accuracy'].estimate:.1f}"
                 if "minus_control" in entry:
                     gain = entry["minus_control"]
-                    text += f" ({gain.estimate:+.1f} [{gain.low:+.1f}, {gain.high:+.1f}])"
+                    text += f" ({gain_text(gain)})"
                 cells.append(text)
             rows.append([label, *cells])
         rows += _published_rows(summary) if test == summary["tests"][0] else []
-        lines.append(_markdown_table(["arm", *_titles(summary)], rows))
+        lines.append(markdown_table(["arm", *_titles(summary)], rows))
     lines += ["", "### What the chosen heads look like (test rows)", ""]
     rows = []
     for what, label in LOOKS.items():
@@ -233,7 +231,7 @@ def as_markdown(summary: dict[str, Any]) -> str:
             if found:
                 texts = [f"{found[k]:}" if k in found else "" for k in summary["shots"]]
                 rows.append([label, name, *texts])
-    lines.append(_markdown_table(["measure", "arm", *_titles(summary)], rows))
+    lines.append(markdown_table(["measure", "arm", *_titles(summary)], rows))
     if summary["verdicts"]:
         lines += ["", "### In one line each", "", *(f"- {line}" for line in summary["verdicts"])]
     if summary["edges"]:
@@ -259,11 +257,6 @@ def _entry(summary: dict[str, Any], shots: str, arm: str, test: str) -> dict[str
     return next(e for e in summary["accuracy"] if (e["shots"], e["arm"], e["test"]) == (shots, arm, test))
 
 
-def _markdown_table(header: list[str], rows: list[list[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
 def table_rows(summary: dict[str, Any]) -> list[dict[str, object]]:
     """The accuracy table in long form, for CSV.
 
@@ -275,17 +268,16 @@ def table_rows(summary: dict[str, Any]) -> list[dict[str, object]]:
     """
     rows = []
     for e in summary["accuracy"]:
-        row = {"test": e["test"], "shots": e["shots"], "arm": e["arm"], **_ends("accuracy", e["accuracy"])}
-        rows.append(row | (_ends("minus_control", e["minus_control"]) if "minus_control" in e else {}))
+        row = {
+            "test": e["test"],
+            "shots": e["shots"],
+            "arm": e["arm"],
+            **interval_columns("accuracy", e["accuracy"]),
+        }
+        rows.append(
+            row | (interval_columns("minus_control", e["minus_control"]) if "minus_control" in e else {})
+        )
     return rows
-
-
-def _ends(name: str, interval: Interval) -> dict[str, object]:
-    return {
-        name: round(interval.estimate, 3),
-        f"{name}_low": round(interval.low, 3),
-        f"{name}_high": round(interval.high, 3),
-    }
 
 
 def csv_rows(plan: Plan, cells: harness.Cells) -> list[dict[str, object]]:
