@@ -40,6 +40,8 @@ figures: $(READY) ## every study in full: redraws paper_figures/
 	$(BIN)/python studies/image_text_fewshot.py --dataset digits $(ARGS)
 	$(BIN)/python studies/robustness.py $(ARGS)
 	$(BIN)/python studies/classifier_analysis.py $(ARGS)
+	$(BIN)/python studies/exchange_rate.py --seeds 5 $(ARGS)
+	$(BIN)/python studies/exchange_rate.py --dataset concepts --pair $(ARGS)
 	$(BIN)/python studies/information_gain.py $(ARGS)
 	$(BIN)/python studies/exchange_isolines.py $(ARGS)
 	$(BIN)/python studies/streaming_memory.py $(ARGS)

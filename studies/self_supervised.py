@@ -106,7 +106,12 @@ def _result(
                 diverged.append(str(error))
                 kept.append(path.name)  # the last good checkpoint, which the message names
                 continue
-        probe = _probe(model, task)
+        try:
+            probe = _probe(model, task)
+        except ValueError as error:  # embeddings that are not finite, of random weights, too
+            scores.append(None)
+            diverged.append(str(error))
+            continue
         scores.append(probe.val_accuracy)
         if best is None or (probe.val_accuracy, -probe.val_loss) > (best[0].val_accuracy, -best[0].val_loss):
             best = probe, model, history, candidate

@@ -297,10 +297,6 @@ def with_value(value, at=(3, 2)):
             "labels go up to 1000000000002, but no row has label 0",
         ),
         (
-            {"val_labels": np.zeros(12, int)},
-            "image (validation): 2 of 3 classes have no sample ('class 1', 'class 2')",
-        ),
-        (
             {"test_labels": np.arange(12)},
             "image (test): label 11 at row 11, but there are 3 classes (0 to 2)",
         ),
