@@ -44,7 +44,7 @@ from studies.head_presets import PRESETS, differences
 from studies.image_text_fewshot import NAME as CELLS
 from studies.image_text_fewshot_plan import Plan
 from studies.image_text_fewshot_report import Results
-from studies.task_options import add_task_options, chosen_preset, fitted_preset, label_of, task_of
+from studies.task_options import add_task_options, label_of, task_and_preset
 
 __all__ = ["main"]
 
@@ -69,10 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     )
     options = parser.parse_args(arguments)
     try:
-        harness.check_device(options.device)
-        preset = chosen_preset(options)
-        task = task_of(options, preset)
-        preset = fitted_preset(options, preset, task)
+        task, preset = task_and_preset(options)
         there = arm_names(task)
         plan = Plan(task, preset, tuple(arm for arm in ARMS if arm in there))
         pairs = named_pairs(task, options.pairs)

@@ -40,7 +40,7 @@ from studies.head_presets import PRESETS, differences
 from studies.image_text_fewshot_figure import draw
 from studies.image_text_fewshot_plan import Plan
 from studies.image_text_fewshot_report import Results, as_markdown, csv_rows, summarise, table_rows
-from studies.task_options import add_task_options, chosen_preset, fitted_preset, label_of, task_of
+from studies.task_options import add_task_options, label_of, task_and_preset
 
 __all__ = ["main"]
 
@@ -63,10 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--logit-scale", type=float, default=1.0, help="fixed factor of all logits")
     options = parser.parse_args(arguments)
     try:
-        harness.check_device(options.device)
-        preset = chosen_preset(options)
-        task = task_of(options, preset)
-        preset = fitted_preset(options, preset, task)
+        task, preset = task_and_preset(options)
         plan = Plan(task, preset, tuple(options.arms), options.logit_scale)
     except (ValueError, UnknownNameError, OSError) as error:
         parser.error(str(error))

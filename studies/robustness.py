@@ -35,7 +35,7 @@ from studies.image_text_fewshot_plan import Plan
 from studies.image_text_fewshot_report import Results, csv_rows
 from studies.robustness_figure import draw
 from studies.robustness_report import as_markdown, summarise, table_rows
-from studies.task_options import add_task_options, chosen_preset, fitted_preset, label_of, task_of
+from studies.task_options import add_task_options, label_of, task_and_preset
 
 __all__ = ["main"]
 
@@ -57,10 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     add_task_options(parser)
     options = parser.parse_args(arguments)
     try:
-        harness.check_device(options.device)
-        preset = chosen_preset(options)
-        task = task_of(options, preset)
-        preset = fitted_preset(options, preset, task)
+        task, preset = task_and_preset(options)
         plan = _plan(task, preset)
     except (ValueError, UnknownNameError, OSError) as error:
         parser.error(str(error))

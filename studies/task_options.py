@@ -12,7 +12,14 @@ from studies import harness
 from studies.head_presets import PRESETS, Preset, resized
 from studies.task_sources import SOURCES, encoded_task, make_task, parse_settings
 
-__all__ = ["add_task_options", "chosen_preset", "fitted_preset", "label_of", "task_of"]
+__all__ = [
+    "add_task_options",
+    "chosen_preset",
+    "fitted_preset",
+    "label_of",
+    "task_and_preset",
+    "task_of",
+]
 
 
 def add_task_options(parser: ArgumentParser) -> None:
@@ -151,6 +158,21 @@ def fitted_preset(options: Namespace, preset: Preset, task: Task) -> Preset:
     if len(there) < len(preset.shots):
         print(f"no class has more than {most} training rows; shots: {', '.join(map(str, there)) or 'all'}")
     return resized(preset, seeds=None, shots=there or [None])
+
+
+def task_and_preset(options: Namespace) -> tuple[Task, Preset]:
+    """What a study trains on and how large it is, after a look at the device: the start of most studies.
+
+    Args:
+        options: of a parser with `add_task_options`.
+
+    Returns:
+        Task, and the preset with shots that it has rows for.
+    """
+    harness.check_device(options.device)
+    preset = chosen_preset(options)
+    task = task_of(options, preset)
+    return task, fitted_preset(options, preset, task)
 
 
 def label_of(options: Namespace, task: Task) -> str:
