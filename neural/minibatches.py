@@ -35,6 +35,9 @@ class RowStream:
         n: number of rows, >= 1.
         generator: source of the shuffles.
 
+    Attributes:
+        taken: how many numbers came out so far.
+
     Raises:
         ValueError: no rows.
 
@@ -47,7 +50,7 @@ class RowStream:
     def __init__(self, n: int, generator: torch.Generator) -> None:
         if n < 1:
             raise ValueError(f"n: a stream needs at least one row, got {n}")
-        self.n = n
+        self.n, self.taken = n, 0
         self._generator = generator
         self._rest = torch.empty(0, dtype=torch.int64)
 
@@ -66,4 +69,14 @@ class RowStream:
             have += self.n
         joined = torch.cat(parts)
         self._rest = joined[count:]
+        self.taken += count
         return joined[:count]
+
+    def skip(self, count: int) -> None:
+        """Walk past row numbers, one pass at a time.
+
+        Args:
+            count: how many, >= 0.
+        """
+        for done in range(0, count, self.n):
+            self.take(min(self.n, count - done))

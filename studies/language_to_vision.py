@@ -39,13 +39,14 @@ from torch.nn import functional as F
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from neural.checkpoints import DivergedError
 from neural.datasets import open_dataset
 from neural.transfer.initialisations import initialise
 from neural.transfer.masked_language import BertSettings, small_bert
 from neural.transfer.model import PatchTransformer
 from neural.transfer.pictures import PictureSet, PictureTask, file_task, glyph_task
 from neural.transfer.stack import LanguageStack, find_language, load_stack
-from neural.transfer.training import DivergedError, Schedule, train
+from neural.transfer.training import Schedule, train
 from studies import harness
 from studies.language_to_vision_figure import draw
 from studies.language_to_vision_plan import ARMS, PRESETS, Plan, Preset

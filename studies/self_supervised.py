@@ -39,13 +39,14 @@ from threadpoolctl import threadpool_limits
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from fisherkit.checks import UnknownNameError
+from neural.checkpoints import DivergedError
 from neural.sequences.clips import MULTIBENCH, multibench_sequences
 from neural.sequences.files import sequences_from_files
 from neural.sequences.glyphs import GlyphSequenceSettings, glyph_sequences
 from neural.sequences.model import SharedTransformer, embeddings
 from neural.sequences.probe import Probe, fit_probe
 from neural.sequences.task import SequenceTask
-from neural.sequences.training import Curriculum, History, NonFiniteLossError, mixed_precision, train
+from neural.sequences.training import Curriculum, History, mixed_precision, train
 from studies import harness
 from studies.self_supervised_figure import draw
 from studies.self_supervised_plan import ARMS, PRESETS, Candidate, Plan, Preset, arm_data
@@ -75,7 +76,7 @@ def compute(
         for cell, result in harness.in_parallel(work, todo, workers, bar):
             cells.add([(cell, result)])
             for path in checkpoints.glob(f"{harness.cell_key(cell)}-*.safetensors"):
-                if path.name not in result["kept"]:
+                if path.name not in result["kept"] and ".corrupt-" not in path.name:
                     path.unlink()
 
 
@@ -101,7 +102,7 @@ def _result(
                 history = train(
                     model, data, settings, target=task.target, seed=seed, checkpoint=path, progress=progress
                 )
-            except NonFiniteLossError as error:
+            except DivergedError as error:
                 scores.append(None)
                 diverged.append(str(error))
                 kept.append(path.name)  # the last good checkpoint, which the message names

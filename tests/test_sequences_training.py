@@ -13,12 +13,12 @@ from safetensors import safe_open
 from sklearn.linear_model import LogisticRegression
 
 from fisherkit.checks import UnknownNameError
-from neural.array_cache import CorruptCacheWarning
+from neural.checkpoints import DivergedError
 from neural.minibatches import RowStream, torch_generator
 from neural.sequences.data import SequenceSet
 from neural.sequences.model import SharedTransformer, TransformerSettings, embeddings
 from neural.sequences.probe import fit_probe
-from neural.sequences.training import Curriculum, NonFiniteLossError, TrainSettings, train
+from neural.sequences.training import Curriculum, TrainSettings, train
 
 SHAPE = TransformerSettings(width=8, layers=1, heads=2, feedforward=16, dropout=0.0, norm_first=True)
 BOTH = TrainSettings(12, {"image": 4, "text": 6}, learning_rate=1e-2, checkpoint_every=5)
@@ -208,25 +208,13 @@ def test_more_steps_go_on_from_where_a_training_ended(data, tmp_path):
 def test_checkpoint_of_another_training_is_refused(data, tmp_path):
     path = tmp_path / "c.safetensors"
     trained(data, BOTH, checkpoint=path)
-    with pytest.raises(ValueError, match=r"belongs to another training \(different: settings\)"):
+    with pytest.raises(ValueError, match=r"of another training \(different: settings.learning_rate\)"):
         trained(data, replace(BOTH, learning_rate=1e-3), checkpoint=path)
-    with pytest.raises(ValueError, match=r"\(different: model\)"):
+    with pytest.raises(ValueError, match=r"\(different: model.settings.dropout\)"):
         trained(data, BOTH, replace(SHAPE, dropout=0.1), checkpoint=path)
     fewer = {**data, "image": data["image"].take(range(10))}
-    with pytest.raises(ValueError, match=r"\(different: data\)"):
+    with pytest.raises(ValueError, match=r"\(different: data.image\)"):
         trained(fewer, BOTH, checkpoint=path)
-
-
-@pytest.mark.parametrize("damage", [lambda c: c[:-9], lambda c: c[:-4] + bytes(4 * [77]), lambda c: b""])
-def test_damaged_checkpoint_is_kept_aside_and_training_starts_anew(data, tmp_path, damage):
-    path = tmp_path / "c.safetensors"
-    whole, _ = trained(data, BOTH, checkpoint=path)
-    path.write_bytes(damage(path.read_bytes()))
-    with pytest.warns(CorruptCacheWarning, match=r"damaged .* kept as c.corrupt-1.safetensors"):
-        model, history = trained(data, BOTH, checkpoint=path)
-    assert history.resumed_at == 0
-    assert torch.equal(weights(model), weights(whole))
-    assert (tmp_path / "c.corrupt-1.safetensors").exists()
 
 
 # ---------------------------------------------------------------- stops
@@ -242,22 +230,22 @@ def test_nan_stops_with_step_rows_and_last_good_checkpoint(data, tmp_path):
     path = tmp_path / "c.safetensors"
     how = replace(BOTH, checkpoint_every=1)
     model = fresh(poisoned)
-    with pytest.raises(NonFiniteLossError) as caught:
+    with pytest.raises(DivergedError) as caught:
         train(model, poisoned, how, target="image", seed=3, checkpoint=path)
     error = caught.value
     assert error.step == first
     assert error.rows["image"] == rows[first]
     text = str(error)
-    assert f"step {first}: the loss of 'image' is not finite" in text
+    assert f"step {first}: the loss of 'image' is nan" in text
     assert ", ".join(map(str, rows[first])) in text
     if first:
         assert f"last good checkpoint: {path} (after {first} steps)" in text
         assert error.checkpoint == path
         assert note(path)["step"] == first
     else:
-        assert "no checkpoint was written" in text
+        assert "last good checkpoint: none" in text
     assert torch.isfinite(weights(model)).all(), "the weights are those before the step"
-    with pytest.raises(NonFiniteLossError, match="no checkpoint was written"):
+    with pytest.raises(DivergedError, match="last good checkpoint: none"):
         trained(poisoned, how)
 
 

@@ -2,7 +2,6 @@
 
 import itertools
 import math
-import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -16,7 +15,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from fisherkit.checks import UnknownNameError
-from neural.array_cache import CorruptCacheWarning
+from neural.checkpoints import DivergedError
 from neural.data.glyphs import GlyphSettings
 from neural.datasets import DatasetError, open_dataset
 from neural.transfer.initialisations import INITIALISATIONS, initialise
@@ -24,7 +23,7 @@ from neural.transfer.masked_language import BertSettings, Masking, small_bert, w
 from neural.transfer.model import PatchSettings, PatchTransformer, cut_patches
 from neural.transfer.pictures import file_task, glyph_task
 from neural.transfer.stack import LanguageStack, find_language, load_stack
-from neural.transfer.training import DivergedError, Schedule, train
+from neural.transfer.training import Schedule, train
 from tests.tiny_encoders import quiet, save_image, save_text
 
 SMALL = PatchSettings(channels=1, side=8, patch=4, dropout=0.1)
@@ -375,56 +374,28 @@ def test_killed_training_resumes_to_the_same_digits(stacks, tmp_path, killed_aft
 def test_checkpoint_of_another_training_is_refused(stacks, tmp_path):
     path = tmp_path / "state"
     Problem(stacks["bert"]).train(SHORT, checkpoint=path)
-    with pytest.raises(ValueError, match="state: this checkpoint is of a training with other settings"):
+    with pytest.raises(ValueError, match=r"state: .* of another training \(different: schedule.steps\)"):
         Problem(stacks["bert"]).train(replace(SHORT, steps=13), checkpoint=path)
-    with pytest.raises(ValueError, match="other settings"):
+    with pytest.raises(ValueError, match=r"\(different: arm\)"):
         Problem(stacks["bert"]).train(SHORT, checkpoint=path, what={"arm": "other"})
-
-
-def test_damaged_checkpoint_is_kept_aside(stacks, tmp_path):
-    path = tmp_path / "state.safetensors"
-    log = Problem(stacks["bert"]).train(SHORT, checkpoint=path)
-    path.write_bytes(path.read_bytes()[:1000])
-    with pytest.warns(CorruptCacheWarning, match=r"is damaged .* kept as state.corrupt-1.safetensors"):
-        again = Problem(stacks["bert"]).train(SHORT, checkpoint=path)
-    assert vars(again) == vars(log)
-    assert (tmp_path / "state.corrupt-1.safetensors").stat().st_size == 1000
 
 
 def test_bad_loss_stops_with_step_batch_and_checkpoint(stacks, tmp_path):
     schedule = replace(SHORT, batch=2)
-    with pytest.raises(DivergedError, match=r"the loss is nan at step .*there is no checkpoint yet") as first:
+    with pytest.raises(DivergedError, match=r"the loss is nan; last good checkpoint: none") as first:
         Problem(stacks["bert"], bad_row=7).train(schedule)
-    assert 7 in first.value.rows
+    assert 7 in first.value.rows["data"]
     step = first.value.step
     assert step >= 1, "so that there is something to save"
     path = tmp_path / "state"
     with pytest.raises(
-        DivergedError, match=rf"at step {step}, batch of rows .*; the last good checkpoint is {path}"
+        DivergedError, match=rf"step {step}: .*; last good checkpoint: {path} .*batch of rows: 'data' rows "
     ) as caught:
         Problem(stacks["bert"], bad_row=7).train(replace(schedule, save_every=1), checkpoint=path)
     assert (caught.value.step, caught.value.checkpoint) == (step, path)
     mended = Problem(stacks["bert"])
     mended.train(replace(schedule, save_every=1), checkpoint=path)
     assert all(torch.isfinite(p).all() for p in mended.model.parameters())
-    copied = pickle.loads(pickle.dumps(caught.value))
-    assert str(copied) == str(caught.value)
-
-
-def test_weights_that_are_not_finite_are_never_saved(stacks, tmp_path):
-    problem = Problem(stacks["bert"])
-
-    def spoil(_):
-        with torch.no_grad():
-            problem.model.stack.layers[0].output.dense.weight[0, 0] = math.inf
-
-    def finite_loss(rows, noise):
-        return (problem.model.classify.weight**2).mean() + 0 * problem.model.embed.weight.sum()
-
-    path = tmp_path / "state"
-    with pytest.raises(DivergedError, match="a weight is not finite after the update at step 2"):
-        train(problem.model, finite_loss, 20, SHORT, seed=0, checkpoint=path, progress=spoil)
-    assert not path.exists()
 
 
 @settings(max_examples=6)

@@ -5,7 +5,7 @@ modalities come from independent streams: nothing pairs a picture with its text.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -16,15 +16,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fisherkit.checks import UnknownNameError, as_whole
+from neural.checkpoints import Checkpoints
 from neural.minibatches import RowStream, torch_generator
-from neural.sequences.checkpoints import load_checkpoint, restore, save_checkpoint
 from neural.sequences.data import SequenceSet
 from neural.sequences.model import SharedTransformer, predicted_steps
 
 __all__ = [
     "Curriculum",
     "History",
-    "NonFiniteLossError",
     "Precision",
     "TrainSettings",
     "mixed_precision",
@@ -133,33 +132,6 @@ class TrainSettings:
         return list(self.batch_sizes)
 
 
-class NonFiniteLossError(FloatingPointError):
-    """A loss or gradient is not finite; the weights are still those before the step.
-
-    Attributes:
-        step: 0-based.
-        rows: {modality: row numbers of its batch}.
-        checkpoint: the last good checkpoint, if there is one.
-    """
-
-    def __init__(
-        self, what: str, step: int, rows: Mapping[str, Sequence[int]], checkpoint: tuple[Path, int] | None
-    ) -> None:
-        self.step, self.rows = step, {name: list(numbers) for name, numbers in rows.items()}
-        self.checkpoint = None if checkpoint is None else checkpoint[0]
-        batch = "; ".join(
-            f"{name!r} rows {', '.join(map(str, numbers))}" for name, numbers in self.rows.items()
-        )
-        last = (
-            "no checkpoint was written"
-            if checkpoint is None
-            else f"last good checkpoint: {checkpoint[0]} (after {checkpoint[1]} steps)"
-        )
-        super().__init__(
-            f"step {step}: {what} is not finite; batch: {batch}; {last}. Look at these rows, or lower the learning rate"
-        )
-
-
 @dataclass(frozen=True, eq=False)
 class History:
     """What a training went through.
@@ -199,7 +171,7 @@ def train(
         History.
 
     Raises:
-        NonFiniteLossError: names step, rows and the last good checkpoint.
+        DivergedError: names step, rows and the last good checkpoint.
         UnknownNameError: data or target of another modality.
         ValueError: mixed precision on a CPU, a checkpoint of another training, a modality with nothing to predict.
     """
@@ -219,34 +191,18 @@ def train(
         name: RowStream(len(data[name]), torch_generator(seed, f"rows of {name}"))
         for name in settings.batch_sizes
     }
-    taken = dict.fromkeys(settings.batch_sizes, 0)
     losses = {
         name: torch.full((settings.steps,), math.nan, dtype=torch.float64) for name in settings.batch_sizes
     }
-    identity = _identity(model, data, settings, target, seed, amp)
-    start, last = 0, None
-    found = None if checkpoint is None else load_checkpoint(checkpoint, identity)
-    if found is not None and checkpoint is not None:
-        restore(found, model, optimiser)
-        if found.scaler:
-            scaler.load_state_dict(dict(found.scaler))
-        start, last = min(found.step, settings.steps), (checkpoint, found.step)
-        for name, values in found.losses.items():
-            losses[name][:start] = values[:start]
-            _walk(streams[name], found.taken[name])
-        taken |= found.taken
-        if progress is not None:
-            progress(start)
-
-    def keep(step: int) -> None:
-        nonlocal last
-        if checkpoint is not None:
-            kept = {name: values[:step] for name, values in losses.items()}
-            state = scaler.state_dict()
-            save_checkpoint(
-                checkpoint, identity, model, optimiser, step=step, taken=taken, losses=kept, scaler=state
-            )
-            last = (checkpoint, step)
+    keep = Checkpoints(
+        checkpoint, _identity(model, data, settings, target, seed, amp), model, optimiser, scaler, streams
+    )
+    done, curves = keep.restore()
+    start = min(done, settings.steps)
+    for name, values in curves.items():
+        losses[name][:start] = values[:start]
+    if start and progress is not None:
+        progress(start)
 
     for step in range(start, settings.steps):
         active = settings.active(step, len(data[target]), target)
@@ -256,19 +212,18 @@ def train(
         for name, numbers in rows.items():
             loss = _backward(model, name, data[name], numbers, settings, scaler, amp, dropout)
             losses[name][step] = loss
-            taken[name] += len(numbers)
             if not math.isfinite(loss):
-                raise NonFiniteLossError(f"the loss of {name!r}", step, _listed(rows), last)
+                raise keep.diverged(f"the loss of {name!r} is {loss}", step, rows)
         scaler.unscale_(optimiser)
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip or math.inf)
         if not scaler.is_enabled() and not torch.isfinite(norm):  # a scaler skips such a step and goes on
-            raise NonFiniteLossError("the gradient", step, _listed(rows), last)
+            raise keep.diverged("the gradient is not finite", step, rows)
         for group in optimiser.param_groups:
             group["lr"] = settings.learning_rate * min(1.0, (step + 1) / max(1, settings.warmup))
         scaler.step(optimiser)
         scaler.update()
         if (step + 1) % settings.checkpoint_every == 0 or step + 1 == settings.steps:
-            keep(step + 1)
+            keep.save(step + 1, {name: values[: step + 1] for name, values in losses.items()}, rows)
         if progress is not None:
             progress(1)
     return History({name: values.numpy() for name, values in losses.items()}, start)
@@ -329,16 +284,6 @@ def _dropout_generator(model: SharedTransformer, seed: int, step: int) -> torch.
     return torch.Generator(model.device).manual_seed(int(mixed >> 1))
 
 
-def _walk(stream: RowStream, count: int) -> None:
-    """Take so many rows, a shuffle at a time."""
-    for done in range(0, count, stream.n):
-        stream.take(min(stream.n, count - done))
-
-
-def _listed(rows: Mapping[str, Tensor]) -> dict[str, list[int]]:
-    return {name: numbers.tolist() for name, numbers in rows.items()}
-
-
 def _identity(
     model: SharedTransformer,
     data: Mapping[str, SequenceSet],
@@ -352,7 +297,6 @@ def _identity(
     for free in ("steps", "micro_batch", "checkpoint_every", "precision"):
         del how[free]
     return {
-        "version": 1,
         "model": model.describe(),
         "settings": how,
         "precision": str(amp),

@@ -1,7 +1,7 @@
 """One plain training loop: resumable, with gradient accumulation and mixed precision, that stops at a bad loss."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from fisherkit.checks import UnknownNameError, as_whole
 from fisherkit.simulation import streams
+from neural.checkpoints import Checkpoints
 from neural.minibatches import RowStream, torch_generator
-from neural.transfer.checkpoints import Checkpoints
 
-__all__ = ["DivergedError", "Log", "Schedule", "train"]
+__all__ = ["Log", "Schedule", "train"]
 
 _PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -116,29 +116,6 @@ class Log:
     looks: dict[str, list[float]]
 
 
-class DivergedError(FloatingPointError):
-    """A loss, or a weight, that is not finite.
-
-    Attributes:
-        step: 0-based step of the loss.
-        rows: row numbers of its batch.
-        checkpoint: the last good checkpoint; None if there is none.
-    """
-
-    def __init__(self, what: str, step: int, rows: Sequence[int], checkpoint: Path | None) -> None:
-        self._arguments = (what, step, rows, checkpoint)
-        self.step, self.rows, self.checkpoint = step, list(rows), checkpoint
-        shown = ", ".join(map(str, self.rows[:8])) + (", ..." if len(self.rows) > 8 else "")
-        saved = f"the last good checkpoint is {checkpoint}" if checkpoint else "there is no checkpoint yet"
-        super().__init__(
-            f"{what} at step {step}, batch of rows {shown}; {saved}. Look at these rows, or train with a lower learning "
-            "rate, longer warm-up or precision 'float32'"
-        )
-
-    def __reduce__(self) -> tuple[type["DivergedError"], tuple[Any, ...]]:
-        return type(self), self._arguments
-
-
 def train(
     model: nn.Module,
     loss: Callable[[Tensor, torch.Generator], Tensor],
@@ -176,7 +153,7 @@ def train(
 
     Raises:
         DivergedError: a loss, or a weight at a checkpoint, that is not finite.
-        ValueError: half precision on a CPU.
+        ValueError: half precision on a CPU, a checkpoint of another training.
 
     Example:
         >>> line = nn.Linear(1, 1)
@@ -200,20 +177,13 @@ def train(
     scaler = torch.amp.GradScaler(device.type, enabled=half is torch.float16)
     rows = RowStream(n_rows, torch_generator(seed, "rows"))
     noise = torch.Generator(device).manual_seed(int(streams(seed, ["noise"])["noise"].integers(0, 2**63 - 1)))
-    log = Log(0, [], {})
-    keep = None
-    if checkpoint is not None:
-        keep = Checkpoints(
-            Path(checkpoint), {"schedule": asdict(schedule), "seed": seed, "rows": n_rows, **(what or {})}
-        )
-        saved = keep.restore(model, optimiser, noise)
-        if saved is not None:
-            log = Log(saved["steps"], saved["losses"], saved["looks"])
-            scaler.load_state_dict(saved["scaler"])
-            _skip(rows, log.steps * schedule.batch)
-            if progress is not None:
-                progress(log.steps)
-    last_good = keep.path if keep is not None and log.steps else None
+    own = {"schedule": asdict(schedule), "seed": seed, "rows": n_rows, "device": device.type}
+    keep = Checkpoints(checkpoint, own | (what or {}), model, optimiser, scaler, {"data": rows}, noise)
+    done, curves = keep.restore()
+    losses = curves.pop("losses", torch.empty(0))
+    log = Log(done, losses.tolist(), {name.removeprefix("look "): c.tolist() for name, c in curves.items()})
+    if done and progress is not None:
+        progress(done)
     _set_frozen(frozen, schedule, log.steps)
     model.train()
     while log.steps < schedule.steps:
@@ -229,7 +199,7 @@ def train(
             scaler.scale(mean).backward()
         value = float(total)
         if not math.isfinite(value):
-            raise DivergedError(f"the loss is {value}", step, numbers.tolist(), last_good)
+            raise keep.diverged(f"the loss is {value}", step, {"data": numbers})
         for group in optimiser.param_groups:
             group["lr"] = schedule.rate(step)
         scaler.unscale_(optimiser)
@@ -245,13 +215,9 @@ def train(
                 for name, measured in look().items():
                     log.looks.setdefault(name, []).append(measured)
             model.train()
-        if keep is not None and (log.steps % schedule.save_every == 0 or log.steps == schedule.steps):
-            if not all(bool(torch.isfinite(p).all()) for p in model.parameters()):
-                raise DivergedError(
-                    "a weight is not finite after the update", step, numbers.tolist(), last_good
-                )
-            keep.save(model, optimiser, noise, vars(log) | {"scaler": scaler.state_dict()})
-            last_good = keep.path
+        if log.steps % schedule.save_every == 0 or log.steps == schedule.steps:
+            looks = {f"look {name}": values for name, values in log.looks.items()}
+            keep.save(log.steps, {"losses": log.losses, **looks}, {"data": numbers})
         if progress is not None:
             progress(1)
     model.eval()
@@ -261,11 +227,3 @@ def train(
 def _set_frozen(part: nn.Module | None, schedule: Schedule, step: int) -> None:
     if part is not None:
         part.requires_grad_(schedule.unfreeze_at is not None and step >= schedule.unfreeze_at)
-
-
-def _skip(rows: RowStream, count: int) -> None:
-    """Forget the numbers that were taken before; what comes out does not depend on how many are taken at a time."""
-    while count:
-        here = min(count, rows.n)
-        rows.take(here)
-        count -= here
