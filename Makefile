@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-input
 export MPLBACKEND ?= Agg
 
 .DEFAULT_GOAL := help
-.PHONY: demo test lint bench figures help
+.PHONY: demo test lint bench figures report help
 
 # torch comes first and by itself: the installer may then take whichever build fits the machine
 $(READY): pyproject.toml constraints.txt
@@ -45,6 +45,9 @@ figures: $(READY) ## every study in full: redraws paper_figures/
 	$(BIN)/python studies/information_gain.py $(ARGS)
 	$(BIN)/python studies/exchange_isolines.py $(ARGS)
 	$(BIN)/python studies/streaming_memory.py $(ARGS)
+
+report: $(READY) ## figures, tables and rows in one file, paper_figures/report.html (ARGS="--folder FOLDER" for other results)
+	$(BIN)/python studies/html_report.py $(ARGS)
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))

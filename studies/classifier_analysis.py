@@ -44,6 +44,7 @@ from studies.head_presets import PRESETS, differences
 from studies.image_text_fewshot import NAME as CELLS
 from studies.image_text_fewshot_plan import Plan
 from studies.image_text_fewshot_report import Results
+from studies.outputs import Report, write_report
 from studies.task_options import add_task_options, label_of, task_and_preset
 
 __all__ = ["main"]
@@ -82,21 +83,20 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     with harness.one_torch_thread():
         heads = Heads(results, preset.shots[-1], seed=0, device=options.device)
         summary = summarise(results, heads, pairs) | {"differs_from_paper": differences(preset)}
-    text = as_markdown(summary)
-    print(text)
     name = f"{NAME}_{label_of(options, task)}"
     draw(summary, options.out / f"{name}.png")
-    harness.write_csv(options.out / f"{name}.csv", csv_rows(summary))
-    harness.write_csv(options.out / f"{name}_table.csv", table_rows(summary))
-    harness.write_atomic(options.out / f"{name}.md", text.encode())
-    seconds = time.perf_counter() - began
-    summary["provenance"] = harness.provenance(
-        config={"preset": preset, "arms": list(plan.arms)}, seconds=seconds, device=options.device
-    ) | {"task_fingerprint": task.fingerprint, "cells_computed_now": computed}
-    harness.write_json(options.out / f"{name}.json", summary)
-    print(f"wall time {seconds:.0f} s: {computed} of {len(plan.cells())} cells computed now")
-    print(f"figure {options.out / f'{name}.png'}")
-    return summary
+    return write_report(
+        Report(summary, as_markdown(summary), csv_rows(summary), table_rows(summary)),
+        options.out,
+        name,
+        config={"preset": preset, "arms": list(plan.arms)},
+        device=options.device,
+        began=began,
+        keys=[cell.key for cell in plan.cells()],
+        store=cells,
+        computed=computed,
+        task_fingerprint=task.fingerprint,
+    )
 
 
 if __name__ == "__main__":

@@ -25,9 +25,9 @@ from studies import harness
 from studies.exchange_rate_plan import ARM, PERMUTED, Plan
 from studies.harness import Interval, mean_interval, paired_difference
 from studies.head_presets import differences
+from studies.outputs import Report
 from studies.published_numbers import published
 from studies.report_tables import by_word, direction, gain_text, interval_columns, markdown_table
-from studies.text_sweep import Report
 
 __all__ = ["Fit", "Surface", "aligned_against", "report_of"]
 
@@ -165,7 +165,8 @@ def report_of(surfaces: Sequence[Surface]) -> Report:
             "\n".join(["## Aligned against unaligned", "", *(f"- {v}" for v in summary["verdicts"])])
         )
     table = [row for task in tasks for row in _table_rows(task)]
-    return Report(summary, "\n\n".join(parts) + "\n", table, [row for s in surfaces for row in _cell_rows(s)])
+    rows = [row for s in surfaces for row in _cell_rows(s)]
+    return Report(summary, "\n\n".join(parts) + "\n", rows, table)
 
 
 def _claim(entry: dict[str, Any]) -> str:

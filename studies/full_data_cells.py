@@ -3,7 +3,7 @@
 import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,13 @@ import numpy as np
 import torch
 from torch import nn
 
+from fisherkit.checks import as_whole
 from neural.data.glyph_pictures import SIDE, Jitter
 from neural.data.glyphs import GlyphSettings, LabelledPictures, glyph_encoder, glyph_pools
+from neural.data.pixels import PixelEncoder
 from neural.data.task import Embeddings, Task
 from neural.heads.arms import ARMS, Setting, arm_runs, select
-from neural.heads.runs import HeadRun, Schedule
+from neural.heads.runs import HeadFit, HeadRun, Schedule
 from neural.heads.training import train_head
 from studies import harness
 
@@ -28,11 +30,18 @@ class FineTuning:
     """What all cells of fine-tuning share.
 
     Attributes:
-        task: rows are what the encoder reads (flattened pictures in [0, 1]); auxiliary rows are features.
+        task: rows are what the encoder reads (flattened pictures in [0, 1], or numbers of pictures); auxiliary rows are
+            features.
         encoder: pretrained network from these rows to features; every training starts from a copy.
         schedule: of each training.
         learning_rates: that every arm chooses from, by validation; one rate for encoder and head.
         batch_size: target rows per step.
+        aligned: whether the encoder's features and the auxiliary rows live in one space, so that nothing is projected.
+            (The task cannot say so: what the encoder reads lives in another.)
+        source: what the encoder's features depend on beside its weights and rows.
+
+    Raises:
+        ValueError: learning rates that are not positive, a batch without rows.
     """
 
     task: Task
@@ -40,6 +49,14 @@ class FineTuning:
     schedule: Schedule
     learning_rates: tuple[float, ...]
     batch_size: int
+    aligned: bool = False
+    source: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        as_whole(self.batch_size, "batch size", least=1)
+        for rate in self.learning_rates:
+            if not (np.isfinite(rate) and rate > 0):
+                raise ValueError(f"learning rates: each must be positive and finite, got {rate}")
 
     @cached_property
     def key(self) -> dict[str, Any]:
@@ -47,7 +64,7 @@ class FineTuning:
         digest = hashlib.sha256()
         for name, weights in self.encoder.state_dict().items():
             digest.update(name.encode() + weights.numpy().tobytes())
-        return {
+        key: dict[str, Any] = {
             "kind": "fine-tuning",
             "version": 1,
             "task": self.task.fingerprint,
@@ -57,6 +74,8 @@ class FineTuning:
             "learning_rates": list(self.learning_rates),
             "batch_size": self.batch_size,
         }
+        further = {"aligned": self.aligned, "source": dict(self.source)}
+        return key | {name: value for name, value in further.items() if value}
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,8 +143,11 @@ class FineTuneCell:
                 for name, size in run.batch_sizes.items()
             }
             # Without a projection the head lives in the space of the encoder's features, not of its inputs.
-            head_dim = run.head_dim if run.projected else None
-            fitted.append(replace(run, batch_sizes=batches, encoders=encoders, head_dim=head_dim))
+            projected = () if self.shared.aligned else run.projected
+            head_dim = run.head_dim if projected else None
+            fitted.append(
+                replace(run, batch_sizes=batches, encoders=encoders, projected=projected, head_dim=head_dim)
+            )
         return fitted
 
 
@@ -168,10 +190,10 @@ def glyph_fine_tuning(
     Raises:
         ValueError: a task of another source, whose inputs are not known.
     """
-    if task.name != "glyphs":
+    if task.name != "glyphs" or "settings" not in task.about:
         raise ValueError(
             f"fine-tuning needs the pictures behind the features, and {task.name!r} gives features alone; choose "
-            "--dataset glyphs, or --parts linear"
+            "--dataset glyphs or images on disk, or --parts linear"
         )
     made = dict(task.about["settings"])
     settings = GlyphSettings(**made | {"jitter": Jitter(**made["jitter"])})
@@ -205,6 +227,9 @@ def fine_tune(cells: Sequence[FineTuneCell], store: harness.Cells, device: str) 
 
     Returns:
         Number of cells computed now.
+
+    Raises:
+        OutOfMemoryError: a batch that is too large for the GPU.
     """
     by_key = {harness.cell_key(cell.key): cell for cell in cells}
     todo = [by_key[harness.cell_key(key)] for key in store.missing(cell.key for cell in by_key.values())]
@@ -212,10 +237,13 @@ def fine_tune(cells: Sequence[FineTuneCell], store: harness.Cells, device: str) 
     def work(cell: FineTuneCell, progress: Callable[[int], object]) -> Mapping[str, Any]:
         began, fits = time.perf_counter(), []
         for run in cell.runs():
-            fits.append(train_head(run, cell.shared.schedule, device=device))
+            fits.append(_train(run, cell.shared.schedule, device))
             progress(cell.shared.schedule.iterations)
         best = select(fits)
         val_accuracy, val_loss = fits[best].best
+        for encoder in fits[best].encoders.values():
+            if isinstance(encoder, PixelEncoder):  # reads numbers from anywhere
+                encoder.to(device)
         tests = cell.shared.task.tests
         return {
             "accuracy": {name: fits[best].accuracy(rows) for name, rows in tests.items()},
@@ -233,3 +261,11 @@ def fine_tune(cells: Sequence[FineTuneCell], store: harness.Cells, device: str) 
             for cell, result in harness.in_parallel(work, todo, workers, bar):
                 store.add([(cell.key, result)])
     return len(todo)
+
+
+def _train(run: HeadRun, schedule: Schedule, device: str) -> HeadFit:
+    try:
+        return train_head(run, schedule, device=device)
+    except torch.cuda.OutOfMemoryError as error:
+        error.add_note(f"--batch-size: choose one below {run.batch_sizes[run.target]}")
+        raise

@@ -1,5 +1,6 @@
 """What the full-data study reports: accuracies, paired differences to the matched control, published numbers beside them."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -81,12 +82,18 @@ def _published(plan: FullDataPlan) -> list[dict[str, Any]]:
     for part in plan.parts:
         tables = pd.concat([published(number) for number in _TABLES[part]])
         of_data = tables[tables["dataset"].eq(plan.task.name) & tables["metric"].eq("accuracy")]
-        chosen = of_data[of_data["vision"].eq(str(encoders.get("image")).replace("vit-b16", "b16"))]
+        same_text = of_data["method"].eq("unimodal") | of_data["text"].eq(_published_name(encoders, "text"))
+        chosen = of_data[of_data["vision"].eq(_published_name(encoders, "image")) & same_text]
         for line in chosen.to_dict("records"):
             arm, unfrozen = _METHODS.get(line["method"], (line["method"], False))
             found.append({"part": part, "arm": arm, "unfrozen": unfrozen, "label": line["label"]})
             found[-1] |= {"ratio": float(line.get("ratio") or 1.0), "accuracy": float(line["value"])}
     return found
+
+
+def _published_name(encoders: Mapping[str, str], modality: str) -> str:
+    """The paper's name of an encoder."""
+    return str(encoders.get(modality)).replace("vit-b16", "b16")
 
 
 def _verdicts(plan: FullDataPlan, values: dict[Row, NDArray[np.float64]]) -> list[str]:
@@ -172,6 +179,9 @@ def as_markdown(summary: dict[str, Any]) -> str:
     if "linear" in summary["parts"] and summary.get("differs_from_paper"):
         text = "; ".join(summary["differs_from_paper"])
         lines += ["", f"The linear probe differs from the paper's protocol: {text}."]
+    if summary.get("tuning_differs_from_paper"):
+        text = "; ".join(summary["tuning_differs_from_paper"])
+        lines += ["", f"Fine-tuning differs from the paper's protocol: {text}."]
     return "\n".join(lines) + "\n"
 
 

@@ -14,7 +14,7 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -178,7 +178,7 @@ def provenance(*, config: Mapping[str, Any], seconds: float, device: str = "cpu"
         except metadata.PackageNotFoundError:
             continue
     return {
-        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": " ".join([Path(sys.argv[0]).name, *_without_places(sys.argv[1:])]),
         "config": dict(config),
         "device": _device_name(device),
         "python": platform.python_version(),
@@ -186,6 +186,18 @@ def provenance(*, config: Mapping[str, Any], seconds: float, device: str = "cpu"
         "revision": _revision(),
         "wall_seconds": round(seconds, 1),
     }
+
+
+def _without_places(arguments: Sequence[str]) -> list[str]:
+    """A command line without the folders of results and finished cells, which decide nothing."""
+    kept: list[str] = []
+    rest = iter(arguments)
+    for argument in rest:
+        if argument in {"--out", "--runs"}:
+            next(rest, None)
+        elif not argument.startswith(("--out=", "--runs=")):
+            kept.append(argument)
+    return kept
 
 
 def _device_name(device: str) -> str:

@@ -18,7 +18,7 @@ from neural.heads.sweep import heads_per_tensor, train_heads
 from studies import harness
 from studies.head_presets import Preset
 
-__all__ = ["HeadCell", "compute"]
+__all__ = ["HeadCell", "compute", "of_its_classes"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,7 +147,7 @@ def _result(cell: HeadCell, runs: list[HeadRun], fits: list[HeadFit]) -> dict[st
     logits = fit.logits(first).numpy()
     lengths = np.linalg.norm(logits, axis=1, keepdims=True)
     return {
-        "accuracy": {name: fit.accuracy(rows) for name, rows in task.tests.items()},
+        "accuracy": _accuracies(task, fit),
         "val_accuracy": val_accuracy,
         "val_loss": val_loss if np.isfinite(val_loss) else None,
         "margin": float(functional_margins(fit.model, first).mean()),
@@ -159,6 +159,30 @@ def _result(cell: HeadCell, runs: list[HeadRun], fits: list[HeadFit]) -> dict[st
         "candidates": [round(candidate.best[0], 6) for candidate in fits],
         "diverged": sum(candidate.diverged_at is not None for candidate in fits),
     }
+
+
+def of_its_classes(source: str, test: str) -> str:
+    """Under what name the accuracy on the training law is kept that compares with that of a test set of some classes.
+
+    Args:
+        source: the test set of the training law.
+        test: the test set of some classes (`Task.among`).
+
+    Returns:
+        Name; the accuracy is that on the rows of `source` of these classes, predicted among them.
+    """
+    return f"{source}_of_{test}"
+
+
+def _accuracies(task: Task, fit: HeadFit) -> dict[str, float]:
+    """Of every test set; for one of some classes also of the training law's rows of these classes, where it has any."""
+    found = {name: fit.accuracy(rows, task.among.get(name)) for name, rows in task.tests.items()}
+    source, rows = next(iter(task.tests.items()))
+    for name, classes in task.among.items():
+        here = np.isin(rows.labels, classes)
+        if name != source and here.any():
+            found[of_its_classes(source, name)] = fit.accuracy(rows.take(here), classes)
+    return found
 
 
 def _separation(points: NDArray[np.floating], labels: NDArray[np.int64]) -> dict[str, float | None]:

@@ -40,6 +40,7 @@ from studies.head_presets import PRESETS, differences
 from studies.image_text_fewshot_figure import draw
 from studies.image_text_fewshot_plan import Plan
 from studies.image_text_fewshot_report import Results, as_markdown, csv_rows, summarise, table_rows
+from studies.outputs import Report, write_report
 from studies.task_options import add_task_options, label_of, task_and_preset
 
 __all__ = ["main"]
@@ -71,29 +72,20 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     print(_heading(plan), flush=True)
     computed = compute(plan.cells(), cells, options.device)
     summary = summarise(Results(plan, cells))
-    text = as_markdown(summary)
-    print(text)
     name = f"{NAME}_{label_of(options, task)}" + ("_some-arms" if options.arms else "")
     draw(summary, options.out / f"{name}.png")
-    harness.write_csv(options.out / f"{name}.csv", csv_rows(plan, cells))
-    harness.write_csv(options.out / f"{name}_table.csv", table_rows(summary))
-    harness.write_atomic(options.out / f"{name}.md", text.encode())
-    seconds = time.perf_counter() - began
-    summary["provenance"] = harness.provenance(
-        config={"preset": preset, "arms": list(plan.arms), "logit_scale": plan.logit_scale},
-        seconds=seconds,
+    return write_report(
+        Report(summary, as_markdown(summary), csv_rows(plan, cells), table_rows(summary)),
+        options.out,
+        name,
+        config={"preset": plan.preset, "arms": list(plan.arms), "logit_scale": plan.logit_scale},
         device=options.device,
-    ) | {
-        "task_fingerprint": plan.task.fingerprint,
-        "cells_computed_now": computed,
-        "training_seconds_in_all": round(sum(cells.get(cell.key)["seconds"] for cell in plan.cells()), 1),
-    }
-    harness.write_json(options.out / f"{name}.json", summary)
-    print(
-        f"wall time {seconds:.0f} s: {computed} cells computed, {len(plan.cells()) - computed} were finished"
+        began=began,
+        keys=[cell.key for cell in plan.cells()],
+        store=cells,
+        computed=computed,
+        task_fingerprint=task.fingerprint,
     )
-    print(f"figure {options.out / f'{name}.png'}")
-    return summary
 
 
 def _heading(plan: Plan) -> str:

@@ -10,7 +10,9 @@ samples. `studies/gaussian_recon.py` has the experiment of section E.14, where y
 
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -185,10 +187,16 @@ def draw_gaps(ax: Axes) -> None:
     ax.legend(unique.values(), unique.keys())
 
 
-def main() -> None:
-    """Compute, draw, write, and say in one line whether the predictions hold."""
-    parser = harness.parser(__doc__)
-    args = parser.parse_args()
+def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
+    """Compute, draw, write, and say in one line whether the predictions hold.
+
+    Args:
+        arguments: command line, default the process's own.
+
+    Returns:
+        The summary that is also written as JSON.
+    """
+    args = harness.parser(__doc__).parse_args(arguments)
     start = time.perf_counter()
     replicates = 5_000 if args.quick else 20_000
     variance, exchange = variance_rows(replicates), exchange_rows(replicates)
@@ -208,13 +216,16 @@ def main() -> None:
     harness.write_csv(
         args.out / "information_gain.csv", rows.astype(object).where(rows.notna(), None).to_dict("records")
     )
-    summary = {"inside_95_percent_interval": counts, "replicates": replicates}
     config = {"quick": args.quick, "replicates": replicates}
-    harness.write_json(
-        args.out / "information_gain.json", summary | harness.provenance(config=config, seconds=seconds)
-    )
+    summary = {
+        "inside_95_percent_interval": counts,
+        "replicates": replicates,
+        "provenance": harness.provenance(config=config, seconds=seconds),
+    }
+    harness.write_json(args.out / "information_gain.json", summary)
     print(report(exchange, counts, seconds))
-    print(f"figure: {args.out / 'information_gain.png'}")
+    print(f"figure {args.out / 'information_gain.png'}")
+    return summary
 
 
 def report(exchange: pd.DataFrame, counts: dict[str, tuple[int, int]], seconds: float) -> str:

@@ -50,7 +50,8 @@ from neural.transfer.training import Schedule, train
 from studies import harness
 from studies.language_to_vision_figure import draw
 from studies.language_to_vision_plan import ARMS, PRESETS, Plan, Preset
-from studies.language_to_vision_report import Results, as_text, csv_rows, summarise
+from studies.language_to_vision_report import Results, as_markdown, csv_rows, summarise
+from studies.outputs import Report, write_report
 
 __all__ = ["compute", "main", "run_cell"]
 
@@ -249,23 +250,19 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     except DivergedError as error:
         parser.exit(1, f"{NAME}: {error}\n")
     summary = summarise(Results(plan, cells))
-    print(as_text(summary))
     draw(summary, options.out / f"{name}.png", f"{about['name']} to {task.name}, {task.n_classes} classes")
-    harness.write_csv(options.out / f"{name}.csv", csv_rows(plan, cells))
-    seconds = time.perf_counter() - began
-    summary["provenance"] = harness.provenance(
+    return write_report(
+        Report(summary, as_markdown(summary), csv_rows(plan, cells)),
+        options.out,
+        name,
         config={"preset": preset, "arms": list(plan.arms), "language": about, "pictures": task.about},
-        seconds=seconds,
         device=options.device,
-    ) | {
-        "cells_computed_now": len(todo),
-        "seconds_of_preparation": round(prepared, 1),
-        "training_seconds_in_all": round(sum(cells.get(cell)["seconds"] for cell in todo_all), 1),
-    }
-    harness.write_json(options.out / f"{name}.json", summary)
-    print(f"wall time {seconds:.0f} s: {len(todo)} cells computed, {len(todo_all) - len(todo)} were finished")
-    print(f"figure {options.out / f'{name}.png'}")
-    return summary
+        began=began,
+        keys=todo_all,
+        store=cells,
+        computed=len(todo),
+        seconds_of_preparation=round(prepared, 1),
+    )
 
 
 if __name__ == "__main__":

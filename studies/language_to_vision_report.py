@@ -9,8 +9,9 @@ from neural.transfer.initialisations import INITIALISATIONS
 from studies import harness
 from studies.harness import Interval, mean_interval, paired_difference
 from studies.language_to_vision_plan import ARMS, MODES, Plan, arm_label
+from studies.report_tables import markdown_table
 
-__all__ = ["Results", "as_text", "csv_rows", "summarise", "verdict"]
+__all__ = ["Results", "as_markdown", "csv_rows", "summarise", "verdict"]
 
 
 class Results:
@@ -36,12 +37,13 @@ def summarise(results: Results) -> dict[str, Any]:
         results: finished cells.
 
     Returns:
-        For `as_text`, the figure and the JSON file. "end" is the accuracy after the last step, "mean" that over all
+        For `as_markdown`, the figure and the JSON file. "end" is the accuracy after the last step, "mean" that over all
         looks, which rewards learning fast.
     """
     plan = results.plan
     accuracy = {arm: results.accuracy(arm) for arm in plan.arms}
     summary: dict[str, Any] = {
+        "task": plan.task(0).name,
         "seeds": plan.preset.seeds,
         "looks": list(plan.preset.schedule.looks),
         "unfreeze_at": plan.preset.schedule.unfreeze_at,
@@ -118,14 +120,14 @@ def verdict(mode: str, differences: dict[str, Interval]) -> str:
     return f"{MODES[mode]}: pretrained {joined}: {end}"
 
 
-def as_text(summary: dict[str, Any]) -> str:
-    """Table and verdicts for the terminal.
+def as_markdown(summary: dict[str, Any]) -> str:
+    """Table and verdicts.
 
     Args:
         summary: from `summarise`.
 
     Returns:
-        Lines.
+        Markdown.
     """
     rows = []
     for arm, label in summary["arms"].items():
@@ -139,7 +141,19 @@ def as_text(summary: dict[str, Any]) -> str:
             f"{gap[0].estimate:+.1f} [{gap[0].low:+.1f}, {gap[0].high:+.1f}]" if gap else "",
         ])
     header = ["initialisation; training", "accuracy at the end", "mean over steps", "pretrained minus this"]
-    return "\n".join([harness.table(header, rows), "", *summary["verdicts"]])
+    lines = [
+        f"## {summary['task']}: {summary['seeds']} paired repetitions, {summary['looks'][-1]:,} steps",
+        "",
+        (
+            "Test accuracy in percent with its 95% interval, and the paired difference in points of the pretrained arm of "
+            "the same mode."
+        ),
+        "",
+        markdown_table(header, rows),
+        "",
+        *(f"- {line}" for line in summary["verdicts"]),
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def csv_rows(plan: Plan, cells: harness.Cells) -> list[dict[str, object]]:

@@ -49,9 +49,10 @@ def draw(summary: dict[str, Any], path: Path) -> None:
             ncols=len(_MAIN),
             fontsize=8,
         )
-        figure.supxlabel(
-            f"test set: {summary['source']} is of the training law, the others are shifted", fontsize=9
-        )
+        note = f"test set: {summary['source']} is of the training law, the others are shifted"
+        if summary["among"]:
+            note += f"\n{', '.join(summary['among'])}: among their own classes"
+        figure.supxlabel(note, fontsize=9)
         harness.save_figure(figure, path)
 
 
@@ -71,4 +72,5 @@ def _points(
         style = harness.line_style(_MAIN.index(arm)) | {"linestyle": "none"}
         axes.errorbar(beside, middle, bars, label=summary["arms"][arm], capsize=2, elinewidth=0.8, **style)
     axes.axvline(0.5, color="0.6", lw=0.8, ls=":")
-    axes.set_xticks(np.arange(len(tests)), tests)
+    slanted: dict[str, Any] = {"rotation": 30, "ha": "right"} if max(map(len, tests)) > 10 else {}
+    axes.set_xticks(np.arange(len(tests)), tests, **slanted)

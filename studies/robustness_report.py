@@ -2,8 +2,12 @@
 
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from neural.heads.arms import ARMS
 from studies.harness import mean_interval, paired_difference
+from studies.head_cells import of_its_classes
 from studies.image_text_fewshot_report import Results, shots_label
 from studies.report_tables import by_word, direction, gain_text, interval_columns, markdown_table
 
@@ -36,7 +40,7 @@ def summarise(results: Results) -> dict[str, Any]:
                         accuracy, results.values(test, "unimodal", shots)
                     )
                 if arm != plan.control and test != source:
-                    mine, control = (results.values(source, name, shots) for name in (arm, plan.control))
+                    mine, control = (_on_source(results, test, name, shots) for name in (arm, plan.control))
                     entry["extra"] = paired_difference(gain, mine - control)
                 entries.append(entry)
     return {
@@ -47,6 +51,7 @@ def summarise(results: Results) -> dict[str, Any]:
         "shots": [shots_label(k) for k in plan.preset.shots],
         "source": source,
         "shifted": shifted,
+        "among": {test: len(classes) for test, classes in plan.task.among.items()},
         "seeds": plan.preset.seeds,
         "candidates_per_arm": plan.preset.trainings,
         "accuracy": entries,
@@ -54,6 +59,16 @@ def summarise(results: Results) -> dict[str, Any]:
             entries, shifted, [ARMS[arm].label for arm in dict.fromkeys((plan.control, "unimodal"))]
         ),
     }
+
+
+def _on_source(results: Results, test: str, arm: str, shots: int | None) -> NDArray[np.float64]:
+    """(seeds,) accuracy on the source law that compares with that on a test set: among the same classes, in percent."""
+    task, seeds = results.plan.task, range(results.plan.preset.seeds)
+    source = next(iter(task.tests))
+    if test not in task.among:
+        return results.values(source, arm, shots)
+    name = of_its_classes(source, test)
+    return 100 * np.array([results.result(arm, shots, s)["accuracy"][name] for s in seeds])
 
 
 def _verdicts(entries: list[dict[str, Any]], shifted: list[str], baselines: list[str]) -> list[str]:
@@ -115,9 +130,13 @@ def as_markdown(summary: dict[str, Any]) -> str:
                     for e in cells
                 ),
             ])
-        name = f"{test} (source law)" if test == summary["source"] else f"{test} (shifted)"
+        name = f"{test} (source law" if test == summary["source"] else f"{test} (shifted"
+        name += f"; among its {summary['among'][test]} classes)" if test in summary["among"] else ")"
         lines += ["", f"### {name}", "", markdown_table(["arm", *titles], rows)]
     lines += ["", "### Gain under the shift minus gain on the source law, UML (init), points", ""]
+    if summary["among"]:
+        few = ", ".join(summary["among"])
+        lines += [f"Of {few} both gains are on rows of the same classes, predicted among these.", ""]
     rows = [
         [test, *(gain_text(found[test, "uml_init", k]["extra"]) for k in shots)]
         for test in summary["shifted"]

@@ -48,6 +48,7 @@ from neural.sequences.probe import Probe, fit_probe
 from neural.sequences.task import SequenceTask
 from neural.sequences.training import Curriculum, History, mixed_precision, train
 from studies import harness
+from studies.outputs import Report, write_report
 from studies.self_supervised_figure import draw
 from studies.self_supervised_plan import ARMS, PRESETS, Candidate, Plan, Preset, arm_data
 from studies.self_supervised_report import Results, as_markdown, csv_rows, summarise
@@ -280,26 +281,20 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     compute(plan, todo, cells, options.device, options.runs / NAME)
     results = Results(plan, cells)
     summary = summarise(results)
-    text = as_markdown(summary)
-    print(text)
     name = f"{NAME}_{plan.name}"
     draw(summary, options.out / f"{name}.png")
-    harness.write_csv(options.out / f"{name}.csv", csv_rows(plan, results))
-    harness.write_atomic(options.out / f"{name}.md", text.encode())
-    seconds = time.perf_counter() - began
-    summary["provenance"] = harness.provenance(
-        config={"preset": preset, "arms": list(plan.arms)}, seconds=seconds, device=options.device
-    ) | {
-        "task_fingerprints": [task.fingerprint for task in plan.tasks],
-        "cells_computed_now": len(todo),
-        "training_seconds_in_all": round(sum(cells.get(cell)["seconds"] for cell in plan.cells()), 1),
-    }
-    harness.write_json(options.out / f"{name}.json", summary)
-    print(
-        f"wall time {seconds:.0f} s: {len(todo)} cells computed, {len(plan.cells()) - len(todo)} were finished"
+    return write_report(
+        Report(summary, as_markdown(summary), csv_rows(plan, results)),
+        options.out,
+        name,
+        config={"preset": preset, "arms": list(plan.arms)},
+        device=options.device,
+        began=began,
+        keys=plan.cells(),
+        store=cells,
+        computed=len(todo),
+        task_fingerprints=[task.fingerprint for task in plan.tasks],
     )
-    print(f"figure {options.out / f'{name}.png'}")
-    return summary
 
 
 if __name__ == "__main__":

@@ -8,13 +8,15 @@ from pathlib import Path
 from neural.data.files import from_files
 from neural.data.task import Task
 from neural.datasets import SPECS
+from neural.datasets.shifted_imagenet import SHIFTS
 from studies import harness
 from studies.head_presets import PRESETS, Preset, resized
-from studies.task_sources import SOURCES, encoded_task, make_task, parse_settings
+from studies.task_sources import IMAGENET, SOURCES, encoded_task, make_task, parse_settings
 
 __all__ = [
     "add_task_options",
     "chosen_preset",
+    "file_label",
     "fitted_preset",
     "label_of",
     "task_and_preset",
@@ -52,6 +54,12 @@ def add_task_options(parser: ArgumentParser) -> None:
         "--texts", default="descriptions", help="descriptions, classname, vanilla or hand_crafted"
     )
     disk.add_argument("--descriptions", type=Path, metavar="FILE", help="JSON {class: [sentences]}")
+    disk.add_argument(
+        "--shifted",
+        nargs="*",
+        metavar="NAME",
+        help=f"shifted test sets of imagenet (default those below ROOT of {', '.join(SHIFTS)}); without a name none",
+    )
     disk.add_argument("--dtype", default="float32", help="of the encoders: float32, float16, bfloat16")
     disk.add_argument("--encoder-batch", type=int, default=32, help="inputs at a time")
     files = parser.add_argument_group("your own embeddings")
@@ -121,6 +129,7 @@ def task_of(options: Namespace, preset: Preset) -> Task:
             seeds=preset.seeds,
             seed=options.data_seed,
             cache=options.runs / "cache" / "features",
+            shifted=options.shifted,
             aligned=options.aligned,
             device=options.device,
             dtype=options.dtype,
@@ -186,7 +195,25 @@ def label_of(options: Namespace, task: Task) -> str:
         Text for file names.
     """
     parts = [task.name, options.vision, options.text, *(options.auxiliaries or []), *sorted(options.set)]
+    if options.shifted is not None:
+        parts += options.shifted or ["no-shift"]
     parts += [flag for flag in ("aligned", "normalise") if getattr(options, flag)]
+    return file_label(*parts)
+
+
+def file_label(*parts: object) -> str:
+    """Names and settings as part of a file's name.
+
+    Args:
+        *parts: anything printable; what is empty is left out.
+
+    Returns:
+        Letters, digits, points and dashes, joined by underscores.
+
+    Example:
+        >>> file_label("concepts", None, "models/small", "rank=6")
+        'concepts_models-small_rank-6'
+    """
     return "_".join(re.sub(r"[^A-Za-z0-9.-]+", "-", str(part)).strip("-") for part in parts if part)
 
 
@@ -197,6 +224,10 @@ def _refuse_idle(options: Namespace, *, own: bool, on_disk: bool) -> None:
     idle: Sequence[tuple[str, bool]] = [
         ("--aux-features, --target-test: need --target-features", not own and files),
         ("--set: settings are of glyphs, concepts and digits", (own or on_disk) and bool(options.set)),
+        (
+            f"--shifted: test sets of --dataset {IMAGENET}",
+            options.shifted is not None and (own or options.dataset != IMAGENET),
+        ),
         ("--vision, --text, --descriptions: need a data set on disk (--dataset)", not on_disk and encoders),
         (
             f"--aligned: {options.dataset} says itself whether it is aligned (concepts: --set aligned=True)",

@@ -2,11 +2,15 @@
 
 import ast
 import inspect
+import posixpath
+import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from fisherkit.checks import UnknownNameError
 from neural.data.concepts import ConceptWorld, concepts
@@ -14,12 +18,25 @@ from neural.data.digits import digits
 from neural.data.encoded import encode_task
 from neural.data.glyphs import GlyphSettings, glyphs
 from neural.data.task import Task
-from neural.datasets import SPECS, load, load_few_shot, load_texts, open_dataset, open_texts
+from neural.datasets import (
+    SPECS,
+    DatasetError,
+    ImageDataset,
+    load,
+    load_few_shot,
+    load_texts,
+    open_dataset,
+    open_texts,
+)
 from neural.datasets.class_texts import from_templates, template_set
+from neural.datasets.imagenet import ClassNames
+from neural.datasets.shifted_imagenet import SHIFTS, ShiftedTest, load_shifted
 from neural.encoders import encoder
 from studies.harness import progress_bar
 
-__all__ = ["SOURCES", "encoded_task", "make_task", "parse_settings"]
+__all__ = ["IMAGENET", "SOURCES", "encoded_task", "make_task", "parse_settings", "shifts_below"]
+
+IMAGENET = "imagenet"  # the data set that has shifted test sets
 
 
 @dataclass(frozen=True)
@@ -149,6 +166,7 @@ def encoded_task(
     seeds: int,
     seed: int,
     cache: Path,
+    shifted: Sequence[str] | None = None,
     aligned: bool = False,
     **options: Any,  # noqa: ANN401
 ) -> Task:
@@ -168,6 +186,8 @@ def encoded_task(
         seeds: repetitions of the study.
         seed: deals the parts of a folder that has none.
         cache: folder of features.
+        shifted: keys of `neural.datasets.shifted_imagenet.SHIFTS`, test sets that ImageNet gets in addition; None for those
+            that are below the root. No other data set has any.
         aligned: whether both encoders share one space.
         **options: device, dtype and batch_size of both encoders.
 
@@ -175,8 +195,8 @@ def encoded_task(
         Task.
 
     Raises:
-        UnknownNameError: neither a key nor a path.
-        ValueError: no encoder named, descriptions asked for that nobody gave.
+        UnknownNameError: neither a key nor a path; no such shifted test set.
+        ValueError: no encoder named, descriptions asked for that nobody gave, a data set that is missing or malformed.
     """
     if dataset in SPECS:
         images = load(dataset, root)
@@ -201,6 +221,7 @@ def encoded_task(
     for option, name in (("--vision", vision), ("--text", text)):
         if name is None:
             raise ValueError(f"{option}: name an encoder for {dataset!r} (see `neural.encoders.table`)")
+    tests = _shifted_tests(images, root, shifted) if dataset == IMAGENET else {}
     subsets = None
     if dataset in SPECS:
         subsets = {
@@ -218,5 +239,50 @@ def encoded_task(
         cache=cache,
         subsets=subsets,
         whole=None in shots,
+        tests=tests,
         aligned=aligned or one_clip,
     )
+
+
+def shifts_below(root: Path) -> list[str]:
+    """Which shifted test sets of ImageNet there are.
+
+    Args:
+        root: data root.
+
+    Returns:
+        Keys of `neural.datasets.shifted_imagenet.SHIFTS` whose folder of images exists.
+    """
+    return [key for key, shift in SHIFTS.items() if (Path(root) / shift.folder / shift.images).is_dir()]
+
+
+def _shifted_tests(images: ImageDataset, root: Path, keys: Sequence[str] | None) -> dict[str, ShiftedTest]:
+    """The test sets that were named, or those that are there."""
+    if keys is None:
+        keys = shifts_below(root)
+        lacking = [key for key in SHIFTS if key not in keys]
+        print(f"shifted test sets below {root}: {', '.join(keys) or 'none'}", end="")
+        print(f" (not {', '.join(lacking)})" if keys and lacking else "", flush=True)
+    classes, tests = _class_list(images) if keys else None, {}
+    for key in keys:
+        try:
+            tests[key] = load_shifted(key, root, classnames=classes)
+        except DatasetError as error:
+            hint = f"{error.problem}; or name the shifted test sets to take: --shifted"
+            raise type(error)(error.path, hint) from None
+    return tests
+
+
+def _class_list(images: ImageDataset) -> ClassNames | None:
+    """ImageNet's classes by the folders of its training images, so that shifted test sets have its very labels."""
+    _, first = np.unique(images.train.labels, return_index=True)
+    wnids = [posixpath.basename(posixpath.dirname(images.train.paths[row])) for row in first]
+    if not all(re.fullmatch(r"n\d{8}", wnid) for wnid in wnids):
+        return None  # then classnames.txt has to tell
+    if sorted(set(wnids)) != wnids:
+        raise DatasetError(
+            images.source,
+            "labels are not the ranks of WordNet numbers, as shifted test sets have them; leave these out: --shifted "
+            "without a name",
+        )
+    return ClassNames(tuple(wnids), images.classes)

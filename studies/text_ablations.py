@@ -33,12 +33,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from fisherkit.checks import UnknownNameError
 from studies import harness
 from studies.head_cells import compute
+from studies.outputs import write_report
 from studies.task_options import add_task_options, chosen_preset, fitted_preset, label_of
 from studies.text_ablations_figure import draw
 from studies.text_ablations_plan import Plan
 from studies.text_ablations_report import Results, report_of
 from studies.text_ablations_variants import axes_of
-from studies.text_sweep import lighter, write_report
+from studies.text_sweep import lighter
 
 __all__ = ["main"]
 
@@ -84,7 +85,18 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     report = report_of(Results(plan, store))
     name = f"{NAME}_{label_of(options, plan.task)}"
     draw(report.summary, options.out / f"{name}.png")
-    return write_report(report, options, name, cells, store, began=began, computed=computed)
+    return write_report(
+        report,
+        options.out,
+        name,
+        config={"preset": cells[0].preset, "logit_scale": options.logit_scale},
+        device=options.device,
+        began=began,
+        keys=[cell.key for cell in cells],
+        store=store,
+        computed=computed,
+        task_fingerprints=sorted({cell.task.fingerprint for cell in cells}),
+    )
 
 
 if __name__ == "__main__":

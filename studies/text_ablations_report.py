@@ -12,11 +12,11 @@ from studies import harness
 from studies.harness import Interval, mean_interval, paired_difference
 from studies.head_presets import differences
 from studies.image_text_fewshot_report import shots_label
+from studies.outputs import Report
 from studies.published_numbers import published
 from studies.report_tables import by_word, direction, gain_text, interval_columns, markdown_table
 from studies.text_ablations_plan import PERMUTED, UML, Plan, Variant
 from studies.text_ablations_variants import ENCODER, KIND, NUMBER, RATIO
-from studies.text_sweep import Report
 
 __all__ = ["STABLE", "Results", "report_of"]
 
@@ -87,7 +87,7 @@ def report_of(results: Results) -> Report:
         "published": _published(plan),
         "verdicts": _verdicts(results),
     }
-    return Report(summary, _markdown(summary), _table(entries), _cell_rows(results))
+    return Report(summary, _markdown(summary), _cell_rows(results), _table(entries))
 
 
 def _published(plan: Plan) -> list[dict[str, Any]]:

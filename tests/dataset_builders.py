@@ -83,6 +83,22 @@ def build(root, key):
     return split
 
 
+def build_everything(root):
+    """Every data set in miniature, with few-shot index files where the real ones have them."""
+    for key in SPECS:
+        split = build(root, key)
+        if key not in ("imagenet", "fgvc_aircraft"):
+            write_indices(root, key, split, shots=1, seed=1)
+    for key in SHIFTS:
+        build_shifted(root, key)
+    for key in AFFECT:
+        build_affect(root, key)
+    build_mimic(root)
+    build_esc50(root)
+    build_digits(root)
+    return root
+
+
 def build_aircraft(root):
     """FGVC Aircraft with its text lists; variant names hold spaces and slashes, and are not in sorted order."""
     folder, variants = root / "fgvc_aircraft", ("707-320", "F-16A/B", "Boeing 717")

@@ -1,5 +1,7 @@
 """Arms and controls of the few-shot comparison: what each one trains on, and how one training is chosen."""
 
+import hashlib
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -8,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fisherkit.checks import UnknownNameError
+from neural.data.concepts import concepts
 from neural.data.task import Embeddings, Task
 from neural.heads.arms import ARMS, Setting, arm_names, arm_runs, permuted_classes, select, settings_grid
 from neural.heads.model import class_mean_head
@@ -229,12 +232,29 @@ def test_task_and_embeddings_say_what_is_wrong():
             {"auxiliaries": {"text": Embeddings(np.eye(2), [0, 1])}, "aligned": True},
             "text: 2 features, but image",
         ),
+        ({"among": {"test": [0.5, 1]}}, "t: among: test: class must be a whole number >= 0, got 0.5"),
+        ({"among": {"test": [-1, 1]}}, "t: among: test: class must be a whole number >= 0, got -1"),
+        ({"among": {"test": [0, 2]}}, r"t: among: test: class 2, but there are 2 classes \(0 to 1\)"),
+        ({"among": {"test": [0, 1, 1]}}, "t: among: test: a class is named twice"),
+        ({"among": {"test": [1]}}, "t: among: test: at least two classes are needed, got 1"),
+        (
+            {
+                "classes": ("a", "b", "c"),
+                "train": Embeddings(np.eye(4), [0, 1, 2, 0]),
+                "among": {"test": [1, 2]},
+            },
+            "t: among: test: label 0 at row 0 is not among these 2 classes; add it, or leave the row out",
+        ),
     ]
     for change, message in cases:
         with pytest.raises(ValueError, match=message):
             Task(**(good | change))
     with pytest.raises(UnknownNameError, match="unknown modality 'text'"):
         Task(**good).only(["text"])
+    with pytest.raises(
+        UnknownNameError, match="unknown test set in among of 't': 'tset'; did you mean 'test'"
+    ):
+        Task(**good, among={"tset": [0, 1]})
     for features, labels, error, message in [
         ([[np.nan]], [0], ValueError, r"text: features: NaN at index \(0, 0\)"),
         ([[1.0]], [0, 1], ValueError, "1 rows of features need as many labels"),
@@ -245,6 +265,34 @@ def test_task_and_embeddings_say_what_is_wrong():
     ]:
         with pytest.raises(error, match=message):
             Embeddings(features, labels, "text")
+
+
+def test_fingerprint_of_a_task_without_restriction_is_that_of_stored_results():
+    """Written out anew: results of long studies are found again by it."""
+    made = concepts(seed=0, n_classes=5, test_per_class=4)
+    named = [made.name, list(made.classes), made.target, made.aligned]
+    digest = hashlib.sha256(json.dumps(named).encode())
+    for name, rows in [*made.tests.items(), ("auxiliary text", made.auxiliaries["text"])]:
+        digest.update(f"{name} {rows.features.shape}".encode() + rows.features.tobytes())
+        digest.update(rows.labels.tobytes())
+    assert made.fingerprint == digest.hexdigest()[:16]
+    assert replace(made, among={}).fingerprint == made.fingerprint
+
+
+def test_restriction_is_part_of_the_task():
+    made = concepts(seed=0, n_classes=5, test_per_class=4)
+    few = made.tests["test"].take(np.isin(made.tests["test"].labels, [1, 3]))
+    made = replace(made, tests={"test": made.tests["test"], "shifted": few, "more": few})
+    some = [
+        replace(made, among=among)
+        for among in ({"shifted": [1, 3]}, {"shifted": [1, 2, 3]}, {"more": [1, 3]})
+    ]
+    assert len({task.fingerprint for task in (made, *some)}) == 4
+    both = {"more": np.array([3, 1]), "shifted": (3, 1)}
+    for written in (both, dict(reversed(both.items())), {name: [1, 3] for name in both}):
+        assert replace(made, among=written).among == {"shifted": (1, 3), "more": (1, 3)}
+        assert replace(made, among=written).fingerprint == replace(made, among=both).fingerprint
+    assert some[0].normalised().only([]).among == {"shifted": (1, 3)}
 
 
 def test_fingerprint_and_normalised():

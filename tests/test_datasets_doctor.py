@@ -15,13 +15,9 @@ from neural.datasets.doctor_report import render
 from neural.datasets.paper_results import RESULTS, reproducible
 from tests.dataset_builders import (
     AFFECT,
-    SHIFTS,
     build,
-    build_affect,
-    build_digits,
     build_esc50,
-    build_mimic,
-    build_shifted,
+    build_everything,
     write_descriptions,
     write_image,
     write_indices,
@@ -35,19 +31,7 @@ REAL = ROOT.parent / "shared" / "data"
 @pytest.fixture(scope="module")
 def everything(tmp_path_factory):
     """A data root with every data set in miniature."""
-    root = tmp_path_factory.mktemp("data")
-    for key in SPECS:
-        split = build(root, key)
-        if key not in ("imagenet", "fgvc_aircraft"):
-            write_indices(root, key, split, shots=1, seed=1)
-    for key in SHIFTS:
-        build_shifted(root, key)
-    for key in AFFECT:
-        build_affect(root, key)
-    build_mimic(root)
-    build_esc50(root)
-    build_digits(root)
-    return root
+    return build_everything(tmp_path_factory.mktemp("data"))
 
 
 def only(root, key, **options):

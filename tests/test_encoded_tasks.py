@@ -1,6 +1,7 @@
 """The whole chain: files on disk, checked, encoded once, a study on them, the published number beside it."""
 
 import json
+import shutil
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -8,15 +9,26 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fisherkit.checks import UnknownNameError
 from neural.data.encoded import encode_task
-from neural.datasets import SPECS, load, load_few_shot, load_texts
+from neural.datasets import SPECS, DatasetError, MissingError, load, load_few_shot, load_texts
+from neural.datasets.shifted_imagenet import SHIFTS, load_shifted
 from neural.encoders import encode, encoder, register
 from neural.encoders.registry import _FUNCTIONS
 from studies.image_text_fewshot import main
 from studies.image_text_fewshot_figure import draw
 from studies.image_text_fewshot_report import _published, as_markdown
 from studies.task_sources import encoded_task
-from tests.dataset_builders import LAYOUTS, build, write_descriptions, write_indices, write_json
+from tests.dataset_builders import (
+    IMAGENET_NAMES,
+    LAYOUTS,
+    WNIDS,
+    build,
+    build_shifted,
+    write_descriptions,
+    write_indices,
+    write_json,
+)
 from tests.tiny_encoders import save_clip, save_image, save_text
 
 SEEN = []
@@ -112,6 +124,79 @@ def test_published_subsets_are_used_and_nothing_else_is_encoded(tmp_path):
     assert len(whole.few_shot(None, 0).train) == len(dataset.train)
 
 
+def imagenet_task(root, shifted=None):
+    where = {"root": root, "cache": root / "cache", "vision": "colours", "text": "letters"}
+    return encoded_task("imagenet", **where, shots=(1,), seeds=2, seed=0, shifted=shifted)
+
+
+def test_imagenet_gets_the_shifted_test_sets_that_are_there(tmp_path, capsys):
+    built(tmp_path, "imagenet")
+    plain = imagenet_task(tmp_path)
+    assert f"shifted test sets below {tmp_path}: none\n" in capsys.readouterr().out
+    for key in SHIFTS:
+        build_shifted(tmp_path, key)
+        (tmp_path / SHIFTS[key].folder / "classnames.txt").unlink()  # the training folders tell the labels
+    assert imagenet_task(tmp_path, shifted=[]).fingerprint == plain.fingerprint
+    task = imagenet_task(tmp_path)
+    assert f": {', '.join(SHIFTS)}\n" in capsys.readouterr().out
+    assert list(task.tests) == ["test", *SHIFTS]
+    assert task.among == {"imagenet_a": (1, 3), "imagenet_r": (1, 3)}
+    for key, shift in SHIFTS.items():
+        files = sorted((tmp_path / shift.folder / shift.images).glob("*/*.jpg"))
+        labels = [int(f.parent.name) if shift.numbered else WNIDS.index(f.parent.name) for f in files]
+        np.testing.assert_array_equal(task.tests[key].features, encode(encoder("colours"), files))
+        assert task.tests[key].labels.tolist() == labels
+    assert task.about["counts"]["imagenet_a"] == 4
+    some = imagenet_task(tmp_path, shifted=["imagenet_r", "imagenetv2"])
+    assert list(some.tests) == ["test", "imagenet_r", "imagenetv2"]
+    shutil.rmtree(tmp_path / "imagenet-sketch")
+    assert list(imagenet_task(tmp_path).tests) == ["test", "imagenetv2", "imagenet_a", "imagenet_r"]
+    assert "imagenetv2, imagenet_a, imagenet_r (not imagenet_sketch)\n" in capsys.readouterr().out
+
+
+def test_shifted_test_sets_with_mistakes(tmp_path):
+    built(tmp_path, "imagenet")
+    with pytest.raises(
+        MissingError, match=r"imagenet-r: .*; or name the shifted test sets to take: --shifted"
+    ):
+        imagenet_task(tmp_path, shifted=["imagenet_r"])
+    with pytest.raises(UnknownNameError, match="unknown shifted test set 'imagenet-r'"):
+        imagenet_task(tmp_path, shifted=["imagenet-r"])
+    build_shifted(tmp_path, "imagenetv2")
+    shutil.rmtree(tmp_path / "imagenetv2" / SHIFTS["imagenetv2"].images / "2")
+    with pytest.raises(MissingError, match=r"1 of 4 class folders are missing: '?2'?.*: --shifted"):
+        imagenet_task(tmp_path)
+    build_shifted(tmp_path, "imagenet_a")
+    dataset = load("imagenet", tmp_path)
+    texts = load_texts("imagenet", tmp_path, dataset.classes)
+    taken = {"val": load_shifted("imagenet_a", tmp_path)}
+    with pytest.raises(
+        ValueError, match="imagenet: tests: 'val' is one of its own parts; choose another name"
+    ):
+        encode_task(
+            dataset, texts, vision=encoder("colours"), text=encoder("letters"), cache=None, tests=taken
+        )
+
+
+def test_shifted_test_sets_need_labels_that_are_ranks(tmp_path):
+    split = build(tmp_path, "imagenet")
+    build_shifted(tmp_path, "imagenetv2")
+    write_descriptions(tmp_path, "imagenet", {name: [name] for name in IMAGENET_NAMES})
+    split["val"] = [split["train"].pop(i) for i in (30, 20, 10, 0)]
+    turned = {
+        part: [[path, 3 - label, IMAGENET_NAMES[3 - label]] for path, label, _ in items]
+        for part, items in split.items()
+    }
+    for content, ranks in ((split, True), (turned, False)):
+        write_json(tmp_path / "imagenet" / "split_ImageNet.json", content)
+        if ranks:
+            assert imagenet_task(tmp_path).tests["imagenetv2"].labels.tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
+        else:
+            with pytest.raises(DatasetError, match="labels are not the ranks of WordNet numbers"):
+                imagenet_task(tmp_path)
+            assert list(imagenet_task(tmp_path, shifted=[]).tests) == ["test"]
+
+
 def test_classes_without_a_sentence_are_named(tmp_path):
     build(tmp_path, "dtd")
     dataset = load("dtd", tmp_path)
@@ -196,6 +281,8 @@ def test_published_numbers_stand_beside_ours(tmp_path):
             ["--dataset", "oxford_pets", "--data", "nowhere", "--vision", "colors", "--text", "letters"],
             "nowhere",
         ),
+        (["--shifted", "imagenet_a"], "--shifted: test sets of --dataset imagenet"),
+        (["--dataset", "dtd", "--shifted"], "--shifted: test sets of --dataset imagenet"),
     ],
 )
 def test_command_line_says_what_is_wrong(capsys, tmp_path, arguments, message):

@@ -17,6 +17,7 @@ from studies.full_data_plan import PARTS, FullDataPlan, Row
 from studies.full_data_report import as_markdown, csv_rows, summarise
 from studies.head_cells import compute
 from studies.head_presets import Grid, Preset
+from studies.published_numbers import reference
 
 GLYPHS = ["n_classes=4", "n_base=6", "steps=2", "batch=8", "train=2", "val=1", "test=2", "corpus=600"]
 SMALL = Preset(
@@ -175,14 +176,21 @@ def test_tables_agree_with_the_rows(planned):
     assert "| paper |" not in text, "simulated concepts are not in the paper"
 
 
-def test_published_numbers_stand_beside_the_papers_data_only(planned):
+def summary_under_other_names(planned, dataset, vision, text):
+    """As if the cells were of another data set and other encoders: name and record are all that published numbers go by."""
     plan, cells = planned
-    about = {"encoders": {"image": "dinov2-s14", "text": "openllama-3b"}}
-    # name and record are all that published numbers go by; the cells stay those of the concepts
-    named = replace(plan.task, name="sun397", about=about)
+    named = replace(plan.task, name=dataset, about={"encoders": {"image": vision, "text": text}})
     named.__dict__["fingerprint"] = plan.task.fingerprint
-    summary = summarise(replace(plan, task=named), cells)
-    found = {(p["part"], p["arm"], p["ratio"], p["unfrozen"]): p["accuracy"] for p in summary["published"]}
+    return summarise(replace(plan, task=named), cells)
+
+
+def published_in(summary):
+    return {(p["part"], p["arm"], p["ratio"], p["unfrozen"]): p["accuracy"] for p in summary["published"]}
+
+
+def test_published_numbers_stand_beside_the_papers_data_only(planned):
+    summary = summary_under_other_names(planned, "sun397", "dinov2-s14", "openllama-3b")
+    found = published_in(summary)
     assert found["linear", "uml_init", 1.0, False] == 72.24  # Table 12
     assert found["finetune", "uml", 1.0, False] == 66.72  # Tables 8 and 29
     assert found["finetune", "uml", 1.0, True] == 65.80  # Table 29
@@ -190,6 +198,24 @@ def test_published_numbers_stand_beside_the_papers_data_only(planned):
     text = as_markdown(summary)
     assert "| paper |" in text
     assert "| 72.24 |" in text
+
+
+@pytest.mark.parametrize(
+    ("vision", "text"),
+    [
+        *((vision, "openllama-3b") for vision in ("dino-b16", "dino-b8", "dinov2-s14", "dinov2-b14")),
+        ("clip-rn50", "clip-rn50"),
+    ],
+)
+def test_published_fine_tunings_are_those_of_both_encoders(planned, vision, text):
+    found = published_in(summary_under_other_names(planned, "oxford_pets", vision, text))
+    for arm in ("unimodal", "uml", "uml_init"):
+        wanted = reference("oxford_pets", None, arm, vision=vision, text=text, protocol="full_finetuning")
+        assert found["finetune", arm, 1.0, False] == wanted is not None
+    other = published_in(summary_under_other_names(planned, "oxford_pets", vision, "bert-large"))
+    assert {arm for part, arm, *_ in other if part == "finetune"} == {"unimodal"}, (
+        "without text it has no part"
+    )
 
 
 @pytest.mark.parametrize(("gain", "word"), [(3.0, "holds"), (-3.0, "fails"), (0.0, "is undecided")])
@@ -243,7 +269,10 @@ def test_study_end_to_end(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--dataset", "concepts", "--parts", "finetune"], "choose --dataset glyphs, or --parts linear"),
+        (
+            ["--dataset", "concepts", "--parts", "finetune"],
+            "choose --dataset glyphs or images on disk, or --parts",
+        ),
         (["--dataset", "concepts", "--shots", "4"], "--shots: this study trains on the whole pool"),
         (
             ["--dataset", "concepts", "--normalise", "--parts", "ratio"],

@@ -15,7 +15,7 @@ from neural.heads import group, optimiser, sweep
 from neural.heads.batched import BatchedHead
 from neural.heads.capture import restore
 from neural.heads.model import HeadLayout, SharedHead, class_mean_head, supervised_objective
-from neural.heads.runs import HeadRun, Schedule
+from neural.heads.runs import HeadFit, HeadRun, Schedule
 from neural.heads.sweep import heads_per_tensor, train_heads
 from neural.heads.training import train_head
 
@@ -273,6 +273,29 @@ def test_best_weights_are_those_of_the_best_look(device):
     assert fit.accuracy(VAL) == pytest.approx(fit.val_accuracy.max())
     assert fit.best_step == fit.looks[fit.val_accuracy.argmax()]
     assert fit.best[0] == fit.val_accuracy.max()
+
+
+@given(st.lists(st.integers(0, CLASSES - 1), min_size=1, unique=True), st.integers(0, 1000))
+def test_accuracy_among_some_classes(among, seed):
+    """Against one row, one class at a time; an untrained head errs enough to tell."""
+    run = make(seed=seed)
+    fit = HeadFit("f", np.array([0]), np.array([0.0]), np.array([0.0]), 0, run.initial_model())
+    right = 0
+    for logits, label in zip(fit.logits(VAL).tolist(), VAL.labels.tolist(), strict=True):
+        best = among[0]
+        for number in among:
+            if logits[number] > logits[best]:
+                best = number
+        right += best == label
+    assert fit.accuracy(VAL, among) == right / len(VAL)
+    assert fit.accuracy(VAL, range(CLASSES)) == fit.accuracy(VAL)
+
+
+@pytest.mark.parametrize("among", [[], [0, CLASSES], [-1, 0]])
+def test_classes_to_choose_from_must_be_the_heads(among):
+    fit = HeadFit("f", np.array([0]), np.array([0.0]), np.array([0.0]), 0, make().initial_model())
+    with pytest.raises(ValueError, match=r"among: classes must be some of 0 to 5, got \["):
+        fit.accuracy(VAL, among)
 
 
 def test_divergence_stops_one_run_and_keeps_its_best_weights(device):

@@ -118,7 +118,9 @@ def test_test_rows_are_looked_at_once_per_cell(task, tmp_path, monkeypatch):
     looked = []
     real = head_cells.HeadFit.accuracy
     monkeypatch.setattr(
-        head_cells.HeadFit, "accuracy", lambda fit, rows: looked.append(fit.name) or real(fit, rows)
+        head_cells.HeadFit,
+        "accuracy",
+        lambda fit, rows, among: looked.append(fit.name) or real(fit, rows, among),
     )
     preset = resized(SMALL, seeds=None, shots=[1])
     plan = Plan(task, Preset(2, (1,), preset.schedule, Grid((1e-2, 1e-3), (0.0,), (4,), (False,), (1.0,))))

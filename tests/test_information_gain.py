@@ -1,7 +1,6 @@
 """The study's own claims: predictions against Monte Carlo, cells that do not depend on each other, written outputs."""
 
 import json
-import sys
 
 import numpy as np
 import pandas as pd
@@ -29,9 +28,8 @@ def test_predicted_rate_is_the_number_of_x_samples_that_gives_the_same_variance(
     assert fk.cramer_rao(world, {"x": 10**6}, v) * 10**6 / more == pytest.approx(joint, rel=1e-9)
 
 
-def test_script_writes_figure_rows_and_summary(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["information_gain.py", "--quick", "--out", str(tmp_path)])
-    information_gain.main()
+def test_script_writes_figure_rows_and_summary(tmp_path, capsys):
+    information_gain.main(["--quick", "--out", str(tmp_path)])
     printed = capsys.readouterr().out
     assert "inside the 95% interval for exchange" in printed
     assert (tmp_path / "information_gain.png").stat().st_size > 10_000
@@ -39,4 +37,4 @@ def test_script_writes_figure_rows_and_summary(tmp_path, monkeypatch, capsys):
     assert set(rows.panel) == {"variance", "exchange"}
     summary = json.loads((tmp_path / "information_gain.json").read_text())
     assert summary["inside_95_percent_interval"]["variance"][1] == 18
-    assert summary["versions"]["fisherkit"]
+    assert summary["provenance"]["versions"]["fisherkit"]

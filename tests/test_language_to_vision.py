@@ -60,7 +60,7 @@ def test_study_writes_figure_rows_and_summary(finished):
     folder, summary = finished
     out = folder / "out"
     name = "language_to_vision_shades"
-    assert {p.name for p in out.iterdir()} == {f"{name}{end}" for end in (".png", ".csv", ".json")}
+    assert {p.name for p in out.iterdir()} == {f"{name}{end}" for end in (".png", ".csv", ".md", ".json")}
     assert (out / f"{name}.png").read_bytes()[:4] == b"\x89PNG"
     rows = list(csv.DictReader((out / f"{name}.csv").read_text().splitlines()))
     assert len(rows) == len(ARMS) * 2 * LOOKS

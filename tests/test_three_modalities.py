@@ -12,6 +12,7 @@ from neural.data.concepts import ConceptWorld, concepts
 from neural.data.modalities import of_task
 from neural.heads.arms import permuted_classes
 from neural.heads.runs import Schedule
+from studies import three_modalities
 from studies.head_presets import PRESETS, Grid, Preset, resized
 from studies.published_numbers import published
 from studies.three_modalities import main
@@ -286,6 +287,19 @@ def test_verdict_follows_the_intervals(source, change, words):
 
 
 # ---------------------------------------------------------------- command line
+
+
+def test_presets_of_imagenet_esc():
+    paper, esc = (
+        three_modalities._preset(three_modalities._parser().parse_args(["--preset", name]))
+        for name in ("paper", "esc")
+    )
+    assert paper.grid == PRESETS["paper"].grid
+    assert {preset.shots for preset in (paper, esc)} == {(1, 2, 4)}
+    assert {preset.seeds for preset in (paper, esc)} == {5}
+    assert esc.trainings == 4 * 3
+    assert set(paper.grid.learning_rates) < set(esc.grid.learning_rates)
+    assert (esc.schedule.iterations, esc.schedule.patience) == (12_800, None)
 
 
 @pytest.mark.parametrize(

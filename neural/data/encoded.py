@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from neural.data.task import Embeddings, Task
 from neural.datasets import FewShotItems, ImageDataset, Items
 from neural.datasets.class_texts import ClassTexts
+from neural.datasets.shifted_imagenet import ShiftedTest
 from neural.encoders import Encoder
 from neural.features.cache import features
 
@@ -26,6 +27,7 @@ def encode_task(
     cache: Path | str | None,
     subsets: Mapping[tuple[int, int], FewShotItems] | None = None,
     whole: bool = False,
+    tests: Mapping[str, ShiftedTest] | None = None,
     aligned: bool = False,
     progress: bool | None = None,
 ) -> Task:
@@ -39,14 +41,17 @@ def encode_task(
         cache: folder of features; None encodes anew.
         subsets: {(shots, seed): files} of the repetitions; None draws them later, and encodes all.
         whole: whether the whole training and validation parts are encoded even where `subsets` are given.
+        tests: {name: files}, further test sets with the labels of `dataset`; where one has some of the classes only,
+            predictions are among these.
         aligned: whether both encoders share one space (the two towers of one CLIP).
         progress: whether to show bars; None shows them in a terminal.
 
     Returns:
-        Task with target "image", auxiliary "text" and the test set "test".
+        Task with target "image", auxiliary "text", the test set "test" and those of `tests`.
 
     Raises:
-        ValueError: no validation or test files, a class without sentences, images that cannot be read.
+        ValueError: no validation or test files, a class without sentences, images that cannot be read, a further test
+            set with a class that the data set does not have or with the name of a part.
     """
     for name, items in (("validation", dataset.val), ("test", dataset.test)):
         if not len(items):
@@ -63,26 +68,39 @@ def encode_task(
         train, trains = _union({key: part.train for key, part in subsets.items()}, dataset.train, whole)
         val, vals = _union({key: part.val for key, part in subsets.items()}, dataset.val, whole)
         rows = {key: (trains[key], vals[key]) for key in subsets}
+    shifts = dict(tests or {})
+    taken = sorted(shifts.keys() & dataset.parts.keys())
+    if taken:
+        raise ValueError(f"{dataset.name}: tests: {taken[0]!r} is one of its own parts; choose another name")
     pools = {"train": train, "val": val, "test": dataset.test}
+    pools |= {name: shift.items for name, shift in shifts.items()}
+    labels = {name: items.labels for name, items in pools.items()}
+    labels |= {name: shift.imagenet_labels for name, shift in shifts.items()}
     files = [file for items in pools.values() for file in items.files]
     pictures = features(vision, files, cache=cache, progress=progress)
     ends = np.cumsum([len(items) for items in pools.values()])
     parts = dict(zip(pools, np.split(pictures, ends[:-1]), strict=True))
-    encoded = {name: Embeddings(parts[name], items.labels, "image") for name, items in pools.items()}
-    sentences, labels = texts.flat()
-    words = Embeddings(features(text, sentences, cache=cache, progress=progress), labels, "text")
+    encoded = {name: Embeddings(parts[name], labels[name], "image") for name in pools}
+    sentences, of_class = texts.flat()
+    words = Embeddings(features(text, sentences, cache=cache, progress=progress), of_class, "text")
     return Task(
         dataset.name,
         dataset.classes,
         encoded["train"],
         encoded["val"],
-        {"test": encoded["test"]},
+        {name: encoded[name] for name in ("test", *shifts)},
         {"text": words},
         aligned=aligned,
         subsets=rows,
+        among={
+            name: shift.label_map.tolist()
+            for name, shift in shifts.items()
+            if len(shift.label_map) < len(dataset.classes)
+        },
         about={
             "source": str(dataset.source),
-            "counts": dict(dataset.counts),
+            "further tests": {name: str(shift.items.root) for name, shift in shifts.items()},
+            "counts": dataset.counts | {name: len(shift.items) for name, shift in shifts.items()},
             "encoders": {"image": vision.name, "text": text.name},
             "identities": {"image": dict(vision.identity), "text": dict(text.identity)},
             "sentences per class": [min(texts.coverage), max(texts.coverage)],

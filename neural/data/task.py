@@ -174,10 +174,14 @@ class Task:
         subsets: {(shots, seed): (rows of `train`, rows of `val`)}, few-shot subsets that are fixed (published ones,
             say); others are drawn.
         about: where the data come from, for the record.
+        among: {test: numbers of the classes that its predictions are among}, for test sets that have some of the classes
+            only; each in ascending order. Test sets that are not named are predicted among all classes.
 
     Raises:
-        UnknownNameError: an auxiliary modality named like the target.
-        ValueError: label beyond the classes, class without samples, dimensions that do not match.
+        UnknownNameError: `among` names a test set that is not there.
+        ValueError: an auxiliary modality named like the target, label beyond the classes, class without samples,
+            dimensions that do not match, `among` with fewer than two classes, with one that is not there or is named
+            twice, or without the class of a row.
 
     Example:
         >>> rows = Embeddings(np.eye(4), [0, 1, 0, 1], "image")
@@ -196,6 +200,7 @@ class Task:
     aligned: bool = False
     subsets: Mapping[tuple[int, int], tuple[Labels, Labels]] = field(default_factory=dict)
     about: Mapping[str, Any] = field(default_factory=dict)
+    among: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         n = len(self.classes)
@@ -234,6 +239,31 @@ class Task:
                 raise ValueError(
                     f"{self.name}: {what}: {rows.dim} features, but {self.target} (train) has {dim}"
                 )
+        object.__setattr__(self, "among", self._checked_among())
+
+    def _checked_among(self) -> dict[str, tuple[int, ...]]:
+        """Classes in ascending order, test sets in their own."""
+        n, checked = len(self.classes), {}
+        for test, given in self.among.items():
+            if test not in self.tests:
+                raise UnknownNameError(test, self.tests, f"test set in among of {self.name!r}:")
+            where, labels = f"{self.name}: among: {test}", self.tests[test].labels
+            classes = sorted(as_whole(number, f"{where}: class", least=0) for number in given)
+            if len(classes) < 2:
+                raise ValueError(f"{where}: at least two classes are needed, got {len(classes)}")
+            if classes[-1] >= n:
+                raise ValueError(f"{where}: class {classes[-1]}, but there are {n} classes (0 to {n - 1})")
+            if len(set(classes)) < len(classes):
+                raise ValueError(f"{where}: a class is named twice")
+            outside = ~np.isin(labels, classes)
+            if outside.any():
+                row = int(outside.argmax())
+                raise ValueError(
+                    f"{where}: label {labels[row]} at row {row} is not among these {len(classes)} classes; add it, or "
+                    "leave the row out"
+                )
+            checked[test] = tuple(classes)
+        return {test: checked[test] for test in self.tests if test in checked}
 
     def _pools(self) -> dict[str, Embeddings]:
         """All rows, by the name that messages use."""
@@ -299,6 +329,8 @@ class Task:
     def fingerprint(self) -> str:
         """Hash of names, tests and auxiliary rows: all that a result depends on beside its `FewShot`'s own rows."""
         named = [self.name, list(self.classes), self.target, self.aligned]
+        if self.among:  # else as it has always been: stored results are found by it
+            named.append(self.among)
         return _hash({**self.tests, **{f"auxiliary {k}": v for k, v in self.auxiliaries.items()}}, named)
 
     def normalised(self) -> "Task":

@@ -1,7 +1,7 @@
 """What a training of a shared head is made of, checked before anything is trained, and what comes out of it."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -270,13 +270,23 @@ class HeadFit:
             features = self.encoders[name](features)
         return self.model({name: features})[name]
 
-    def accuracy(self, rows: Embeddings) -> float:
+    def accuracy(self, rows: Embeddings, among: Sequence[int] | None = None) -> float:
         """Fraction of the target's rows that are classified correctly.
 
         Args:
             rows: of the target.
+            among: numbers of the classes that a prediction is chosen from; None for all.
 
         Returns:
             In [0, 1].
+
+        Raises:
+            ValueError: no class, or one that the head does not have.
         """
-        return float((self.logits(rows).argmax(dim=1).numpy() == rows.labels).mean())
+        logits = self.logits(rows)
+        if among is None:
+            return float((logits.argmax(dim=1).numpy() == rows.labels).mean())
+        classes, n = np.asarray(among), logits.shape[1]
+        if not len(classes) or classes.min() < 0 or classes.max() >= n:
+            raise ValueError(f"among: classes must be some of 0 to {n - 1}, got {list(among)}")
+        return float((classes[logits[:, classes].argmax(dim=1).numpy()] == rows.labels).mean())

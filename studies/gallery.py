@@ -1,0 +1,275 @@
+"""The gallery: for every figure and table of the paper our number, the published one, and what holds under the control.
+
+Rows are made from the files that the studies wrote (NAME.json beside NAME.png and NAME.csv); nothing in them is typed by
+hand but titles and what the stand-ins differ in.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fisherkit.files import write_atomic
+from studies.finding import Finding
+from studies.gallery_findings import findings
+from studies.gallery_titles import DIFFERS, TITLES
+from studies.jobs import JOBS, Job, contents
+from studies.report_tables import markdown_table
+
+__all__ = ["Exhibit", "Row", "as_index", "as_markdown", "exhibits", "heading", "refresh", "write_gallery"]
+
+_OWN = "On the data set and with the encoders that the command names."
+_BEGIN, _END = "<!-- gallery: {} -->", "<!-- end -->"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One figure or table of the paper.
+
+    Attributes:
+        kind: "Figure" or "Table".
+        number: in the paper.
+        title: what it shows.
+        finding: what came out here, and what the paper prints.
+    """
+
+    kind: str
+    number: int
+    title: str
+    finding: Finding
+
+
+@dataclass(frozen=True)
+class Exhibit:
+    """What one study's run left behind.
+
+    Attributes:
+        job: the run.
+        summary: its JSON file.
+        rows: figures and tables of the paper that it stands for; none where it goes beyond the paper.
+        pictures: file names.
+        tables: file names of its CSV files, rows first.
+        differs: from the paper, in words.
+    """
+
+    job: Job
+    summary: dict[str, Any]
+    rows: tuple[Row, ...]
+    pictures: tuple[str, ...]
+    tables: tuple[str, ...]
+    differs: str
+
+    @property
+    def command(self) -> str:
+        """What made it, as recorded."""
+        return f"python studies/{self.summary['provenance']['command']}"
+
+    @property
+    def hardware(self) -> str:
+        """Device, as recorded."""
+        return str(self.summary["provenance"]["device"])
+
+    @property
+    def minutes(self) -> str:
+        """How long it took, in words; what it read from finished cells is counted where it was computed."""
+        about = self.summary["provenance"]
+        seconds = float(about["wall_seconds"])
+        text = f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+        trained = float(about.get("training_seconds_in_all", 0))
+        if trained > 3 * seconds:
+            text += f" (training, of all cores together, {trained / 60:.0f} min, was finished before)"
+        return text
+
+
+def exhibits(folder: Path, jobs: Sequence[Job] = JOBS) -> list[Exhibit]:
+    """What lies in a folder of results.
+
+    Args:
+        folder: ``paper_figures``, or where else ``--out`` pointed.
+        jobs: which runs to look for.
+
+    Returns:
+        One exhibit per run that is there, in order.
+
+    Raises:
+        ValueError: a summary that cannot be read, or that lacks what its rows are made of.
+    """
+    return [_exhibit(folder, job) for job in jobs if (folder / f"{job.name}.json").exists()]
+
+
+def _exhibit(folder: Path, job: Job) -> Exhibit:
+    path = folder / f"{job.name}.json"
+    try:
+        summary = json.loads(path.read_text(encoding="utf-8"))
+        found = findings(job, summary)
+    except (ValueError, KeyError, StopIteration, IndexError) as error:
+        raise ValueError(
+            f"{path}: not the summary of {job.script} that the gallery expects ({type(error).__name__}: {error}); run "
+            f"`{job.command}` again"
+        ) from error
+    rows = tuple(
+        Row(kind, number, TITLES[kind, number], finding) for (kind, number), finding in found.items()
+    )
+    return Exhibit(
+        job, summary, rows, _files(folder, job, ".png"), _files(folder, job, ".csv"), DIFFERS[job.name]
+    )
+
+
+def _files(folder: Path, job: Job, ending: str) -> tuple[str, ...]:
+    """NAME.png or several of it, NAME.csv and NAME_table.csv; schematics have one picture for each figure."""
+    names = [
+        job.name,
+        f"{job.name}_table",
+        *(f"schematic_figure_{n}" for n in job.figures if job.name == "schematics"),
+    ]
+    return tuple(f"{name}{ending}" for name in names if (folder / f"{name}{ending}").exists())
+
+
+def as_markdown(exhibit: Exhibit) -> str:
+    """Picture, command, time, and a table with one row for each figure and table of the paper.
+
+    Args:
+        exhibit: of one run.
+
+    Returns:
+        Markdown.
+    """
+    files = ", ".join(f"[{name}]({name})" for name in exhibit.tables)
+    lines = [f"![{exhibit.job.contents}]({name})" for name in exhibit.pictures]
+    lines += [
+        "",
+        f"`{exhibit.command}`: {exhibit.minutes} on {exhibit.hardware}. Rows: {files}. {exhibit.differs}",
+    ]
+    if exhibit.rows:
+        header = ["paper", "ours", "published", "under the matched control"]
+        lines += ["", markdown_table(header, _cells(exhibit.rows))]
+    return "\n".join(lines) + "\n"
+
+
+def _cells(rows: Sequence[Row]) -> list[list[str]]:
+    """One line per row; what a stand-in has said of an earlier figure or table is not said again."""
+    said: dict[tuple[str, str], str] = {}
+    lines = []
+    for row in rows:
+        name, found = f"{row.kind} {row.number}", row.finding
+        first = said.setdefault((found.ours, found.holds), name)
+        ours, holds = (found.ours, found.holds) if first == name else (f"as {first}", f"as {first}")
+        lines.append([f"**{name}** {row.title}", ours, found.published, holds])
+    return lines
+
+
+def as_index(shown: Sequence[Exhibit]) -> str:
+    """One line for each run: what it makes, by which command, in which time, and what came out.
+
+    Args:
+        shown: exhibits.
+
+    Returns:
+        Markdown.
+    """
+    rows = [
+        [
+            f"[{e.job.name}](#{_anchor(e.job)})",
+            e.job.contents,
+            f"`{e.command}`",
+            e.minutes,
+            _verdicts(e.rows),
+        ]
+        for e in shown
+    ]
+    return (
+        markdown_table(["run", "makes", "command", "time", "the claim, under the matched control"], rows)
+        + "\n"
+    )
+
+
+def _verdicts(rows: Sequence[Row]) -> str:
+    """Which figures and tables came to what."""
+    numbers: dict[str, dict[str, list[int]]] = {}
+    for row in rows:
+        if row.finding.verdict != "no claim":
+            numbers.setdefault(row.finding.verdict, {"Figure": [], "Table": []})[row.kind].append(row.number)
+    return "; ".join(
+        f"{verdict}: {contents(found['Figure'], found['Table'])}" for verdict, found in numbers.items()
+    )
+
+
+def heading(job: Job) -> str:
+    """Heading of a run's section, without the marks.
+
+    Args:
+        job: the run.
+
+    Returns:
+        Text.
+    """
+    return f"{job.name}: {job.contents}"
+
+
+def _anchor(job: Job) -> str:
+    """What a heading is linked by, as GitHub makes it."""
+    return re.sub(r"[^\w\- ]", "", heading(job).lower()).replace(" ", "-")
+
+
+def refresh(page: Path) -> list[str]:
+    """Put fresh rows between the markers of a page: ``<!-- gallery: NAME -->`` ... ``<!-- end -->``.
+
+    NAME is that of a run, or "index" for the list of all.
+
+    Args:
+        page: Markdown beside the results; text outside the markers stays.
+
+    Returns:
+        Names whose text was put in.
+
+    Raises:
+        ValueError: a marker without its end, or of a run that is not there.
+    """
+    text = page.read_text(encoding="utf-8")
+    there = {exhibit.job.name: exhibit for exhibit in exhibits(page.parent)}
+    pieces, rest, done = [], text, []
+    for name in _marked(text):
+        begin = _BEGIN.format(name)
+        if name != "index" and name not in there:
+            raise ValueError(
+                f"{page}: {begin} has no {name}.json beside it; run `python studies/reproduce.py --only {name}`"
+            )
+        before, rest = rest.split(begin, 1)
+        _, end, rest = rest.partition(_END)
+        if not end:
+            raise ValueError(f"{page}: {begin} has no {_END}")
+        fresh = as_index(list(there.values())) if name == "index" else as_markdown(there[name])
+        pieces += [before, begin, "\n", fresh, _END]
+        done.append(name)
+    write_atomic(page, ("".join(pieces) + rest).encode())
+    return done
+
+
+def _marked(text: str) -> Iterator[str]:
+    head, tail = _BEGIN.split("{}")
+    for line in text.splitlines():
+        if line.startswith(head) and line.endswith(tail):
+            yield line.removeprefix(head).removesuffix(tail)
+
+
+def write_gallery(folder: Path, jobs: Sequence[Job]) -> Path:
+    """Bring the page of a folder of results up to date: its README.md where that has markers, else gallery.md.
+
+    Args:
+        folder: of results.
+        jobs: runs whose results may lie there.
+
+    Returns:
+        The page.
+    """
+    page = folder / "README.md"
+    if page.exists() and any(_marked(page.read_text(encoding="utf-8"))):
+        refresh(page)
+        return page
+    shown = exhibits(folder, jobs)
+    parts = [f"## {heading(exhibit.job)}\n\n{as_markdown(exhibit)}" for exhibit in shown]
+    page = folder / "gallery.md"
+    write_atomic(page, (f"# Gallery\n\n{as_index(shown)}\n" + "\n".join(parts)).encode())
+    return page

@@ -1,0 +1,77 @@
+"""What a study leaves behind: NAME.csv, NAME_table.csv, NAME.md and NAME.json beside its figure NAME.png, and what it prints."""
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from studies import harness
+
+__all__ = ["Report", "write_report"]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a study has to say.
+
+    Attributes:
+        summary: for the JSON file.
+        markdown: tables and verdicts.
+        rows: one per finished cell.
+        table: the tables in long form; none where the rows are few.
+    """
+
+    summary: dict[str, Any]
+    markdown: str
+    rows: Sequence[Mapping[str, object]]
+    table: Sequence[Mapping[str, object]] = ()
+
+
+def write_report(
+    report: Report,
+    folder: Path,
+    name: str,
+    *,
+    config: Mapping[str, Any],
+    device: str,
+    began: float,
+    keys: Iterable[Mapping[str, Any]],
+    store: harness.Cells,
+    computed: int,
+    **about: object,
+) -> dict[str, Any]:
+    """Print and write a report; its figure is drawn already.
+
+    Args:
+        report: to write.
+        folder: of the files.
+        name: of the files.
+        config: the study's settings.
+        device: torch device.
+        began: when the study began, by `time.perf_counter`.
+        keys: of all cells of the study; equal ones count once.
+        store: finished cells, whose results have "seconds".
+        computed: number of cells computed now.
+        **about: further entries of the provenance.
+
+    Returns:
+        The summary that was written, with its provenance.
+    """
+    print(report.markdown)
+    harness.write_csv(folder / f"{name}.csv", report.rows)
+    if report.table:
+        harness.write_csv(folder / f"{name}_table.csv", report.table)
+    harness.write_atomic(folder / f"{name}.md", report.markdown.encode())
+    seconds = time.perf_counter() - began
+    different = {harness.cell_key(key): key for key in keys}.values()
+    provenance = harness.provenance(config=config, seconds=seconds, device=device) | {
+        "cells_computed_now": computed,
+        "cells_in_all": len(different),
+        "training_seconds_in_all": round(sum(store.get(key)["seconds"] for key in different), 1),
+    }
+    summary = report.summary | {"provenance": provenance | about}
+    harness.write_json(folder / f"{name}.json", summary)
+    print(f"wall time {seconds:.0f} s: {computed} cells computed, {len(different) - computed} were finished")
+    print(f"figure {folder / f'{name}.png'}")
+    return summary

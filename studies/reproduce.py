@@ -1,0 +1,171 @@
+"""Every figure and table of the paper with one command, or some of them by number.
+
+    python studies/reproduce.py --list                     the plan, with estimated times
+    python studies/reproduce.py --quick                    all of it, small: under half an hour on two cores
+    python studies/reproduce.py                            all of it, as in paper_figures/
+    python studies/reproduce.py --figure 8 --table 24 27   what these are made from
+    python studies/reproduce.py --only streaming_memory    a run by its name in --list
+    python studies/reproduce.py --device cuda
+    python studies/reproduce.py --data ROOT [--quick]      on the data sets that `python -m neural doctor` finds ready
+    python studies/reproduce.py --data ROOT --encoders dinov2-s14=FOLDER openllama-3b=FOLDER
+    torchrun --nproc-per-node 4 studies/reproduce.py --device cuda       the runs dealt to four GPUs
+    python studies/reproduce.py --scheduler tcp://HOST:8786 --device cuda        or to the workers of a Dask cluster
+
+Each run is one study with its options (--list shows the command line); what a study prints goes to
+RUNS/reproduce/NAME.log. A run that fails does not stop the others; the exit status then is 1. A plan that is killed and
+started again goes on where it was: studies keep every finished cell. In the end the gallery in OUT/README.md (or, where
+there is none, OUT/gallery.md) gets the numbers of what is there. Several processes or workers share one file system.
+"""
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from fisherkit.checks import UnknownNameError
+from studies import harness
+from studies.gallery import write_gallery
+from studies.jobs import JOBS, Job, jobs_for
+from studies.jobs_on_disk import jobs_on_disk
+from studies.running import Outcome, deal, run_job, run_on_cluster
+
+__all__ = ["main"]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = harness.parser(__doc__, device=True)
+    add = parser.add_argument
+    add("--figure", type=int, nargs="+", default=[], metavar="N", help="figures of the paper")
+    add("--table", type=int, nargs="+", default=[], metavar="N", help="tables of the paper")
+    add("--only", nargs="+", default=[], metavar="NAME", help="runs by name")
+    add("--list", action="store_true", help="show the plan and stop")
+    add("--runs", type=Path, default=harness.ROOT / "runs", help="folder of finished cells, for resuming")
+    add("--scheduler", metavar="ADDRESS", help="of a Dask cluster")
+    disk = parser.add_argument_group("real data sets")
+    disk.add_argument("--data", type=Path, metavar="ROOT", help="folder of data sets")
+    disk.add_argument(
+        "--encoders",
+        nargs="+",
+        default=[],
+        metavar="NAME=WHAT",
+        help="where an encoder of the paper lies, or what takes its place: a folder, short name or hub name",
+    )
+    return parser
+
+
+def _jobs(options: argparse.Namespace) -> tuple[list[Job], list[str]]:
+    """The runs, and what cannot be run and why."""
+    if options.data is None:
+        if options.encoders:
+            raise ValueError("--encoders: the embedded data bring their own; give --data ROOT as well")
+        return jobs_for(options.figure, options.table, options.only), []
+    if options.out in {harness.FIGURES, harness.FIGURES / "quick"}:
+        options.out /= "on_disk"  # real results never among those of the embedded data
+    jobs, lacking = jobs_on_disk(options.data, options.encoders, options.figure, options.table)
+    if options.only:
+        for name in options.only:
+            if name not in {job.name for job in jobs}:
+                raise UnknownNameError(name, [job.name for job in jobs], "run")
+        jobs = [job for job in jobs if job.name in options.only]
+    return jobs, lacking
+
+
+def _arguments(job: Job, options: argparse.Namespace, device: str) -> list[str]:
+    """Command line of a run."""
+    places = ["--out", str(options.out)]
+    if job.repeats:
+        places += ["--runs", str(options.runs), "--device", device]
+    return [*job.arguments(quick=options.quick), *places]
+
+
+def _plan(jobs: Sequence[Job], options: argparse.Namespace) -> str:
+    """The plan as text."""
+    rows = [
+        [
+            job.name,
+            job.contents,
+            _about([job], options),
+            f"studies/{job.script} {' '.join(arguments)}".strip(),
+        ]
+        for job in jobs
+        for arguments in [job.arguments(quick=options.quick)]
+    ]
+    table = harness.table(["run", "makes", "about", "command"], rows)
+    return f"{table}\n\n{len(jobs)} runs, {_about(jobs, options)}"
+
+
+def _about(jobs: Sequence[Job], options: argparse.Namespace) -> str:
+    """How long it takes."""
+    if options.data is not None:
+        return "?" if len(jobs) == 1 else "for as long as your encoders and device take"
+    seconds = _minutes(_seconds(jobs, options))
+    return seconds if len(jobs) == 1 else f"about {seconds} on two cores"
+
+
+def _seconds(jobs: Sequence[Job], options: argparse.Namespace) -> int:
+    return sum(job.seconds[0 if options.quick else 1] for job in jobs)
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+
+
+def _outcomes(jobs: Sequence[Job], options: argparse.Namespace) -> Iterator[Outcome]:
+    """Do the runs: here, this process's share of them, or on a cluster."""
+    logs = options.runs / "reproduce"
+    if options.scheduler:
+        work = [(job, _arguments(job, options, options.device)) for job in jobs]
+        yield from run_on_cluster(work, logs, options.scheduler)
+        return
+    for job in jobs:
+        yield run_job(job, _arguments(job, options, options.device), logs)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the plan; see the module's docstring.
+
+    Args:
+        arguments: command line, default the process's own.
+
+    Returns:
+        Exit status: 0 where all runs went well.
+    """
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    try:
+        jobs, lacking = _jobs(options)
+        impossible = [f"not possible: {line}" for line in lacking]
+        if options.list:
+            print("\n".join([_plan(jobs, options), *impossible]))
+            return 0
+        rank, ranks = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+        if ranks > 1 and options.device == "cuda":
+            options.device = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
+        if not options.scheduler:
+            harness.check_device(options.device)
+    except (ValueError, UnknownNameError, OSError) as error:
+        parser.error(str(error))
+    mine = deal(jobs, ranks, quick=options.quick)[rank]
+    began, failed = time.perf_counter(), []
+    print("\n".join([f"{len(mine)} runs, {_about(mine, options)}", *impossible]))
+    with harness.progress_bar(_seconds(mine, options), " s of the plan") as bar:
+        for done, outcome in enumerate(_outcomes(mine, options), start=1):
+            bar.update(_seconds([outcome.job], options))
+            bar.write(
+                f"[{done}/{len(mine)}] {outcome.job.name} ({outcome.job.contents}): {outcome.text}",
+                file=sys.stdout,
+            )
+            failed += [] if outcome.error is None else [outcome.job.name]
+    page = write_gallery(options.out, jobs if options.data else JOBS)
+    print(f"wall time {_minutes(time.perf_counter() - began)}; gallery {page}")
+    if failed:
+        print(f"failed: {', '.join(failed)}", file=sys.stderr)
+    return int(bool(failed))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

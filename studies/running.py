@@ -1,0 +1,148 @@
+"""Runs of studies: in this process, dealt to several, or on a Dask cluster."""
+
+import importlib
+import sys
+import time
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from studies.jobs import Job
+
+__all__ = ["Outcome", "deal", "run_job", "run_on_cluster"]
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended.
+
+    Attributes:
+        job: the run.
+        seconds: wall time.
+        log: what it printed.
+        error: last line of what went wrong; None where all is well.
+    """
+
+    job: Job
+    seconds: float
+    log: Path
+    error: str | None = None
+
+    @property
+    def text(self) -> str:
+        """In words."""
+        if self.error is None:
+            return f"{self.seconds:.0f} s"
+        return f"FAILED after {self.seconds:.0f} s: {self.error} (log {self.log})"
+
+
+def run_job(job: Job, arguments: Sequence[str], logs: Path) -> Outcome:
+    """Run a study in this process; what it prints goes to a file, its progress bars to the terminal.
+
+    Args:
+        job: the run.
+        arguments: command line of its study.
+        logs: folder of the file.
+
+    Returns:
+        Outcome; an error of the study is one, an interrupt from the keyboard is not caught.
+    """
+    if str(ROOT) not in sys.path:  # on a worker
+        sys.path.insert(0, str(ROOT))
+    logs.mkdir(parents=True, exist_ok=True)
+    path, began, error = logs / f"{job.name}.log", time.perf_counter(), None
+    before, sys.argv = sys.argv, [job.script, *arguments]  # provenance records the command line
+    try:
+        with path.open("w", encoding="utf-8") as log, redirect_stdout(log):
+            try:
+                importlib.import_module(f"studies.{job.script.removesuffix('.py')}").main(list(arguments))
+            except (Exception, SystemExit) as found:  # noqa: BLE001 - one study must not stop the others
+                traceback.print_exc(file=log)
+                code = found.code if isinstance(found, SystemExit) else str(found)
+                error = f"{type(found).__name__}: {code}"
+    finally:
+        sys.argv = before
+    return Outcome(job, time.perf_counter() - began, path, error)
+
+
+def deal(jobs: Sequence[Job], ranks: int, *, quick: bool) -> list[list[Job]]:
+    """Deal runs to processes, the longest first to whoever has least; runs that share cells stay together, in order.
+
+    Args:
+        jobs: all runs.
+        ranks: number of processes, >= 1.
+        quick: which of the estimated times counts.
+
+    Returns:
+        One list per process, each in the order of `jobs`.
+
+    Example:
+        >>> from studies.jobs import jobs_for
+        >>> shares = deal(jobs_for(figures=[5, 8, 41]), 2, quick=True)
+        >>> [[job.name for job in share] for share in shares]
+        [['exchange_rate_concepts_pair'], ['robustness_glyphs', 'classifier_analysis_glyphs']]
+    """
+    shares: list[list[Job]] = [[] for _ in range(ranks)]
+    loads = [0.0] * ranks
+    for group in sorted(_groups(jobs), key=lambda group: -_seconds(group, quick)):
+        least = loads.index(min(loads))
+        shares[least] += group
+        loads[least] += _seconds(group, quick)
+    order = {job.name: i for i, job in enumerate(jobs)}
+    return [sorted(share, key=lambda job: order[job.name]) for share in shares]
+
+
+def _groups(jobs: Sequence[Job]) -> list[list[Job]]:
+    groups: dict[str, list[Job]] = {}
+    for job in jobs:
+        groups.setdefault(job.cells or job.name, []).append(job)
+    return list(groups.values())
+
+
+def _seconds(jobs: Sequence[Job], quick: bool) -> float:
+    return sum(job.seconds[0 if quick else 1] for job in jobs)
+
+
+def run_on_cluster(work: Sequence[tuple[Job, Sequence[str]]], logs: Path, address: str) -> Iterator[Outcome]:
+    """Run studies on the workers of a Dask cluster that see the same files; one study at a time on each worker.
+
+    Args:
+        work: (run, command line of its study) pairs.
+        logs: folder of what they print.
+        address: of the scheduler.
+
+    Yields:
+        Outcomes, as groups of runs that share cells are finished.
+
+    Raises:
+        ImportError: Dask is not installed.
+        OSError: no scheduler answers there.
+        ValueError: a worker with several threads.
+    """
+    try:
+        import cloudpickle
+        from distributed import Client, as_completed
+    except ImportError as error:
+        raise ImportError("--scheduler needs Dask: pip install 'fisherkit[cluster]'") from error
+    arguments = {job.name: list(line) for job, line in work}
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers need not start in this folder
+    cloudpickle.register_pickle_by_value(sys.modules[Job.__module__])
+    with Client(address) as client:
+        crowded = [worker for worker, threads in client.nthreads().items() if threads > 1]
+        if crowded:
+            raise ValueError(f"{crowded[0]}: studies need a process each; start workers with --nthreads 1")
+        futures = [
+            client.submit(_run_group, group, arguments, str(logs), pure=False)
+            for group in _groups([job for job, _ in work])
+        ]
+        for future in as_completed(futures):
+            yield from future.result()
+
+
+def _run_group(group: Sequence[Job], arguments: dict[str, list[str]], logs: str) -> list[Any]:
+    return [run_job(job, arguments[job.name], Path(logs)) for job in group]
