@@ -42,7 +42,18 @@ def inputs(tmp_path_factory):
         "--patch",
         "8",
     ]
-    training = ["--steps", str(STEPS), "--batch", "4", "--unfreeze-at", "3", "--seeds", "2"]
+    training = [
+        "--steps",
+        str(STEPS),
+        "--batch",
+        "4",
+        "--unfreeze-at",
+        "3",
+        "--seeds",
+        "2",
+        "--learning-rates",
+        "1e-3",
+    ]
     return [*options, *training, "--look-every", str(STEPS // LOOKS), "--save-every", "2"]
 
 
