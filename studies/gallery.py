@@ -113,7 +113,12 @@ def _exhibit(folder: Path, job: Job) -> Exhibit:
         Row(kind, number, TITLES[kind, number], finding) for (kind, number), finding in found.items()
     )
     return Exhibit(
-        job, summary, rows, _files(folder, job, ".png"), _files(folder, job, ".csv"), DIFFERS[job.name]
+        job,
+        summary,
+        rows,
+        _files(folder, job, ".png"),
+        _files(folder, job, ".csv"),
+        DIFFERS.get(job.name, _OWN),
     )
 
 

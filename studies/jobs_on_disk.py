@@ -98,6 +98,11 @@ def jobs_on_disk(
             lacking.append(f"{job.contents}, {run.dataset}: {state.get(run.dataset)} below {root}")
         elif reason := _missing_encoder(run, given):
             lacking.append(f"{job.contents}, {run.dataset}: {reason}")
+        elif run.script == "exchange_rate.py" and "--texts" in job.options:
+            lacking.append(
+                f"{job.contents}, {run.dataset}: an exchange rate needs several sentences about a class, a template gives "
+                f"one; put descriptions below {root} (`python -m neural doctor --data {root}` says where)"
+            )
         else:
             jobs.append(job)
     lacking += _beyond(wanted)

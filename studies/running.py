@@ -63,8 +63,8 @@ def run_job(job: Job, arguments: Sequence[str], logs: Path) -> Outcome:
                 importlib.import_module(f"studies.{job.script.removesuffix('.py')}").main(list(arguments))
             except (Exception, SystemExit) as found:  # noqa: BLE001 - one study must not stop the others
                 traceback.print_exc(file=log)
-                code = found.code if isinstance(found, SystemExit) else str(found)
-                error = f"{type(found).__name__}: {code}"
+                told = isinstance(found, SystemExit)  # the study has said why on the terminal
+                error = f"exit status {found.code}, see above" if told else f"{type(found).__name__}: {found}"
     finally:
         sys.argv = before
     return Outcome(job, time.perf_counter() - began, path, error)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from neural.heads.runs import Schedule
 from studies.head_presets import Grid, Preset, resized
 
-__all__ = ["lighter"]
+__all__ = ["GRID", "SCHEDULE", "lighter"]
 
 #: Four trainings per cell, where the few-shot study has more: a surface or an ablation has many more cells.
 SCHEDULE = Schedule(iterations=1000, warmup=50, eval_every=100, patience=5)

@@ -34,6 +34,7 @@ import argparse
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,7 @@ from studies.head_cells import compute
 from studies.head_presets import PRESETS, Grid, Preset, resized
 from studies.outputs import Report, write_report
 from studies.task_sources import SOURCES, make_task, parse_settings
+from studies.text_sweep import GRID, SCHEDULE
 from studies.three_modalities_figure import draw
 from studies.three_modalities_plan import Plan, Source
 from studies.three_modalities_report import Results, as_markdown, csv_rows, summarise, table_rows
@@ -126,6 +128,8 @@ def _preset(options: argparse.Namespace) -> Preset:
     name = "quick" if options.quick else options.preset
     shots = PUBLISHED_SHOTS if name in {"paper", "esc"} else SHOTS
     base = resized(ESC if name == "esc" else PRESETS[name], seeds=None, shots=shots)
+    if name == "default":  # many conditions, so fewer and shorter trainings each
+        base = replace(base, schedule=SCHEDULE, grid=GRID)
     few = 3 if options.quick else SEEDS
     return resized(base, seeds=options.seeds or few, shots=options.shots)
 
