@@ -37,6 +37,10 @@ def _claim(lines: Sequence[str], *starts: str) -> list[str]:
     return [line.removeprefix(start).strip() for start in starts for line in lines if line.startswith(start)]
 
 
+def _not_measured(what: str, printed: str) -> Finding:
+    return Finding(f"{what}: not measured in this run", printed, "no claim", "not measured")
+
+
 def _drawn(summary: Mapping[str, Any], kind: str, number: int) -> Finding:
     del summary, number
     what = (
@@ -91,6 +95,8 @@ def _few_shot(summary: Mapping[str, Any], kind: str, number: int) -> Finding:
 def _robustness(summary: Mapping[str, Any], kind: str, number: int) -> Finding:
     del kind
     k = {5: "16", 10: "1", 11: "2", 12: "4", 13: "8"}[number]
+    if k not in summary["shots"]:
+        return _not_measured(f"{k} shots", "bars, " + NOT_PRINTED)
     entries = {t: pick(summary["accuracy"], test=t, arm="uml_init", shots=k) for t in summary["shifted"]}
     ours = f"UML (init) minus {summary['arms'][summary['control']]}: " + "; ".join(
         f"{test} {points(e['minus_control'])}" for test, e in entries.items()
@@ -199,8 +205,12 @@ def _texts(summary: Mapping[str, Any], kind: str, number: int) -> Finding:
         if (kind, number) in {("Figure", 30), ("Figure", 31), ("Table", 24), ("Table", 27)}
         else "uml_init"
     )
+    if axis not in summary["axes"]:
+        return _not_measured(axis, "curves, " + NOT_PRINTED)
     variants = list(summary["axes"][axis])
     if (kind, number) == ("Table", 24):
+        if "unrelated" not in variants:
+            return _not_measured("unrelated text", gains_printed(kind, number, summary))
         variants = [variants[0], "unrelated"]
     shots = [summary["shots"][0], summary["shots"][-1]]
     parts, words = [], {}

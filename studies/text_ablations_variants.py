@@ -117,8 +117,8 @@ def _kinds_and_encoders(
     if options.unrelated is not None:
         path = deal_sentences(options.unrelated, task.classes, options.runs / "cache")
         kinds += (Variant("unrelated", made(texts="descriptions", descriptions=path)),)
-    others = (Variant(name, made(text=name)) for name in options.text_encoders if name != options.text)
-    return kinds, (Variant(str(options.text), task), *others)
+    names = dict.fromkeys(name for name in options.text_encoders if name != options.text)
+    return kinds, (Variant(str(options.text), task), *(Variant(name, made(text=name)) for name in names))
 
 
 def _glyph_encoders(task: Task, other: Callable[[str], Task]) -> tuple[Variant, ...]:
