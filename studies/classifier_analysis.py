@@ -87,10 +87,9 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     draw(summary, options.out / f"{name}.png")
     return write_report(
         Report(summary, as_markdown(summary), csv_rows(summary), table_rows(summary)),
-        options.out,
+        options,
         name,
         config={"preset": preset, "arms": list(plan.arms)},
-        device=options.device,
         began=began,
         keys=[cell.key for cell in plan.cells()],
         store=cells,

@@ -123,10 +123,9 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     draw(surfaces, report.summary["surfaces"], options.out / f"{name}.png")
     return write_report(
         report,
-        options.out,
+        options,
         name,
         config={"preset": cells[0].preset, "logit_scale": options.logit_scale},
-        device=options.device,
         began=began,
         keys=[cell.key for cell in cells],
         store=store,

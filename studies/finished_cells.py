@@ -7,11 +7,20 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from fisherkit.files import set_aside, write_atomic
 
 __all__ = ["Cells", "CorruptCellsWarning", "cell_key"]
+
+
+class _HasKey(Protocol):
+    @property
+    def key(self) -> dict[str, Any]:
+        """Everything that decides a result."""
+
+
+Keyed = TypeVar("Keyed", bound=_HasKey)
 
 
 def cell_key(cell: Mapping[str, Any]) -> str:
@@ -97,6 +106,18 @@ class Cells:
         """
         todo = {cell_key(cell): cell for cell in cells}
         return [cell for key, cell in todo.items() if key not in self._results]
+
+    def unfinished(self, cells: Iterable[Keyed]) -> list[Keyed]:
+        """The same for objects whose `key` is such a dictionary.
+
+        Args:
+            cells: of a study; equal ones count once.
+
+        Returns:
+            Unfinished ones, in order.
+        """
+        by_key = {cell_key(cell.key): cell for cell in cells}
+        return [by_key[cell_key(key)] for key in self.missing(cell.key for cell in by_key.values())]
 
     def add(self, finished: Iterable[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> None:
         """Store results; when this returns they are on disk. If it fails or is killed, all is as it was before.

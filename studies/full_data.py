@@ -103,10 +103,9 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     tuning = None if plan.tuning is None else plan.tuning.key
     return write_report(
         Report(summary, as_markdown(summary), csv_rows(plan, cells), table_rows(summary)),
-        options.out,
+        options,
         name,
         config={"preset": plan.preset, "parts": list(plan.parts), "fine-tuning": tuning},
-        device=options.device,
         began=began,
         keys=[*(cell.key for cell in plan.head_cells()), *(cell.key for cell in plan.tuned_cells())],
         store=cells,

@@ -231,8 +231,7 @@ def fine_tune(cells: Sequence[FineTuneCell], store: harness.Cells, device: str) 
     Raises:
         OutOfMemoryError: a batch that is too large for the GPU.
     """
-    by_key = {harness.cell_key(cell.key): cell for cell in cells}
-    todo = [by_key[harness.cell_key(key)] for key in store.missing(cell.key for cell in by_key.values())]
+    todo = store.unfinished(cells)
 
     def work(cell: FineTuneCell, progress: Callable[[int], object]) -> Mapping[str, Any]:
         began, fits = time.perf_counter(), []

@@ -97,8 +97,7 @@ def compute(cells: Sequence[HeadCell], store: harness.Cells, device: str) -> int
     Returns:
         Number of cells computed now.
     """
-    by_key = {harness.cell_key(cell.key): cell for cell in cells}
-    todo = [by_key[harness.cell_key(key)] for key in store.missing(cell.key for cell in by_key.values())]
+    todo = store.unfinished(cells)
     if not todo:
         return 0
 

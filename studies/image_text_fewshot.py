@@ -76,10 +76,9 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     draw(summary, options.out / f"{name}.png")
     return write_report(
         Report(summary, as_markdown(summary), csv_rows(plan, cells), table_rows(summary)),
-        options.out,
+        options,
         name,
         config={"preset": plan.preset, "arms": list(plan.arms), "logit_scale": plan.logit_scale},
-        device=options.device,
         began=began,
         keys=[cell.key for cell in plan.cells()],
         store=cells,

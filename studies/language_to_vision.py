@@ -253,10 +253,9 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     draw(summary, options.out / f"{name}.png", f"{about['name']} to {task.name}, {task.n_classes} classes")
     return write_report(
         Report(summary, as_markdown(summary), csv_rows(plan, cells)),
-        options.out,
+        options,
         name,
         config={"preset": preset, "arms": list(plan.arms), "language": about, "pictures": task.about},
-        device=options.device,
         began=began,
         keys=todo_all,
         store=cells,

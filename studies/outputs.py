@@ -1,6 +1,7 @@
 """What a study leaves behind: NAME.csv, NAME_table.csv, NAME.md and NAME.json beside its figure NAME.png, and what it prints."""
 
 import time
+from argparse import Namespace
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,11 +31,10 @@ class Report:
 
 def write_report(
     report: Report,
-    folder: Path,
+    options: Namespace,
     name: str,
     *,
     config: Mapping[str, Any],
-    device: str,
     began: float,
     keys: Iterable[Mapping[str, Any]],
     store: harness.Cells,
@@ -45,10 +45,9 @@ def write_report(
 
     Args:
         report: to write.
-        folder: of the files.
+        options: of the command line, with the folder `out` and the torch device `device`.
         name: of the files.
         config: the study's settings.
-        device: torch device.
         began: when the study began, by `time.perf_counter`.
         keys: of all cells of the study; equal ones count once.
         store: finished cells, whose results have "seconds".
@@ -58,6 +57,7 @@ def write_report(
     Returns:
         The summary that was written, with its provenance.
     """
+    folder: Path = options.out
     print(report.markdown)
     harness.write_csv(folder / f"{name}.csv", report.rows)
     if report.table:
@@ -65,7 +65,7 @@ def write_report(
     harness.write_atomic(folder / f"{name}.md", report.markdown.encode())
     seconds = time.perf_counter() - began
     different = {harness.cell_key(key): key for key in keys}.values()
-    provenance = harness.provenance(config=config, seconds=seconds, device=device) | {
+    provenance = harness.provenance(config=config, seconds=seconds, device=options.device) | {
         "cells_computed_now": computed,
         "cells_in_all": len(different),
         "training_seconds_in_all": round(sum(store.get(key)["seconds"] for key in different), 1),

@@ -82,10 +82,9 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     draw(summary, options.out / f"{name}.png")
     return write_report(
         Report(summary, as_markdown(summary), csv_rows(plan, cells), table_rows(summary)),
-        options.out,
+        options,
         name,
         config={"preset": preset, "arms": list(plan.arms)},
-        device=options.device,
         began=began,
         keys=[cell.key for cell in plan.cells()],
         store=cells,

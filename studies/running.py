@@ -63,8 +63,10 @@ def run_job(job: Job, arguments: Sequence[str], logs: Path) -> Outcome:
                 importlib.import_module(f"studies.{job.script.removesuffix('.py')}").main(list(arguments))
             except (Exception, SystemExit) as found:  # noqa: BLE001 - one study must not stop the others
                 traceback.print_exc(file=log)
-                told = isinstance(found, SystemExit)  # the study has said why on the terminal
-                error = f"exit status {found.code}, see above" if told else f"{type(found).__name__}: {found}"
+                if isinstance(found, SystemExit):  # the study has said why on the terminal
+                    error = f"exit status {found.code}, see above"
+                else:
+                    error = f"{type(found).__name__}: {found}"
     finally:
         sys.argv = before
     return Outcome(job, time.perf_counter() - began, path, error)

@@ -285,10 +285,9 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     draw(summary, options.out / f"{name}.png")
     return write_report(
         Report(summary, as_markdown(summary), csv_rows(plan, results)),
-        options.out,
+        options,
         name,
         config={"preset": preset, "arms": list(plan.arms)},
-        device=options.device,
         began=began,
         keys=plan.cells(),
         store=cells,

@@ -162,10 +162,9 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     draw(summary, options.out / f"{name}.png")
     return write_report(
         Report(summary, as_markdown(summary), csv_rows(plan, store), table_rows(summary)),
-        options.out,
+        options,
         name,
         config={"preset": preset, "targets": list(plan.targets), "logit_scale": plan.logit_scale},
-        device=options.device,
         began=began,
         keys=[cell.key for cell in cells],
         store=store,

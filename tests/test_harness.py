@@ -870,6 +870,22 @@ def test_save_figure_keeps_the_old_picture_when_drawing_fails(tmp_path, monkeypa
     assert path.read_bytes() == b"old"
 
 
+def test_unfinished_cells_come_once_and_in_order(tmp_path):
+    cells = [
+        SimpleNamespace(key={"seed": seed}, name=name)
+        for seed, name in ((2, "a"), (1, "b"), (2, "c"), (3, "d"))
+    ]
+    store = harness.Cells(tmp_path / "cells.jsonl")
+    assert [cell.name for cell in store.unfinished(cells)] == ["c", "b", "d"]
+    store.add([({"seed": 1}, {})])
+    assert [cell.key["seed"] for cell in store.unfinished(cells)] == [2, 3]
+
+
+def test_command_in_provenance_has_no_folders(monkeypatch):
+    monkeypatch.setattr("sys.argv", ["a/study.py", "--quick", "--out", "x", "--seeds", "3", "--runs=y"])
+    assert harness.provenance(config={}, seconds=0.0)["command"] == "study.py --quick --seeds 3"
+
+
 # ---------------------------------------------------------------- provenance, options, progress
 
 
