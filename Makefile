@@ -33,18 +33,8 @@ lint: $(READY) ## formatting, lint rules and types
 bench: $(READY) ## side-by-side timings against other libraries (ARGS=--quick for a small version)
 	$(BIN)/python benchmarks/run.py $(ARGS)
 
-figures: $(READY) ## every study in full: redraws paper_figures/
-	$(BIN)/python studies/gaussian_recon.py $(ARGS)
-	$(BIN)/python studies/image_text_fewshot.py $(ARGS)
-	$(BIN)/python studies/image_text_fewshot.py --dataset concepts $(ARGS)
-	$(BIN)/python studies/image_text_fewshot.py --dataset digits $(ARGS)
-	$(BIN)/python studies/robustness.py $(ARGS)
-	$(BIN)/python studies/classifier_analysis.py $(ARGS)
-	$(BIN)/python studies/exchange_rate.py --seeds 5 $(ARGS)
-	$(BIN)/python studies/exchange_rate.py --dataset concepts --pair $(ARGS)
-	$(BIN)/python studies/information_gain.py $(ARGS)
-	$(BIN)/python studies/exchange_isolines.py $(ARGS)
-	$(BIN)/python studies/streaming_memory.py $(ARGS)
+figures: $(READY) ## every figure and table of the paper in full, and what goes beyond: paper_figures/ (ARGS=--quick: small)
+	$(BIN)/python studies/reproduce.py $(ARGS)
 
 report: $(READY) ## figures, tables and rows in one file, paper_figures/report.html (ARGS="--folder FOLDER" for other results)
 	$(BIN)/python studies/html_report.py $(ARGS)

@@ -10,7 +10,7 @@ from studies.report_tables import direction, gain_text
 __all__ = ["NOT_PRINTED", "VERDICTS", "Finding", "interval_of", "overall", "pick", "points", "word"]
 
 #: What a row can come to, under the control that has as many parameters as UML.
-VERDICTS = ("holds", "in part", "undecided", "fails", "no claim")
+VERDICTS = ("holds", "in part", "undecided", "fails in part", "fails", "no claim")
 NOT_PRINTED = "no number printed"
 
 
@@ -79,20 +79,18 @@ def overall(words: Sequence[str]) -> str:
     """One verdict for several comparisons.
 
     Args:
-        words: "holds", "fails" or "undecided" each, at least one.
+        words: "holds", "fails" or "undecided" each.
 
     Returns:
-        One of `VERDICTS`.
+        One of `VERDICTS`: "in part" where some hold, "fails in part" where none does and some fail.
 
     Example:
-        >>> overall(["holds", "undecided"]), overall(["fails", "undecided"]), overall(["holds", "holds"])
-        ('in part', 'fails', 'holds')
+        >>> overall(["holds", "fails"]), overall(["fails", "undecided"]), overall(["holds", "holds"]), overall([])
+        ('in part', 'fails in part', 'holds', 'no claim')
     """
-    if len(set(words)) == 1:
-        return words[0]
-    if "holds" in words:
-        return "in part"
-    return "fails" if "fails" in words else "undecided"
+    if len(set(words)) < 2:
+        return words[0] if words else "no claim"
+    return "in part" if "holds" in words else "fails in part"
 
 
 def pick(entries: Sequence[Mapping[str, Any]], **wanted: object) -> Mapping[str, Any]:

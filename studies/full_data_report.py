@@ -12,7 +12,7 @@ from studies import harness
 from studies.full_data_plan import FullDataPlan, Row
 from studies.harness import mean_interval, paired_difference
 from studies.published_numbers import published
-from studies.report_tables import direction, gain_text, interval_columns, markdown_table
+from studies.report_tables import direction, gain_text, interval_columns, little_impact, markdown_table
 
 __all__ = ["as_markdown", "csv_rows", "summarise", "table_rows"]
 
@@ -122,20 +122,12 @@ def _verdicts(plan: FullDataPlan, values: dict[Row, NDArray[np.float64]]) -> lis
             Row("finetune", plan.control),
         )
     if "ratio" in plan.parts:
-        for arm in ("uml", "uml_init"):
-            ratios = [row for row in values if row.part == "ratio" and row.arm == arm]
-            means = {row.ratio: float(values[row].mean()) for row in ratios}
-            even = Row("ratio", arm)
-            apart = [
-                f"r = {row.ratio:g}: {gain_text(paired_difference(values[row], values[even]))}"
-                for row in ratios
-                if row != even
-            ]
-            spread = max(means.values()) - min(means.values())
-            lines.append(
-                f"batch ratio, {ARMS[arm].label}: means differ by {spread:.1f} points at most; against r = 1, "
-                f"{'; '.join(apart)}"
-            )
+        gaps = {
+            row.label: paired_difference(values[row], values[Row("ratio", row.arm)])
+            for row in values
+            if row.part == "ratio" and row.ratio != 1
+        }
+        lines.append(f"batch ratio: {little_impact(gaps) if gaps else 'only r = 1 was measured'}")
     return lines
 
 

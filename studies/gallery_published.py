@@ -12,20 +12,21 @@ from studies.published_numbers import published
 __all__ = ["gains_printed", "three_modalities_printed", "words_printed"]
 
 
-def gains_printed(kind: str, number: int, summary: Mapping[str, Any]) -> str:
+def gains_printed(kind: str, number: int, summary: Mapping[str, Any], *, few_shot: bool = True) -> str:
     """What a table prints: gains over its unimodal rows, the mean over data sets; one data set's where ours is that one.
 
     Args:
         kind: "Figure" or "Table"; figures of accuracies print no numbers.
         number: in the paper.
         summary: of the study that stands for it, whose data set decides.
+        few_shot: which half of Table 2.
 
     Returns:
         Text.
 
     Example:
         >>> gains_printed("Table", 24, {"task": "glyphs"})
-        'SUN397, minus unimodal at 1, 2, 4, 8, 16 shots: UML unrelated text +1.1, -0.8, -0.0, -0.5, -0.1; UML related text +7.6, +5.3, +3.4, +2.8, +1.8'
+        'SUN397, minus unimodal at 1, 2, 4, 8, 16 shots: UML, unrelated text +1.1, -0.8, -0.0, -0.5, -0.1; UML (init), related text +7.6, +5.3, +3.4, +2.8, +1.8'
     """
     if kind != "Table":
         return "no number printed"
@@ -34,7 +35,7 @@ def gains_printed(kind: str, number: int, summary: Mapping[str, Any]) -> str:
     if "ratio" in rows:
         return _over_ratios(rows)
     if number == 2:
-        rows = rows[rows["shots"].notna()]
+        rows = rows[rows["shots"].notna() == few_shot]
     own = rows[rows["dataset"].eq(str(summary.get("task")))]
     rows = own if len(own) else rows
     names = list(dict.fromkeys(rows["dataset"]))
@@ -52,9 +53,17 @@ def gains_printed(kind: str, number: int, summary: Mapping[str, Any]) -> str:
     return f"{where}, minus unimodal{at}: {'; '.join(gains)}"
 
 
+#: Methods of single tables; the "related" rows of Table 24 are those of UML (init) in Table 17.
+_METHODS = {
+    "uml_unrelated_text": "UML, unrelated text",
+    "uml_related_text": "UML (init), related text",
+    "uml_unfrozen_text": "UML, text encoder unfrozen",
+}
+
+
 def _label(method: str) -> str:
     """A method as our tables call it."""
-    return ARMS[method].label if method in ARMS else method.replace("uml", "UML").replace("_", " ")
+    return ARMS[method].label if method in ARMS else _METHODS.get(method, method)
 
 
 def _title(dataset: str) -> str:
@@ -64,10 +73,15 @@ def _title(dataset: str) -> str:
 
 def _over_ratios(rows: pd.DataFrame) -> str:
     """Accuracies at each batch ratio, the mean over numbers of shots where there are several."""
+    shots = ""
+    if rows["shots"].notna().all():  # UML has no rows at 1 shot
+        common = set.intersection(*(set(part["shots"]) for _, part in rows.groupby("method")))
+        rows = rows[rows["shots"].isin(common)]
+        shots = f", mean over {', '.join(map(str, sorted(common)))} shots"
     wide = rows.pivot_table(index="method", columns="ratio", values="value")
     ratios = ", ".join(f"{r:g}" for r in wide.columns)
     parts = [f"{_label(m)} {', '.join(f'{value:.1f}' for value in wide.loc[m])}" for m in wide.index]
-    return f"{_title(rows['dataset'].iloc[0])}, accuracy at r = {ratios}: {'; '.join(parts)}"
+    return f"{_title(rows['dataset'].iloc[0])}, accuracy{shots}, at r = {ratios}: {'; '.join(parts)}"
 
 
 def words_printed(number: int) -> str:

@@ -17,7 +17,7 @@ from studies.jobs import Job
 __all__ = ["MARKS", "anchor", "numbers", "section", "slug"]
 
 #: {verdict: sign}: colour alone would not reach everyone.
-MARKS = dict(zip(VERDICTS, "✓◐?✗–", strict=True))
+MARKS = dict(zip(VERDICTS, "✓◐?◔✗–", strict=True))
 _NO_PICTURE = '<p class="soft">There is no picture of this run in the folder.</p>'
 
 

@@ -4,7 +4,18 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from studies.reporting import Interval
 
-__all__ = ["by_word", "direction", "gain_text", "interval_columns", "markdown_table"]
+__all__ = [
+    "STABLE",
+    "by_word",
+    "direction",
+    "gain_text",
+    "interval_columns",
+    "little_impact",
+    "markdown_table",
+]
+
+#: Points within which a batch ratio counts as of no importance; the paper's Table 27 moves by 0.8 at most.
+STABLE = 1.0
 
 
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -12,7 +23,7 @@ def markdown_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> s
 
     Args:
         header: column titles.
-        rows: cells; anything printable.
+        rows: cells; anything printable, bars are escaped.
 
     Returns:
         Lines joined by newlines.
@@ -23,7 +34,11 @@ def markdown_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> s
         | --- | --- |
         | UML | 0.5 |
     """
-    lines = [list(header), ["---"] * len(header), *([str(cell) for cell in row] for row in rows)]
+    lines = [
+        list(header),
+        ["---"] * len(header),
+        *([str(cell).replace("|", "\\|") for cell in row] for row in rows),
+    ]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
@@ -99,3 +114,28 @@ def by_word(words: Mapping[str, str]) -> str:
     for case, word in words.items():
         cases.setdefault(word, []).append(case)
     return "; ".join(f"{word} at {', '.join(together)}" for word, together in cases.items())
+
+
+def little_impact(gaps: Mapping[str, Interval]) -> str:
+    """Whether a batch ratio is of no importance, as equivalence within `STABLE` points.
+
+    Args:
+        gaps: {what: difference to r = 1}, at least one.
+
+    Returns:
+        Sentence.
+
+    Example:
+        >>> little_impact({"r = 4": Interval(0.2, -0.1, 0.5, 5)})
+        'little impact (within 1 point of r = 1) holds: 1 of 1 intervals lie within, 0 beyond; 0 exclude zero (0.1 expected by chance); largest: r = 4: +0.2 [-0.1, +0.5]'
+    """
+    inside = sum(-STABLE < gap.low and gap.high < STABLE for gap in gaps.values())
+    outside = sum(gap.low > STABLE or gap.high < -STABLE for gap in gaps.values())
+    clear = sum(gap.excludes(0) for gap in gaps.values())
+    word = "holds" if inside == len(gaps) else "fails" if outside else "is undecided"
+    name, largest = max(gaps.items(), key=lambda item: abs(item[1].estimate))
+    return (
+        f"little impact (within {STABLE:g} point of r = 1) {word}: {inside} of {len(gaps)} intervals lie within, "
+        f"{outside} beyond; {clear} exclude zero ({0.05 * len(gaps):.1f} expected by chance); largest: {name}: "
+        f"{gain_text(largest)}"
+    )

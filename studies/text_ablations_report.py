@@ -14,14 +14,18 @@ from studies.head_presets import differences
 from studies.image_text_fewshot_report import shots_label
 from studies.outputs import Report
 from studies.published_numbers import published
-from studies.report_tables import by_word, direction, gain_text, interval_columns, markdown_table
+from studies.report_tables import (
+    by_word,
+    direction,
+    gain_text,
+    interval_columns,
+    little_impact,
+    markdown_table,
+)
 from studies.text_ablations_plan import PERMUTED, UML, Plan, Variant
 from studies.text_ablations_variants import ENCODER, KIND, NUMBER, RATIO
 
-__all__ = ["STABLE", "Results", "report_of"]
-
-#: Points within which the batch ratio counts as of no importance; the paper's Table 27 moves by 0.8 at most.
-STABLE = 1.0
+__all__ = ["Results", "report_of"]
 
 
 class Results:
@@ -173,24 +177,13 @@ def _ratios(results: Results) -> str:
     plan = results.plan
     reference = next(v for v in plan.axes[RATIO] if v.ratio == 1)
     gaps = {
-        (v.name, arm, k): results.between(v, reference, arm, k)
+        f"{v.name}, {ARMS[arm].label}, {shots_label(k)} shots": results.between(v, reference, arm, k)
         for v in plan.axes[RATIO]
         if v is not reference
         for arm in UML
         for k in plan.preset.shots
     }
-    if not gaps:
-        return "only r = 1 was measured"
-    (name, arm, k), gap = max(gaps.items(), key=lambda item: abs(item[1].estimate))
-    inside = sum(-STABLE < g.low and g.high < STABLE for g in gaps.values())
-    outside = sum(g.low > STABLE or g.high < -STABLE for g in gaps.values())
-    clear = sum(g.excludes(0) for g in gaps.values())
-    word = "holds" if inside == len(gaps) else "fails" if outside else "is undecided"
-    return (
-        f"little impact (within {STABLE:g} point of r = 1) {word}: {inside} of {len(gaps)} intervals lie within, "
-        f"{outside} beyond; {clear} exclude zero ({0.05 * len(gaps):.1f} expected by chance); largest: {name}, "
-        f"{ARMS[arm].label}, {shots_label(k)} shots: {gain_text(gap)}"
-    )
+    return little_impact(gaps) if gaps else "only r = 1 was measured"
 
 
 def _markdown(summary: dict[str, Any]) -> str:

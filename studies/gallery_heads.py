@@ -1,0 +1,271 @@
+"""Figures and tables that studies on shared heads stand for: what their summaries say about each."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from studies.finding import NOT_PRINTED, Finding, overall, pick, points, word
+from studies.gallery_published import gains_printed, three_modalities_printed, words_printed
+from studies.report_tables import by_word
+
+__all__ = ["classifier", "exchange", "few_shot", "robustness", "texts", "three", "whole"]
+
+Summary = Mapping[str, Any]
+_BARS, _CURVES = f"bars, {NOT_PRINTED}", f"curves, {NOT_PRINTED}"
+_NOT_ALIGNED = "; the stand-in's encoders are not aligned, as CLIP's are"
+
+
+def _shots(shots: Sequence[str]) -> str:
+    return f"{', '.join(shots)} {'shot' if list(shots) == ['1'] else 'shots'}"
+
+
+def _on(words: Mapping[str, str]) -> str:
+    return by_word(words).replace(" at ", " on ")
+
+
+def _count(words: Sequence[str], what: str) -> str:
+    return f"{what} in {sum(w == what for w in words)} of {len(words)}"
+
+
+def _not_measured(what: str, printed: str) -> Finding:
+    return Finding(f"{what}: not measured in this run", printed, "no claim", "not measured")
+
+
+def few_shot(summary: Summary, kind: str, number: int) -> Finding:
+    """UML (init) against the matched control; the difference to the plain baseline is the paper's contrast."""
+    test = summary["tests"][0]
+    shots = [k for k in summary["shots"] if number != 2 or k in {"1", "2", "4"}]
+    entries = {k: pick(summary["accuracy"], test=test, arm="uml_init", shots=k) for k in shots}
+    gains = {k: e["minus_control"] for k, e in entries.items()}
+    against = summary["arms"][summary["control"]]
+    ours = f"UML (init) minus {against}, {_shots(shots)}: {'; '.join(map(points, gains.values()))}"
+    if summary["control"] != "unimodal":
+        base = [pick(summary["accuracy"], test=test, arm="unimodal", shots=k)["accuracy"] for k in shots]
+        plain = [
+            e["accuracy"]["estimate"] - b["estimate"] for e, b in zip(entries.values(), base, strict=True)
+        ]
+        ours += f". Minus the plain baseline, as in the paper, without intervals: {', '.join(f'{p:+.1f}' for p in plain)}"
+    words = {k: word(gain) for k, gain in gains.items()}
+    verdict, text = overall(list(words.values())), f"{by_word(words)} shots"
+    if number == 2:  # its other half is full fine-tuning
+        verdict = "in part" if verdict == "holds" else verdict
+        text = f"few-shot half: {text}; full fine-tuning: see Table 8"
+    return Finding(ours, gains_printed(kind, number, summary), verdict, text)
+
+
+def robustness(summary: Summary, kind: str, number: int) -> Finding:
+    """More accurate under each shift than the matched control; whether by more than on the source law stands beside it."""
+    del kind
+    k = {5: "16", 10: "1", 11: "2", 12: "4", 13: "8"}[number]
+    if k not in summary["shots"]:
+        return _not_measured(f"{k} shots", _BARS)
+    entries = {t: pick(summary["accuracy"], test=t, arm="uml_init", shots=k) for t in summary["shifted"]}
+    ours = f"UML (init) minus {summary['arms'][summary['control']]}: " + "; ".join(
+        f"{test} {points(e['minus_control'])}" for test, e in entries.items()
+    )
+    words = {test: word(e["minus_control"]) for test, e in entries.items()}
+    more = _count([word(e["extra"]) for e in entries.values()], "holds")
+    text = f"more accurate: {_on(words)}; by more than on the source law: {more} shifts"
+    return Finding(ours, _BARS, overall(list(words.values())), text)
+
+
+def exchange(summary: Summary, kind: str, number: int) -> Finding:
+    """Aligned encoders: do they need fewer texts per image? Others: is a rate there, and does a plane describe it?"""
+    del kind
+    surface = summary["surfaces"][-1]  # of a pair, the aligned one
+    fits = {fit["fit"]: fit for fit in surface["fits"]}
+    plane, power = (fits[f"{name}, without the control"] for name in ("plane", "power law"))
+    ours = "; ".join(f"{name}: {_rate_text(fit)}" for name, fit in (("plane", plane), ("power law", power)))
+    ours += f"; with the control's rows, plane: {_rate_text(fits['plane, with the control'])}"
+    described = plane["lack_of_fit"]["verdict"]
+    claims = [claim["claim"].removeprefix("is ") for claim in summary.get("aligned_against_unaligned", ())]
+    if claims:
+        text = f"aligned encoders need fewer texts per image: {_count(claims, 'holds')} fits. {described}"
+        return Finding(ours, words_printed(number), overall(claims), text)
+    worth = [_is_positive(fit) for fit in (plane, power)]
+    verdict = "undecided" if not all(worth) else "in part" if plane["lack_of_fit"]["p"] < 0.01 else "holds"
+    text = f"text is worth something: {_count(['holds' if w else 'undecided' for w in worth], 'holds')} fits. {described}"
+    return Finding(ours, words_printed(number), verdict, text)
+
+
+def _is_positive(fit: Mapping[str, Any]) -> bool:
+    """Whether one more text is worth a positive number of images for sure."""
+    return bool(fit["images_per_text"]["low"] > 0)
+
+
+def _rate_text(fit: Mapping[str, Any]) -> str:
+    unit = "words" if "words_per_image" in fit else "texts"
+    rate = fit[f"{unit}_per_image"]
+    if rate["estimate"] is None:
+        return "text has no measurable worth"
+    low, high = (_number(rate[end]) for end in ("low", "high"))
+    return f"1 image = {_number(rate['estimate'])} {unit} [{low}, {high}]"
+
+
+def _number(value: float | None) -> str:
+    """Three digits, and no exponent; None is an open end."""
+    return "no limit" if value is None else f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+_MEASURES = {41: ("margin", 1), 42: ("silhouette", 1), 43: ("davies_bouldin", -1)}
+
+
+def classifier(summary: Summary, kind: str, number: int) -> Finding:
+    """Margins and separation against the matched control; planes and the heat-map of one repetition."""
+    del kind
+    if number in _MEASURES:
+        measure, sign = _MEASURES[number]
+        entries = [e for e in summary["measures"] if (e["measure"], e["arm"]) == (measure, "uml_init")]
+        words = {e["shots"]: word(e["minus_control"], sign) for e in entries}
+        plain = [word(e["minus_unimodal"], sign) for e in entries if "minus_unimodal" in e]
+        ours = f"UML (init) minus {summary['arms'][summary['control']]}: " + "; ".join(
+            f"{points(e['minus_control'], 3)} at {e['shots']}" for e in entries
+        )
+        text = f"{'higher' if sign > 0 else 'lower'} is better: {by_word(words)} shots"
+        text += f"; against the plain baseline {_count(plain, 'holds')}" if plain else ""
+        return Finding(ours, _BARS, overall(list(words.values())), text)
+    if number == 44:
+        return _heat_map(summary)
+    planes = summary["planes"]
+    shown = [
+        f"{' / '.join(before['classes'])}: {before['accuracy']:.0f}% of {len(before['first'])} test rows on their side before "
+        f"text, {after['accuracy']:.0f}% after"
+        for before, after in zip(planes[::2], planes[1::2], strict=True)
+    ]
+    text = "one repetition of a few rows: an illustration, not a test"
+    text += _NOT_ALIGNED if summary["control"] != "unimodal" else ""
+    return Finding("; ".join(shown), f"picture, {NOT_PRINTED}", "no claim", text)
+
+
+def _heat_map(summary: Summary) -> Finding:
+    """The diagonal must stand out, and more than that of heads which were given other classes' texts."""
+    right = next(e for e in summary["prototypes"] if e["arm"] == "uml_init")
+    permuted = [e for e in summary["prototypes"] if e["texts"] == "the texts it was given"]
+    ours = (
+        f"diagonal minus rest {right['difference']:+.3f} (by chance {right['null_low']:+.3f} to "
+        f"{right['null_high']:+.3f}, p = {right['p_value']:.4f})"
+    )
+    stands_out = right["p_value"] < 0.001
+    text, verdict = (
+        "the diagonal stands out" if stands_out else "no diagonal",
+        "holds" if stands_out else "undecided",
+    )
+    if permuted and permuted[0]["p_value"] < 0.001:
+        text += f"; so does that of heads with permuted texts and the texts they were given ({permuted[0]['difference']:+.3f})"
+        verdict = "in part" if stands_out else verdict
+    return Finding(ours, f"heat-map, {NOT_PRINTED}", verdict, text)
+
+
+_AXES = {
+    ("Figure", 30): ("text encoder", "uml"),
+    ("Figure", 31): ("kind of text", "uml"),
+    ("Figure", 32): ("kind of text", "uml_init"),
+    ("Figure", 33): ("texts per class", "uml_init"),
+    ("Table", 24): ("kind of text", "uml_init"),
+    ("Table", 27): ("batch ratio", "uml"),
+}
+
+
+def texts(summary: Summary, kind: str, number: int) -> Finding:
+    """One axis of the ablations: gains of its variants over the matched control, at the fewest and the most shots."""
+    axis, arm = _AXES[kind, number]
+    printed = gains_printed(kind, number, summary) if kind == "Table" else _CURVES
+    if axis not in summary["axes"]:
+        return _not_measured(axis, printed)
+    variants = list(summary["axes"][axis])
+    if kind == "Figure":  # unrelated text is Table 24's
+        variants = [v for v in variants if v != "unrelated"]
+    elif number == 24:
+        if "unrelated" not in variants:
+            return _not_measured("unrelated text", printed)
+        variants = [variants[0], "unrelated"]
+    gains = {
+        v: {
+            k: pick(summary["accuracy"], axis=axis, variant=v, arm=arm, shots=k)["minus_control"]
+            for k in summary["shots"]
+        }
+        for v in variants
+    }
+    label, ends = (
+        "UML" if arm == "uml" else "UML (init)",
+        list(dict.fromkeys(summary["shots"][:1] + summary["shots"][-1:])),
+    )
+    shown = "; ".join(f"{v}: {', '.join(points(gains[v][k]) for k in ends)}" for v in variants)
+    ours = f"{label} minus the matched control at {' and '.join(ends)} shots: {shown}"
+    words = {v: {k: word(gain) for k, gain in gains[v].items()} for v in variants}
+    if axis == "batch ratio":
+        (line,) = (
+            v.removeprefix("batch ratio: ") for v in summary["verdicts"] if v.startswith("batch ratio: ")
+        )
+        return Finding(ours, printed, _ratio_verdict(line), line)
+    if number == 24:
+        related, unrelated = (list(words[v].values()) for v in variants)
+        verdict = "fails" if "holds" in unrelated else overall(related)
+        text = f"related text gains: {by_word(words[variants[0]])} shots; unrelated text gains: {by_word(words['unrelated'])} shots"
+        return Finding(ours, printed, verdict, text)
+    lines = [v.removeprefix(f"{axis}: ") for v in summary["verdicts"] if v.startswith(f"{axis}: ")]
+    between = [line for line in lines if " minus " in line or "from " in line]
+    own = [line for line in between if f", {label}, " in line or line.startswith(f"{label}, ")]
+    flat = [w for by_shots in words.values() for w in by_shots.values()]
+    text = "; ".join(f"{v} text gains: {by_word(by_shots)} shots" for v, by_shots in words.items())
+    return Finding(ours, printed, overall(flat), ". ".join([text, *own]))
+
+
+def _ratio_verdict(line: str) -> str:
+    """Of a sentence by `report_tables.little_impact`."""
+    words = [w for w in ("holds", "fails", "undecided") if f") {w}" in line or f") is {w}" in line]
+    return overall(words)
+
+
+def whole(summary: Summary, kind: str, number: int) -> Finding:
+    """All labelled rows: linear probes, fine-tuning, batch ratio, text encoder unfrozen."""
+    part = "ratio" if number == 28 else "linear" if number in {*range(10, 15), 21} else "finetune"
+    rows = [e for e in summary["rows"] if e["part"] == part and e["arm"] in {"uml", "uml_init"}]
+    rows = [e for e in rows if (e["arm"] == "uml" if number == 29 else not e["unfrozen"])]
+    printed = gains_printed(kind, number, summary, few_shot=False)
+    if not rows:
+        return _not_measured(
+            {"finetune": "fine-tuning", "linear": "linear probes", "ratio": "batch ratio"}[part], printed
+        )
+    if number == 20 and summary["control"] != "unimodal":
+        return _not_measured("fine-tuning of aligned encoders", printed)
+    ours = f"minus {summary['control']}: " + "; ".join(
+        f"{e['label']} {points(e['minus_control'], 2)}" for e in rows
+    )
+    if number == 28:
+        (line,) = (
+            v.removeprefix("batch ratio: ") for v in summary["verdicts"] if v.startswith("batch ratio: ")
+        )
+        return Finding(ours, printed, _ratio_verdict(line), line)
+    words = {e["label"]: word(e["minus_control"]) for e in rows}
+    text = f"above the control: {_on(words)}"
+    if number == 29:
+        text += ". " + ". ".join(v for v in summary["verdicts"] if "frozen text encoder above unfrozen" in v)
+    return Finding(ours, printed, overall(list(words.values())), text)
+
+
+_SOUND = {("Figure", 6), ("Figure", 36), ("Table", 25)}
+_TARGETS = {True: ("audio", "outline"), False: ("image", "picture")}
+
+
+def three(summary: Summary, kind: str, number: int) -> Finding:
+    """Does each further modality help? Steps of UML (init), each against what came before."""
+    names = _TARGETS[(kind, number) in _SOUND]
+    target = next(t for t in summary["targets"] if t in names)
+    shown, words = [], []
+    for k in summary["shots"]:
+        mine = [
+            e
+            for e in summary["accuracy"]
+            if (e["target"], e["arm"], e["shots"]) == (target, "uml_init", k) and not e["shuffled"]
+        ]
+        gains = "; ".join(f"with {' + '.join(e['auxiliaries'])} {points(e['minus_control'])}" for e in mine)
+        shown.append(f"{_shots([k])}: {gains}")
+        steps = [
+            s for s in summary["steps"] if (s["target"], s["arm"], s["shots"]) == (target, "uml_init", k)
+        ]
+        words += [word(s["difference"]) for s in steps]
+    (line,) = (v for v in summary["verdicts"] if v.startswith(f"{target}:"))
+    if number in {35, 36}:
+        line += _NOT_ALIGNED if summary["control"] != "unimodal" else ""
+    ours = f"{target}, UML (init) minus alone. {'. '.join(shown)}"
+    return Finding(ours, three_modalities_printed(kind, number), overall(words), line)
