@@ -6,7 +6,7 @@ hand but titles and what the stand-ins differ in.
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,9 +77,10 @@ class Exhibit:
         about = self.summary["provenance"]
         seconds = float(about["wall_seconds"])
         text = f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
-        trained = float(about.get("training_seconds_in_all", 0))
-        if trained > 3 * seconds:
-            text += f" (training, of all cores together, {trained / 60:.0f} min, was finished before)"
+        if about.get("cells_computed_now") == 0:
+            trained = about.get("training_seconds_in_all")
+            text += " from finished cells"
+            text += f", whose training took {trained / 60:.0f} min of all cores together" if trained else ""
         return text
 
 
@@ -219,9 +220,9 @@ def _anchor(job: Job) -> str:
 
 
 def refresh(page: Path) -> list[str]:
-    """Put fresh rows between the markers of a page: ``<!-- gallery: NAME -->`` ... ``<!-- end -->``.
+    """Put fresh rows between the markers of a page: lines ``<!-- gallery: NAME -->`` and ``<!-- end -->``.
 
-    NAME is that of a run, or "index" for the list of all.
+    NAME is that of a run, or "index" for the list of all; a run without results keeps what stands between its markers.
 
     Args:
         page: Markdown beside the results; text outside the markers stays.
@@ -230,33 +231,37 @@ def refresh(page: Path) -> list[str]:
         Names whose text was put in.
 
     Raises:
-        ValueError: a marker without its end, or of a run that is not there.
+        ValueError: a marker without its end; the page is left as it is.
     """
-    text = page.read_text(encoding="utf-8")
     there = {exhibit.job.name: exhibit for exhibit in exhibits(page.parent)}
-    pieces, rest, done = [], text, []
-    for name in _marked(text):
-        begin = _BEGIN.format(name)
-        if name != "index" and name not in there:
-            raise ValueError(
-                f"{page}: {begin} has no {name}.json beside it; run `python studies/reproduce.py --only {name}`"
-            )
-        before, rest = rest.split(begin, 1)
-        _, end, rest = rest.partition(_END)
-        if not end:
-            raise ValueError(f"{page}: {begin} has no {_END}")
-        fresh = as_index(list(there.values())) if name == "index" else as_markdown(there[name])
-        pieces += [before, begin, "\n", fresh, _END]
-        done.append(name)
-    write_atomic(page, ("".join(pieces) + rest).encode())
+    fresh = {name: as_markdown(exhibit) for name, exhibit in there.items()}
+    fresh["index"] = as_index(list(there.values()))
+    lines: list[str] = []
+    done: list[str] = []
+    inside = ""
+    for line in page.read_text(encoding="utf-8").splitlines():
+        name = _marked(line)
+        if inside and name:
+            raise ValueError(f"{page}: {_BEGIN.format(inside)} has no {_END} before {line.strip()}")
+        if line.strip() == _END:
+            inside = ""
+        if inside not in fresh:
+            lines.append(line)
+        if name:
+            inside = name
+            lines += fresh.get(name, "").splitlines()
+            done += [name] if name in fresh else []
+    if inside:
+        raise ValueError(f"{page}: {_BEGIN.format(inside)} has no {_END}")
+    write_atomic(page, ("\n".join(lines) + "\n").encode())
     return done
 
 
-def _marked(text: str) -> Iterator[str]:
+def _marked(line: str) -> str:
+    """The name in a marker; empty for any other line."""
     head, tail = _BEGIN.split("{}")
-    for line in text.splitlines():
-        if line.startswith(head) and line.endswith(tail):
-            yield line.removeprefix(head).removesuffix(tail)
+    line = line.strip()
+    return line.removeprefix(head).removesuffix(tail) if line.startswith(head) and line.endswith(tail) else ""
 
 
 def write_gallery(folder: Path, jobs: Sequence[Job]) -> Path:
@@ -270,7 +275,7 @@ def write_gallery(folder: Path, jobs: Sequence[Job]) -> Path:
         The page.
     """
     page = folder / "README.md"
-    if page.exists() and any(_marked(page.read_text(encoding="utf-8"))):
+    if page.exists() and any(map(_marked, page.read_text(encoding="utf-8").splitlines())):
         refresh(page)
         return page
     shown = exhibits(folder, jobs)

@@ -206,7 +206,7 @@ def texts(summary: Summary, kind: str, number: int) -> Finding:
     between = [line for line in lines if " minus " in line or "from " in line]
     own = [line for line in between if f", {label}, " in line or line.startswith(f"{label}, ")]
     flat = [w for by_shots in words.values() for w in by_shots.values()]
-    text = "; ".join(f"{v} text gains: {by_word(by_shots)} shots" for v, by_shots in words.items())
+    text = "; ".join(f"gain with {v}: {by_word(by_shots)} shots" for v, by_shots in words.items())
     return Finding(ours, printed, overall(flat), ". ".join([text, *own]))
 
 

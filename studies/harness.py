@@ -12,6 +12,7 @@ otherwise; working state in ``runs/NAME.jsonl``.
 import argparse
 import os
 import platform
+import shlex
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -178,7 +179,7 @@ def provenance(*, config: Mapping[str, Any], seconds: float, device: str = "cpu"
         except metadata.PackageNotFoundError:
             continue
     return {
-        "command": " ".join([Path(sys.argv[0]).name, *_without_places(sys.argv[1:])]),
+        "command": shlex.join([Path(sys.argv[0]).name, *_without_places(sys.argv[1:])]),
         "config": dict(config),
         "device": _device_name(device),
         "python": platform.python_version(),
@@ -189,13 +190,13 @@ def provenance(*, config: Mapping[str, Any], seconds: float, device: str = "cpu"
 
 
 def _without_places(arguments: Sequence[str]) -> list[str]:
-    """A command line without the folders of results and finished cells, which decide nothing."""
+    """A command line without folders of results and cells, which decide nothing, and device, which is recorded apart."""
     kept: list[str] = []
     rest = iter(arguments)
     for argument in rest:
-        if argument in {"--out", "--runs"}:
+        if argument in {"--out", "--runs", "--device"}:
             next(rest, None)
-        elif not argument.startswith(("--out=", "--runs=")):
+        elif not argument.startswith(("--out=", "--runs=", "--device=")):
             kept.append(argument)
     return kept
 

@@ -29,7 +29,7 @@ from studies.gallery_titles import TITLES
 from studies.harness import FIGURES, write_atomic
 from studies.html_pages import inline, size_text
 from studies.html_sections import MARKS, anchor, numbers, section, slug
-from studies.jobs import JOBS, Job
+from studies.jobs import JOBS, Job, load_jobs
 
 __all__ = ["main", "missing", "page"]
 
@@ -168,8 +168,8 @@ def _command(job: Job, folder: Path) -> str:
     return job.command if folder.resolve() == FIGURES else f"{job.command} --out {folder}"
 
 
-def _results(folder: Path) -> list[Exhibit]:
-    found = exhibits(folder)
+def _results(folder: Path, jobs: Sequence[Job]) -> list[Exhibit]:
+    found = exhibits(folder, jobs)
     if not found:
         raise ValueError(f"--folder {folder}: holds no study's results; `make figures` fills paper_figures/")
     return found
@@ -192,12 +192,13 @@ def main(arguments: Sequence[str] | None = None) -> Path:
     options = parser.parse_args(arguments)
     path: Path = options.out or options.folder / "report.html"
     try:
-        found = _results(options.folder)
-        content = page(options.folder, found).encode()
+        jobs = load_jobs(options.folder)
+        found = _results(options.folder, jobs)
+        content = page(options.folder, found, jobs).encode()
         write_atomic(path, content)
     except (ValueError, OSError) as error:
         parser.error(str(error))
-    lacking = missing(found)
+    lacking = missing(found, jobs)
     rows, absent = sum(len(exhibit.rows) for exhibit in found), sum(map(len, lacking.values()))
     for job in lacking:
         print(f"{_ABSENT}: {job.name} ({job.contents}); {_command(job, options.folder)}")

@@ -1,12 +1,30 @@
 """Which study makes which figure and table of the paper on the embedded data, and how long it takes."""
 
+import json
+import shlex
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
 
 from fisherkit.checks import UnknownNameError
+from fisherkit.files import write_atomic
 
-__all__ = ["FIGURES", "JOBS", "TABLES", "Job", "check_numbers", "contents", "jobs_for"]
+__all__ = [
+    "FIGURES",
+    "JOBS",
+    "PLAN",
+    "TABLES",
+    "Job",
+    "check_numbers",
+    "contents",
+    "jobs_for",
+    "load_jobs",
+    "save_jobs",
+    "select",
+]
 
+PLAN = "plan.json"
 FIGURES, TABLES = range(1, 45), range(1, 30)  # of the paper
 
 
@@ -24,6 +42,7 @@ class Job:
         tables: likewise.
         seconds: of a quick and of a full run on two cores, measured; the second counts on what jobs before it have trained.
         cells: file of finished cells that it shares with others of the same name; such jobs run one after another.
+        reads: name of a run whose results it reads; it comes after that one, in the same process.
     """
 
     name: str
@@ -35,11 +54,12 @@ class Job:
     tables: tuple[int, ...] = ()
     seconds: tuple[int, int] = (60, 600)
     cells: str | None = None
+    reads: str | None = None
 
     @property
     def command(self) -> str:
         """What a reader types."""
-        return " ".join(["python", f"studies/{self.script}", *self.options, *self.full])
+        return shlex.join(["python", f"studies/{self.script}", *self.options, *self.full])
 
     def arguments(self, *, quick: bool) -> list[str]:
         """Command line of the study.
@@ -61,6 +81,43 @@ class Job:
     def contents(self) -> str:
         """Its figures and tables in words."""
         return contents(self.figures, self.tables) or "beyond the paper"
+
+
+def save_jobs(path: Path, jobs: Iterable[Job]) -> None:
+    """Keep a plan beside its results, so that a report knows what belongs to it.
+
+    Args:
+        path: JSON file.
+        jobs: the runs.
+    """
+    write_atomic(path, (json.dumps([asdict(job) for job in jobs], indent=1) + "\n").encode())
+
+
+def load_jobs(folder: Path) -> tuple[Job, ...]:
+    """The plan of a folder of results.
+
+    Args:
+        folder: where ``PLAN`` may lie.
+
+    Returns:
+        Its runs; those on the embedded data where there is no such file.
+
+    Raises:
+        ValueError: the file holds something else.
+    """
+    path = folder / PLAN
+    if not path.exists():
+        return JOBS
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))
+        return tuple(_job_of(entry) for entry in entries)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path}: not a plan of studies/reproduce.py ({error}); delete it") from None
+
+
+def _job_of(entry: dict[str, Any]) -> Job:
+    fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in entry.items()}
+    return Job(**fields)
 
 
 def contents(figures: Sequence[int], tables: Sequence[int]) -> str:
@@ -115,9 +172,7 @@ JOBS = (
         seconds=(30, 900),
         cells=_FEW,
     ),
-    Job(
-        "schematics", "schematics.py", figures=(1, 2, 4), seconds=(10, 10)
-    ),  # Figure 1 has numbers of the run before
+    Job("schematics", "schematics.py", figures=(1, 2, 4), seconds=(10, 10), reads=f"{_FEW}_glyphs"),
     Job(f"{_FEW}_concepts", f"{_FEW}.py", ("--dataset", "concepts"), seconds=(20, 240), cells=_FEW),
     Job(f"{_FEW}_digits", f"{_FEW}.py", ("--dataset", "digits"), seconds=(20, 120), cells=_FEW),
     Job(
@@ -228,19 +283,35 @@ def jobs_for(figures: Iterable[int] = (), tables: Iterable[int] = (), names: Ite
         >>> [job.name for job in jobs_for(figures=[3], tables=[24])]
         ['gaussian_recon', 'text_ablations_glyphs']
     """
-    figures, tables, names = set(figures), set(tables), set(names)
-    everything = not (figures or tables or names)
-    wanted = check_numbers(figures, tables)
-    for name in sorted(names - {job.name for job in JOBS}):
-        raise UnknownNameError(name, [job.name for job in JOBS], "run")
-    if everything:
-        return list(JOBS)
-    if not (figures or tables):
-        wanted = set(), set()
+    return select(JOBS, figures, tables, names)
+
+
+def select(
+    jobs: Iterable[Job], figures: Iterable[int], tables: Iterable[int], names: Iterable[str]
+) -> list[Job]:
+    """Those of some runs that are asked for by number or by name; all of them where nothing is asked for.
+
+    Args:
+        jobs: runs.
+        figures: numbers in the paper.
+        tables: likewise.
+        names: of runs.
+
+    Returns:
+        Runs, in their order.
+
+    Raises:
+        ValueError: a figure or table that the paper does not have.
+        UnknownNameError: a run that there is not.
+    """
+    jobs, figures, tables, names = list(jobs), set(figures), set(tables), set(names)
+    check_numbers(figures, tables)
+    for name in sorted(names - {job.name for job in jobs}):
+        raise UnknownNameError(name, [job.name for job in jobs], "run")
+    if not (figures or tables or names):
+        return jobs
     return [
-        job
-        for job in JOBS
-        if wanted[0] & set(job.figures) or wanted[1] & set(job.tables) or job.name in names
+        job for job in jobs if figures & set(job.figures) or tables & set(job.tables) or job.name in names
     ]
 
 

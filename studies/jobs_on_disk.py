@@ -9,9 +9,10 @@ from neural.datasets.descriptions import find_descriptions
 from neural.datasets.doctor import examine
 from neural.datasets.reading import MissingError
 from neural.encoders.catalogue import listing
-from studies.jobs import Job, check_numbers
+from studies.jobs import Job, check_numbers, select
 from studies.published_numbers import published
 from studies.task_options import file_label
+from studies.task_sources import shifts_below
 
 __all__ = ["jobs_on_disk", "parse_encoders"]
 
@@ -20,20 +21,31 @@ _FULL = ("--preset", "paper")
 _SHORT = {"clip-b16": "clip-vit-b16"}  # the published files' name of an encoder
 _MAIN = ("dinov2-s14", "openllama-3b")
 _CLIP = ("clip-rn50", "clip-rn50")
+#: {part of full_data.py: tables it is needed for}
+_PARTS = {
+    "linear": {*range(10, 15), 21},
+    "finetune": {2, *range(6, 10), 20, 29},
+    "ratio": {28},
+}
+_RATIOS = ("0.25", "0.5", "2", "4")  # beside 1, as in Table 28
+_PAIRS = {
+    "oxford_pets": ("russian_blue", "abyssinian"),
+    "dtd": ("knitted", "cobwebbed"),
+    "oxford_flowers": ("ball moss", "passion flower"),
+}
 _MULTIBENCH = ("mosi", "mosei", "mustard", "ur_funny", "mimic")
 _ABLATION_ENCODERS = ("bert-large", "roberta-large", "gpt2-large")
 
 
 @dataclass
 class _Run:
-    """One study on one data set with one pair of encoders, and what it makes; parts of full_data.py come together."""
+    """One study on one data set with one pair of encoders, and what it makes."""
 
     script: str
     dataset: str
     encoders: tuple[str, ...]
     figures: set[int] = field(default_factory=set)
     tables: set[int] = field(default_factory=set)
-    parts: set[str] = field(default_factory=set)
 
 
 def parse_encoders(texts: Sequence[str]) -> dict[str, str]:
@@ -66,7 +78,11 @@ def parse_encoders(texts: Sequence[str]) -> dict[str, str]:
 
 
 def jobs_on_disk(
-    root: Path, encoders: Sequence[str] = (), figures: Iterable[int] = (), tables: Iterable[int] = ()
+    root: Path,
+    encoders: Sequence[str] = (),
+    figures: Iterable[int] = (),
+    tables: Iterable[int] = (),
+    names: Iterable[str] = (),
 ) -> tuple[list[Job], list[str]]:
     """The runs that the data sets below a root suffice for, and what they do not.
 
@@ -77,6 +93,7 @@ def jobs_on_disk(
         encoders: NAME=WHAT each, see `parse_encoders`; others are looked for by their short names.
         figures: numbers in the paper; with `tables`, none in all is everything.
         tables: likewise.
+        names: runs by name.
 
     Returns:
         (runs, one line for every run that cannot be done, with the reason).
@@ -84,7 +101,9 @@ def jobs_on_disk(
     Raises:
         ValueError: a figure or table that the paper does not have; nothing can be run.
     """
-    wanted = check_numbers(figures, tables)
+    figures, tables, names = set(figures), set(tables), set(names)
+    # runs are looked for by number; a name alone may be any of theirs
+    wanted = check_numbers(*((), ()) if names else (figures, tables))
     given = parse_encoders(encoders)
     report = examine(root)
     state = {checkup.key: checkup.state for checkup in report.checkups}
@@ -98,6 +117,8 @@ def jobs_on_disk(
             lacking.append(f"{job.contents}, {run.dataset}: {state.get(run.dataset)} below {root}")
         elif reason := _missing_encoder(run, given):
             lacking.append(f"{job.contents}, {run.dataset}: {reason}")
+        elif run.script == "robustness.py" and not shifts_below(root):
+            lacking.append(f"{job.contents}, imagenet: no shifted ImageNet below {root}")
         elif run.script == "exchange_rate.py" and "--texts" in job.options:
             lacking.append(
                 f"{job.contents}, {run.dataset}: an exchange rate needs several sentences about a class, a template gives "
@@ -106,6 +127,8 @@ def jobs_on_disk(
         else:
             jobs.append(job)
     lacking += _beyond(wanted)
+    if names:
+        jobs = select(jobs, figures, tables, names)
     if not jobs:
         reasons = "\n  ".join(dict.fromkeys(lacking))
         raise ValueError(f"--data {root}: nothing of what is asked for can be run:\n  {reasons}")
@@ -125,14 +148,11 @@ def _runs() -> Iterator[_Run]:
             script, found = ("image_text_fewshot.py", probes) if few else ("full_data.py", whole)
             run = found.setdefault((row.dataset, *encoders), _Run(script, row.dataset, encoders))
             run.tables.add(number)
-            if not few:
-                run.parts.add("finetune" if row.protocol == "full_finetuning" else "linear")
             if number in {8, 17}:
                 run.tables.add(2)
     for dataset in ("stanford_cars", "sun397"):
         whole[dataset, *_MAIN].tables.add(29)
     whole["sun397", *_MAIN].tables.add(28)
-    whole["sun397", *_MAIN].parts.add("ratio")
     yield from probes.values()
     yield from whole.values()
     yield _Run("robustness.py", "imagenet", _MAIN, figures={5, 10, 11, 12, 13})
@@ -193,8 +213,11 @@ def _job(run: _Run, root: Path, given: Mapping[str, str]) -> Job:
             find_descriptions(run.dataset, root)
         except MissingError:
             options += ["--texts", "hand_crafted"]
-        if run.parts:
-            options += ["--parts", *sorted(run.parts, key=("linear", "finetune", "ratio").index)]
+        if run.script == "full_data.py":
+            parts = [part for part, numbers in _PARTS.items() if run.tables & numbers]
+            options += ["--parts", *parts, *(["--ratios", *_RATIOS] if "ratio" in parts else [])]
+        if run.script == "classifier_analysis.py" and run.dataset in _PAIRS:
+            options += ["--pairs", *_PAIRS[run.dataset]]
         if run.script == "text_ablations.py":
             options += ["--text-encoders", *(given.get(other, other) for other in _ABLATION_ENCODERS)]
             options += _unrelated(root)

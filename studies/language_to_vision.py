@@ -165,7 +165,7 @@ def _pictures(options: argparse.Namespace, preset: Preset, cache: Path) -> Calla
     """Repetition to pictures; characters are drawn anew for each, files are the same."""
     if options.images is None:
         patch = options.patch or preset.patch
-        return lru_cache(maxsize=4)(
+        return lru_cache(maxsize=None)(
             lambda seed: glyph_task(preset.glyphs, patch=patch, seed=options.data_seed + seed, cache=cache)
         )
     dataset = open_dataset(options.images, seed=options.data_seed)

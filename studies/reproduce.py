@@ -14,7 +14,8 @@
 Each run is one study with its options (--list shows the command line); what a study prints goes to
 RUNS/reproduce/NAME.log. A run that fails does not stop the others; the exit status then is 1. A plan that is killed and
 started again goes on where it was: studies keep every finished cell. In the end the gallery in OUT/README.md (or, where
-there is none, OUT/gallery.md) gets the numbers of what is there. Several processes or workers share one file system.
+there is none, OUT/gallery.md) gets the numbers of what is there. Several processes or workers share one file system, and
+Dask workers one thread each (--nthreads 1).
 """
 
 import argparse
@@ -29,9 +30,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from fisherkit.checks import UnknownNameError
 from studies import harness
 from studies.gallery import write_gallery
-from studies.jobs import JOBS, Job, jobs_for
+from studies.jobs import JOBS, PLAN, Job, jobs_for, save_jobs
 from studies.jobs_on_disk import jobs_on_disk
-from studies.running import Outcome, deal, run_job, run_on_cluster
+from studies.running import Outcome, deal, of_all_ranks, run_job, run_on_cluster
 
 __all__ = ["main"]
 
@@ -59,26 +60,21 @@ def _parser() -> argparse.ArgumentParser:
 
 def _jobs(options: argparse.Namespace) -> tuple[list[Job], list[str]]:
     """The runs, and what cannot be run and why."""
+    wanted = options.figure, options.table, options.only
     if options.data is None:
         if options.encoders:
             raise ValueError("--encoders: the embedded data bring their own; give --data ROOT as well")
-        return jobs_for(options.figure, options.table, options.only), []
+        return jobs_for(*wanted), []
     if options.out in {harness.FIGURES, harness.FIGURES / "quick"}:
         options.out /= "on_disk"  # real results never among those of the embedded data
-    jobs, lacking = jobs_on_disk(options.data, options.encoders, options.figure, options.table)
-    if options.only:
-        for name in options.only:
-            if name not in {job.name for job in jobs}:
-                raise UnknownNameError(name, [job.name for job in jobs], "run")
-        jobs = [job for job in jobs if job.name in options.only]
-    return jobs, lacking
+    return jobs_on_disk(options.data, options.encoders, *wanted)
 
 
-def _arguments(job: Job, options: argparse.Namespace, device: str) -> list[str]:
-    """Command line of a run."""
-    places = ["--out", str(options.out)]
+def _arguments(job: Job, options: argparse.Namespace) -> list[str]:
+    """Command line of a run; a worker may have another working folder."""
+    places = ["--out", str(options.out.resolve())]
     if job.repeats:
-        places += ["--runs", str(options.runs), "--device", device]
+        places += ["--runs", str(options.runs.resolve()), "--device", options.device]
     return [*job.arguments(quick=options.quick), *places]
 
 
@@ -116,13 +112,13 @@ def _minutes(seconds: float) -> str:
 
 def _outcomes(jobs: Sequence[Job], options: argparse.Namespace) -> Iterator[Outcome]:
     """Do the runs: here, this process's share of them, or on a cluster."""
+    work = [(job, _arguments(job, options)) for job in jobs]
     logs = options.runs / "reproduce"
     if options.scheduler:
-        work = [(job, _arguments(job, options, options.device)) for job in jobs]
         yield from run_on_cluster(work, logs, options.scheduler)
-        return
-    for job in jobs:
-        yield run_job(job, _arguments(job, options, options.device), logs)
+    else:
+        for job, arguments in work:
+            yield run_job(job, arguments, logs)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -142,7 +138,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.list:
             print("\n".join([_plan(jobs, options), *impossible]))
             return 0
-        rank, ranks = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+        ranks = int(os.environ.get("WORLD_SIZE", "1"))
+        rank = int(os.environ["RANK"]) if ranks > 1 else 0
         if ranks > 1 and options.device == "cuda":
             options.device = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
         if not options.scheduler:
@@ -152,19 +149,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
     mine = deal(jobs, ranks, quick=options.quick)[rank]
     began, failed = time.perf_counter(), []
     print("\n".join([f"{len(mine)} runs, {_about(mine, options)}", *impossible]))
-    with harness.progress_bar(_seconds(mine, options), " s of the plan") as bar:
-        for done, outcome in enumerate(_outcomes(mine, options), start=1):
-            bar.update(_seconds([outcome.job], options))
-            bar.write(
-                f"[{done}/{len(mine)}] {outcome.job.name} ({outcome.job.contents}): {outcome.text}",
-                file=sys.stdout,
-            )
-            failed += [] if outcome.error is None else [outcome.job.name]
-    page = write_gallery(options.out, jobs if options.data else JOBS)
-    print(f"wall time {_minutes(time.perf_counter() - began)}; gallery {page}")
+    try:
+        with harness.progress_bar(_seconds(mine, options), " s of the plan") as bar:
+            for done, outcome in enumerate(_outcomes(mine, options), start=1):
+                bar.update(_seconds([outcome.job], options))
+                name = f"{outcome.job.name} ({outcome.job.contents})"
+                bar.write(f"[{done}/{len(mine)}] {name}: {outcome.text}", file=sys.stdout)
+                failed += [] if outcome.error is None else [outcome.job.name]
+    except (ImportError, ValueError, OSError) as error:  # of the cluster
+        parser.exit(2, f"reproduce.py: {error}\n")
+    print(f"wall time {_minutes(time.perf_counter() - began)}", flush=True)
+    failed = of_all_ranks(failed, ranks)
+    if rank == 0:
+        failed += _gallery(options)
     if failed:
         print(f"failed: {', '.join(failed)}", file=sys.stderr)
     return int(bool(failed))
+
+
+def _gallery(options: argparse.Namespace) -> list[str]:
+    """Write the page; what failed of it."""
+    try:
+        everything = jobs_on_disk(options.data, options.encoders)[0] if options.data else JOBS
+        save_jobs(options.out / PLAN, everything)
+        print(f"gallery {write_gallery(options.out, everything)}")
+    except (ValueError, OSError) as error:
+        print(f"the gallery could not be written: {error}", file=sys.stderr)
+        return ["gallery"]
+    return []
 
 
 if __name__ == "__main__":

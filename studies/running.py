@@ -1,18 +1,20 @@
 """Runs of studies: in this process, dealt to several, or on a Dask cluster."""
 
 import importlib
+import io
 import sys
 import time
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from studies.jobs import Job
 
-__all__ = ["Outcome", "deal", "run_job", "run_on_cluster"]
+__all__ = ["Outcome", "deal", "of_all_ranks", "run_job", "run_on_cluster"]
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -57,19 +59,40 @@ def run_job(job: Job, arguments: Sequence[str], logs: Path) -> Outcome:
     logs.mkdir(parents=True, exist_ok=True)
     path, began, error = logs / f"{job.name}.log", time.perf_counter(), None
     before, sys.argv = sys.argv, [job.script, *arguments]  # provenance records the command line
+    told = _LastLine(sys.stderr)
     try:
-        with path.open("w", encoding="utf-8") as log, redirect_stdout(log):
+        with path.open("w", encoding="utf-8") as log, redirect_stdout(log), redirect_stderr(told):
             try:
                 importlib.import_module(f"studies.{job.script.removesuffix('.py')}").main(list(arguments))
             except (Exception, SystemExit) as found:  # noqa: BLE001 - one study must not stop the others
                 traceback.print_exc(file=log)
-                if isinstance(found, SystemExit):  # the study has said why on the terminal
-                    error = f"exit status {found.code}, see above"
-                else:
-                    error = f"{type(found).__name__}: {found}"
+                stopped = isinstance(found, SystemExit)  # the study has said why
+                error = told.line if stopped else f"{type(found).__name__}: {found}"
+                log.write(f"{error}\n")
     finally:
         sys.argv = before
     return Outcome(job, time.perf_counter() - began, path, error)
+
+
+class _LastLine(io.TextIOBase):
+    """Passes all on to the terminal, and remembers the last line: why a study refused its options."""
+
+    def __init__(self, terminal: TextIO) -> None:
+        self._terminal, self.line = terminal, ""
+
+    def write(self, text: str) -> int:
+        """Print, and remember."""
+        lines = [line for line in text.splitlines() if line.strip()]
+        self.line = lines[-1] if lines else self.line
+        return self._terminal.write(text)
+
+    def flush(self) -> None:
+        """Of the terminal."""
+        self._terminal.flush()
+
+    def isatty(self) -> bool:
+        """Whether progress bars may redraw themselves."""
+        return self._terminal.isatty()
 
 
 def deal(jobs: Sequence[Job], ranks: int, *, quick: bool) -> list[list[Job]]:
@@ -100,9 +123,11 @@ def deal(jobs: Sequence[Job], ranks: int, *, quick: bool) -> list[list[Job]]:
 
 
 def _groups(jobs: Sequence[Job]) -> list[list[Job]]:
+    """Runs that must not be taken apart."""
+    cells = {job.name: job.cells for job in jobs}
     groups: dict[str, list[Job]] = {}
     for job in jobs:
-        groups.setdefault(job.cells or job.name, []).append(job)
+        groups.setdefault(job.cells or cells.get(job.reads or "") or job.name, []).append(job)
     return list(groups.values())
 
 
@@ -110,16 +135,37 @@ def _seconds(jobs: Sequence[Job], quick: bool) -> float:
     return sum(job.seconds[0 if quick else 1] for job in jobs)
 
 
+def of_all_ranks(failed: Sequence[str], ranks: int) -> list[str]:
+    """What failed in any process that torchrun started; waits for all, since the first that ends badly ends the others.
+
+    Args:
+        failed: names of the runs that failed here.
+        ranks: number of processes.
+
+    Returns:
+        Names of the runs that failed anywhere.
+    """
+    if ranks == 1:
+        return list(failed)
+    import torch.distributed as dist
+
+    everywhere: list[list[str]] = [[] for _ in range(ranks)]
+    dist.init_process_group("gloo", timeout=timedelta(days=30))
+    dist.all_gather_object(everywhere, list(failed))
+    dist.destroy_process_group()
+    return [name for names in everywhere for name in names]
+
+
 def run_on_cluster(work: Sequence[tuple[Job, Sequence[str]]], logs: Path, address: str) -> Iterator[Outcome]:
     """Run studies on the workers of a Dask cluster that see the same files; one study at a time on each worker.
 
     Args:
         work: (run, command line of its study) pairs.
-        logs: folder of what they print.
+        logs: folder of what they print, as the workers see it.
         address: of the scheduler.
 
     Yields:
-        Outcomes, as groups of runs that share cells are finished.
+        Outcomes, as groups of runs that share cells are finished; those of a worker that died have an error.
 
     Raises:
         ImportError: Dask is not installed.
@@ -138,12 +184,22 @@ def run_on_cluster(work: Sequence[tuple[Job, Sequence[str]]], logs: Path, addres
         crowded = [worker for worker, threads in client.nthreads().items() if threads > 1]
         if crowded:
             raise ValueError(f"{crowded[0]}: studies need a process each; start workers with --nthreads 1")
-        futures = [
-            client.submit(_run_group, group, arguments, str(logs), pure=False)
+        began = time.perf_counter()
+        groups = {
+            client.submit(_run_group, group, arguments, str(logs), pure=False): group
             for group in _groups([job for job, _ in work])
-        ]
-        for future in as_completed(futures):
-            yield from future.result()
+        }
+        for future in as_completed(list(groups)):
+            trouble = future.exception()
+            if trouble is None:
+                yield from future.result()
+            else:
+                seconds = time.perf_counter() - began
+                for job in groups[future]:
+                    log = logs / f"{job.name}.log"
+                    yield Outcome(
+                        job, seconds, log, f"the worker failed ({type(trouble).__name__}: {trouble})"
+                    )
 
 
 def _run_group(group: Sequence[Job], arguments: dict[str, list[str]], logs: str) -> list[Any]:

@@ -9,7 +9,7 @@ network for both is trained to predict the next token, or to predict labels.
 
 Every picture is of the training pool of the task "glyphs" (in Figure 4a, of the self-supervised study), every sentence
 one of the eight about its character. Figure 1 shows accuracies only where the few-shot study has written them
-(paper_figures/image_text_fewshot_glyphs.json): paired differences with 95% intervals.
+(image_text_fewshot_glyphs.json in the same folder): paired differences with 95% intervals.
 
 Writes schematic_figure_1.png, _2.png and _4.png, schematics.csv (one row per picture or text) and schematics.json.
 """
@@ -36,7 +36,7 @@ from studies.schematics_drawing import (
 from studies.schematics_page import Page, print_style
 
 NAME = "schematics"
-ACCURACIES = harness.FIGURES / "image_text_fewshot_glyphs.json"
+ACCURACIES = "image_text_fewshot_glyphs.json"  # in the folder of results
 
 
 def read_gains(path: Path) -> pd.DataFrame | None:
@@ -94,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     """
     began = time.perf_counter()
     options = harness.parser(__doc__).parse_args(arguments)
-    gains = read_gains(ACCURACIES)
+    gains = read_gains(options.out / ACCURACIES)
     with print_style():
         pages = draw_pages(gains)
         for page in pages:
@@ -107,7 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
         "drawn": [{"figure": figure, "what": what, "count": n} for (figure, what), n in counts.items()],
         "classes": sorted({row["class"] for row in rows}),
         "accuracies": None if gains is None else {
-            "source": ACCURACIES.name, "what": "points over the matched control, paired, with 95% t intervals",
+            "source": ACCURACIES, "what": "points over the matched control, paired, with 95% t intervals",
             "rows": gains.to_dict("records"),
         },
         "provenance": harness.provenance(config={"quick": options.quick}, seconds=seconds),
@@ -115,7 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     harness.write_json(options.out / f"{NAME}.json", summary)
     print(harness.table(["figure", "what", "drawn"], [(*key, n) for key, n in counts.items()]))
     print(
-        f"accuracies in Figure 1: {'none, the few-shot study has not run' if gains is None else ACCURACIES.name}"
+        f"accuracies in Figure 1: {'none, the few-shot study has not run' if gains is None else ACCURACIES}"
     )
     print(f"wall time {seconds:.1f} s")
     print(f"figures {options.out / 'schematic_figure_'}1.png, 2.png, 4.png")

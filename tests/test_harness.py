@@ -882,7 +882,9 @@ def test_unfinished_cells_come_once_and_in_order(tmp_path):
 
 
 def test_command_in_provenance_has_no_folders(monkeypatch):
-    monkeypatch.setattr("sys.argv", ["a/study.py", "--quick", "--out", "x", "--seeds", "3", "--runs=y"])
+    monkeypatch.setattr(
+        "sys.argv", ["a/study.py", "--quick", "--out", "x", "--seeds", "3", "--runs=y", "--device", "cpu"]
+    )
     assert harness.provenance(config={}, seconds=0.0)["command"] == "study.py --quick --seeds 3"
 
 

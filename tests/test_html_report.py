@@ -148,7 +148,7 @@ def test_a_picture_is_there_once_for_all_rows_that_share_it(tmp_path):
     assert text.count(base64.b64encode(png(0)).decode()) == 1
     (image,) = Page(text).all("img")
     assert (image["width"], image["height"]) == ("4", "2")
-    assert "Figure 9, words per image: oxford_pets" in image["alt"]
+    assert "Figure 9, words per image, Oxford Pets" in image["alt"]
     assert text.count("to the picture") == 1, "nine equal findings are shown as one"
 
 

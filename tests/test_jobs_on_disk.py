@@ -61,7 +61,11 @@ def test_every_table_and_figure_with_a_data_set_has_its_runs(everything):
     assert all(job.options[5] == "dinov2-s14" for job in of_table_17)
     whole = next(job for job in jobs if job.name == "full_data_sun397_dinov2-s14_openllama-3b")
     assert whole.tables == (2, 8, 12, 28, 29)
-    assert whole.options[-4:] == ("--parts", "linear", "finetune", "ratio")
+    assert whole.options[-9:-5] == ("--parts", "linear", "finetune", "ratio")
+    (only_12,) = [job for job in jobs_on_disk(everything, tables=[12])[0] if "sun397" in job.options]
+    assert only_12.options[-2:] == ("--parts", "linear")
+    pairs = next(job for job in jobs if 38 in job.figures)
+    assert pairs.options[-3:] == ("--pairs", "russian_blue", "abyssinian")
 
 
 def test_encoders_are_replaced_and_texts_found(everything):

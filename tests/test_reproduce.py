@@ -6,13 +6,14 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from studies import reproduce, running
-from studies.jobs import FIGURES, JOBS, TABLES, jobs_for
+from studies.jobs import FIGURES, JOBS, PLAN, TABLES, jobs_for, load_jobs, save_jobs
 from studies.running import deal, run_job
 
 FAST = ["schematics", "data_sheets"]
@@ -39,6 +40,32 @@ def test_list_shows_commands_and_times_and_runs_nothing(capsys, tmp_path):
     assert "Figures 8, 22-29" in printed
     assert not (tmp_path / "runs").exists()
     assert sum(job.seconds[0] for job in JOBS) < 30 * 60
+
+
+def test_why_a_study_refused_its_options_is_told(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    broken = replace(jobs_for(names=["data_sheets"])[0], options=("--nonsense",))
+    outcome = run_job(broken, broken.arguments(quick=True), tmp_path)
+    assert "unrecognized arguments: --nonsense" in str(outcome.error)
+    assert "unrecognized arguments" in outcome.log.read_text()
+    assert "unrecognized arguments" in capsys.readouterr().err
+
+
+def test_a_gallery_that_cannot_be_written_is_a_failure(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(reproduce, "write_gallery", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+    assert reproduce.main(["--quick", "--only", "data_sheets", *places(tmp_path)]) == 1
+    told = capsys.readouterr()
+    assert "the gallery could not be written: disk full" in told.err
+    assert "wall time" in told.out
+
+
+def test_a_plan_is_kept_beside_its_results(tmp_path):
+    save_jobs(tmp_path / PLAN, JOBS[:3])
+    assert load_jobs(tmp_path) == JOBS[:3]
+    assert load_jobs(tmp_path / "elsewhere") == JOBS
+    (tmp_path / PLAN).write_text("[1]")
+    with pytest.raises(ValueError, match=r"plan.json: not a plan of studies/reproduce.py"):
+        load_jobs(tmp_path)
 
 
 def test_one_figure_brings_only_its_run(capsys):
@@ -82,24 +109,24 @@ def test_runs_write_results_logs_and_a_gallery(tmp_path, capsys):
     for exhibit in ("**Figure 4**", "**Table 5**"):
         assert exhibit in page
     printed = capsys.readouterr().out
-    assert "[2/2] data_sheets (Tables 3-5)" in printed
+    assert "[1/2] data_sheets (Tables 3-5)" in printed
     assert sys.argv[0] != "data_sheets.py"
 
 
 def test_a_run_that_fails_stops_no_other(tmp_path, capsys, monkeypatch):
-    import studies.schematics
+    import studies.data_sheets
 
     def broken(arguments):
         print("about to fail")
         raise RuntimeError("no ink")
 
-    monkeypatch.setattr(studies.schematics, "main", broken)
+    monkeypatch.setattr(studies.data_sheets, "main", broken)
     assert reproduce.main(["--quick", "--only", *FAST, *places(tmp_path)]) == 1
     told = capsys.readouterr()
     assert "RuntimeError: no ink" in told.out
-    assert "[2/2] data_sheets" in told.out
-    assert "failed: schematics" in told.err
-    log = (tmp_path / "runs" / "reproduce" / "schematics.log").read_text()
+    assert "[2/2] schematics" in told.out
+    assert "failed: data_sheets" in told.err
+    log = (tmp_path / "runs" / "reproduce" / "data_sheets.log").read_text()
     assert "about to fail" in log
     assert "Traceback" in log
 
@@ -142,6 +169,7 @@ def test_each_process_of_torchrun_takes_its_share_on_its_device(tmp_path, monkey
 
     monkeypatch.setattr(reproduce, "run_job", record)
     monkeypatch.setattr(reproduce.harness, "check_device", lambda name: None)
+    monkeypatch.setattr(reproduce, "of_all_ranks", lambda failed, ranks: failed)
     monkeypatch.setenv("WORLD_SIZE", "3")
     for rank in range(3):
         monkeypatch.setenv("RANK", str(rank))
@@ -189,6 +217,19 @@ def test_torchrun_shares_the_plan(tmp_path):
 
 
 @pytest.mark.slow
+def test_a_failure_in_one_process_of_torchrun_stops_no_other_and_is_the_status_of_all(tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "image_text_fewshot_glyphs.json").write_text("{}")  # what schematics.py cannot read
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command = [*launcher, *script("--quick", "--only", *FAST, *places(tmp_path))[1:]]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode
+    assert "not a summary of the few-shot study" in done.stdout
+    assert (tmp_path / "out" / "data_sheets.json").exists()
+    assert done.stderr.count("failed: schematics") == 2
+
+
+@pytest.mark.slow
 def test_dask_workers_share_the_plan(tmp_path):
     distributed = pytest.importorskip("distributed")
     with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
@@ -205,5 +246,6 @@ def test_dask_workers_with_several_threads_are_refused(tmp_path, capsys):
         n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None
     ) as cluster:
         where = ["--scheduler", cluster.scheduler_address]
-        with pytest.raises(ValueError, match="start workers with --nthreads 1"):
+        with pytest.raises(SystemExit):
             reproduce.main(["--quick", "--only", *FAST, *where, *places(tmp_path)])
+    assert "start workers with --nthreads 1" in capsys.readouterr().err

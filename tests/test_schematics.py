@@ -159,10 +159,11 @@ def test_cards_refuse_what_does_not_fit():
 
 
 def test_script_writes_figures_rows_and_summary(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(schematics, "ACCURACIES", written_gains(tmp_path / "few.json"))
+    out = tmp_path / "quick"
+    out.mkdir()
+    written_gains(out / schematics.ACCURACIES)
     monkeypatch.setattr(harness, "FIGURES", tmp_path)
     summary = schematics.main(["--quick"])
-    out = tmp_path / "quick"
     for number in "124":
         assert (out / f"schematic_figure_{number}.png").stat().st_size > 50_000
     with (out / "schematics.csv").open(newline="") as handle:
@@ -170,6 +171,6 @@ def test_script_writes_figures_rows_and_summary(tmp_path, monkeypatch, capsys):
     assert list(rows[0]) == ["figure", "panel", "what", "class", "text", "source"]
     assert len(rows) == sum(entry["count"] for entry in summary["drawn"])
     assert json.loads((out / "schematics.json").read_text()) == summary
-    assert summary["accuracies"]["source"] == "few.json"
+    assert summary["accuracies"]["source"] == schematics.ACCURACIES
     assert summary["provenance"]["config"] == {"quick": True}
-    assert "accuracies in Figure 1: few.json" in capsys.readouterr().out
+    assert f"accuracies in Figure 1: {schematics.ACCURACIES}" in capsys.readouterr().out
