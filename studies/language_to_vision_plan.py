@@ -81,7 +81,7 @@ PRESETS = {
     "default": Preset(
         seeds=5,
         schedule=Schedule(steps=400, batch=32, warmup=20, unfreeze_at=100, look_every=40, save_every=200),
-        learning_rates=(1e-3, 3e-3),
+        learning_rates=(1e-3, 3e-3, 1e-2),
         glyphs=GlyphSettings(n_classes=50, train=200, val=8, test=20, jitter=_JITTER),
     ),
     # B.4.4 gives patches, dropout and the 2,000 steps; batch, rates and length of training are not stated.
