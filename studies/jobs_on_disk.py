@@ -8,6 +8,7 @@ from fisherkit.checks import UnknownNameError
 from neural.datasets.descriptions import find_descriptions
 from neural.datasets.doctor import examine
 from neural.datasets.reading import MissingError
+from neural.encoders import encoder
 from neural.encoders.catalogue import listing
 from studies.jobs import Job, check_numbers, select
 from studies.published_numbers import published
@@ -55,7 +56,7 @@ def parse_encoders(texts: Sequence[str]) -> dict[str, str]:
         texts: NAME=WHAT each.
 
     Returns:
-        {name in the paper's tables: what a study's --vision or --text gets}.
+        {name in the paper's tables: what a study's --vision or --text gets}; a folder with that encoder keeps its name.
 
     Raises:
         ValueError: no "=".
@@ -73,8 +74,19 @@ def parse_encoders(texts: Sequence[str]) -> dict[str, str]:
             raise ValueError(f"--encoders {text}: expected NAME=WHAT, as in --encoders dinov2-s14=FOLDER")
         if name not in known:
             raise UnknownNameError(name, known, "encoder of the paper")
-        chosen[name] = what
+        chosen[name] = _with_its_name(name, what)
     return chosen
+
+
+def _with_its_name(name: str, what: str) -> str:
+    """NAME=FOLDER where a folder holds that very encoder, so that the paper's numbers stand beside ours."""
+    if Path(what).is_dir():
+        try:
+            encoder(name, folder=what)
+        except (ValueError, OSError):  # another network in its place
+            return what
+        return f"{name}={what}"
+    return what
 
 
 def jobs_on_disk(

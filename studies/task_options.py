@@ -48,7 +48,7 @@ def add_task_options(parser: ArgumentParser) -> None:
     add("--normalise", action="store_true", help="scale every row to length one")
     disk = parser.add_argument_group("a data set on disk")
     disk.add_argument("--data", type=Path, default=Path("data"), metavar="ROOT", help="folder of data sets")
-    disk.add_argument("--vision", metavar="ENCODER", help="short name, hub name or folder")
+    disk.add_argument("--vision", metavar="ENCODER", help="short name, hub name, folder, or NAME=FOLDER")
     disk.add_argument("--text", metavar="ENCODER", help="likewise; the same CLIP twice is an aligned pair")
     disk.add_argument(
         "--texts", default="descriptions", help="descriptions, classname, vanilla or hand_crafted"

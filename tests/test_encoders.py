@@ -628,6 +628,7 @@ def test_a_short_name_takes_a_local_folder_and_checks_that_it_fits(models):
     register_checkpoint("wide-bert", Listing("nobody-there/wide", "bert", ("text",), 64, "MIT"))
     try:
         made = encoder("tiny-bert", folder=models("bert"))
+        assert encoder(f"tiny-bert={models('bert')}").name == made.name == "tiny-bert"
         assert made.name == "tiny-bert"
         assert_allclose_report(
             encode(made, SENTENCES), encode(encoder(models("bert"), pooling="mean"), SENTENCES)

@@ -9,6 +9,7 @@ import pytest
 
 from neural.datasets import SPECS, load
 from neural.encoders import register
+from neural.encoders.catalogue import CATALOGUE
 from neural.heads.runs import Schedule
 from studies import head_presets, language_to_vision_plan, reproduce, self_supervised_plan
 from studies.jobs_on_disk import jobs_on_disk, parse_encoders
@@ -105,6 +106,15 @@ def test_what_is_missing_is_said(tmp_path):
 def test_wrong_encoders_are_refused(text, message):
     with pytest.raises((ValueError, KeyError), match=message):
         parse_encoders([text])
+
+
+def test_a_folder_with_the_papers_encoder_keeps_its_name(tmp_path, monkeypatch):
+    folder = save_image(tmp_path / "small", "dinov2")
+    assert parse_encoders([f"dinov2-s14={folder}"]) == {"dinov2-s14": str(folder)}, "another width"
+    config = json.loads((folder / "config.json").read_text())
+    tiny = replace(CATALOGUE["dinov2-s14"], dim=config["hidden_size"])
+    monkeypatch.setitem(CATALOGUE, "dinov2-s14", tiny)
+    assert parse_encoders([f"dinov2-s14={folder}"]) == {"dinov2-s14": f"dinov2-s14={folder}"}
 
 
 def test_list_names_the_runs(everything, capsys):

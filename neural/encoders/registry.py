@@ -80,7 +80,7 @@ def encoder(
 
     Args:
         name: short name (`neural.encoders.table` lists them), folder that ``save_pretrained`` wrote, hub name
-            ``owner/model``, or the name of a registered function.
+            ``owner/model``, or the name of a registered function; NAME=FOLDER is a short name with `folder`.
         modality: which tower, for networks with two (CLIP, CLAP); else checked if given.
         folder: where the files of a short name lie on this machine; nothing is asked of the hub then.
         revision: commit, tag or branch on the hub; None takes the catalogue's. The commit is recorded.
@@ -109,6 +109,10 @@ def encoder(
         ...
         fisherkit.checks.UnknownNameError: unknown encoder 'openlama-3b'; did you mean 'openllama-3b' ...
     """
+    if isinstance(name, str) and folder is None:
+        short, sign, place = name.partition("=")
+        if sign and short in CATALOGUE:
+            name, folder = short, place
     if name in _FUNCTIONS:
         made = _FUNCTIONS[str(name)]
         if modality not in {None, made.modality}:
