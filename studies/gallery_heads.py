@@ -248,7 +248,7 @@ _TARGETS = {True: ("audio", "outline"), False: ("image", "picture")}
 
 
 def three(summary: Summary, kind: str, number: int) -> Finding:
-    """Does each further modality help? Steps of UML (init), each against what came before."""
+    """Does each further modality help? That fails where one step of UML (init) loses against what came before it."""
     names = _TARGETS[(kind, number) in _SOUND]
     target = next(t for t in summary["targets"] if t in names)
     shown, words = [], []
@@ -263,7 +263,8 @@ def three(summary: Summary, kind: str, number: int) -> Finding:
         steps = [
             s for s in summary["steps"] if (s["target"], s["arm"], s["shots"]) == (target, "uml_init", k)
         ]
-        words += [word(s["difference"]) for s in steps]
+        found = {word(s["difference"]) for s in steps}
+        words.append("fails" if "fails" in found else "holds" if found == {"holds"} else "undecided")
     (line,) = (v for v in summary["verdicts"] if v.startswith(f"{target}:"))
     if number in {35, 36}:
         line += _NOT_ALIGNED if summary["control"] != "unimodal" else ""
