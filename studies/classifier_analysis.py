@@ -44,7 +44,7 @@ from studies.head_presets import PRESETS, differences
 from studies.image_text_fewshot import NAME as CELLS
 from studies.image_text_fewshot_plan import Plan
 from studies.image_text_fewshot_report import Results
-from studies.outputs import Report, write_report
+from studies.outputs import Report, write_head_report
 from studies.task_options import add_task_options, label_of, task_and_preset
 
 __all__ = ["main"]
@@ -85,16 +85,15 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
         summary = summarise(results, heads, pairs) | {"differs_from_paper": differences(preset)}
     name = f"{NAME}_{label_of(options, task)}"
     draw(summary, options.out / f"{name}.png")
-    return write_report(
+    return write_head_report(
         Report(summary, as_markdown(summary), csv_rows(summary), table_rows(summary)),
         options,
         name,
+        plan.cells(),
+        cells,
         config={"preset": preset, "arms": list(plan.arms)},
         began=began,
-        keys=[cell.key for cell in plan.cells()],
-        store=cells,
         computed=computed,
-        task_fingerprint=task.fingerprint,
     )
 
 

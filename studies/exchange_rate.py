@@ -38,7 +38,7 @@ from studies.exchange_rate_plan import Plan, words_per_text
 from studies.exchange_rate_report import Surface, report_of
 from studies.head_cells import compute
 from studies.head_presets import Preset
-from studies.outputs import write_report
+from studies.outputs import write_head_report
 from studies.task_options import add_task_options, chosen_preset, fitted_preset, label_of, task_of
 from studies.task_sources import SOURCES
 from studies.text_sweep import lighter
@@ -121,16 +121,15 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     name = f"{NAME}_{label_of(options, plans[0].task)}" + ("_pair" if options.pair is not None else "")
     report = report_of(surfaces)
     draw(surfaces, report.summary["surfaces"], options.out / f"{name}.png")
-    return write_report(
+    return write_head_report(
         report,
         options,
         name,
+        cells,
+        store,
         config={"preset": cells[0].preset, "logit_scale": options.logit_scale},
         began=began,
-        keys=[cell.key for cell in cells],
-        store=store,
         computed=computed,
-        task_fingerprints=sorted({cell.task.fingerprint for cell in cells}),
     )
 
 

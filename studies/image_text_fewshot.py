@@ -40,7 +40,7 @@ from studies.head_presets import PRESETS, differences
 from studies.image_text_fewshot_figure import draw
 from studies.image_text_fewshot_plan import Plan
 from studies.image_text_fewshot_report import Results, as_markdown, csv_rows, summarise, table_rows
-from studies.outputs import Report, write_report
+from studies.outputs import Report, write_head_report
 from studies.task_options import add_task_options, label_of, task_and_preset
 
 __all__ = ["main"]
@@ -74,16 +74,15 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     summary = summarise(Results(plan, cells))
     name = f"{NAME}_{label_of(options, task)}" + ("_some-arms" if options.arms else "")
     draw(summary, options.out / f"{name}.png")
-    return write_report(
+    return write_head_report(
         Report(summary, as_markdown(summary), csv_rows(plan, cells), table_rows(summary)),
         options,
         name,
+        plan.cells(),
+        cells,
         config={"preset": plan.preset, "arms": list(plan.arms), "logit_scale": plan.logit_scale},
         began=began,
-        keys=[cell.key for cell in plan.cells()],
-        store=cells,
         computed=computed,
-        task_fingerprint=task.fingerprint,
     )
 
 

@@ -5,11 +5,22 @@ from argparse import Namespace
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+from neural.data.task import Task
 from studies import harness
 
-__all__ = ["Report", "write_report"]
+__all__ = ["Report", "write_head_report", "write_report"]
+
+
+class _HeadCell(Protocol):
+    @property
+    def key(self) -> dict[str, Any]:
+        """Everything that decides its result."""
+
+    @property
+    def task(self) -> Task:
+        """What is classified."""
 
 
 @dataclass(frozen=True)
@@ -75,3 +86,42 @@ def write_report(
     print(f"wall time {seconds:.0f} s: {computed} cells computed, {len(different) - computed} were finished")
     print(f"figure {folder / f'{name}.png'}")
     return summary
+
+
+def write_head_report(
+    report: Report,
+    options: Namespace,
+    name: str,
+    cells: Sequence[_HeadCell],
+    store: harness.Cells,
+    *,
+    config: Mapping[str, Any],
+    began: float,
+    computed: int,
+) -> dict[str, Any]:
+    """Print and write the report of a study on shared heads.
+
+    Args:
+        report: to write.
+        options: of the command line, with `out` and `device`.
+        name: of the files.
+        cells: of the study.
+        store: finished cells.
+        config: the study's settings.
+        began: when the study began, by `time.perf_counter`.
+        computed: number of cells computed now.
+
+    Returns:
+        The summary that was written, with its provenance.
+    """
+    return write_report(
+        report,
+        options,
+        name,
+        config=config,
+        began=began,
+        keys=[cell.key for cell in cells],
+        store=store,
+        computed=computed,
+        task_fingerprints=sorted({cell.task.fingerprint for cell in cells}),
+    )

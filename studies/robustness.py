@@ -43,7 +43,7 @@ from studies.head_presets import PRESETS, Preset, differences
 from studies.image_text_fewshot import NAME as CELLS
 from studies.image_text_fewshot_plan import Plan
 from studies.image_text_fewshot_report import Results, csv_rows
-from studies.outputs import Report, write_report
+from studies.outputs import Report, write_head_report
 from studies.robustness_figure import draw
 from studies.robustness_report import as_markdown, summarise, table_rows
 from studies.task_options import add_task_options, label_of, task_and_preset
@@ -80,16 +80,15 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     summary = summarise(Results(plan, cells)) | {"differs_from_paper": differences(preset)}
     name = f"{NAME}_{label_of(options, task)}"
     draw(summary, options.out / f"{name}.png")
-    return write_report(
+    return write_head_report(
         Report(summary, as_markdown(summary), csv_rows(plan, cells), table_rows(summary)),
         options,
         name,
+        plan.cells(),
+        cells,
         config={"preset": preset, "arms": list(plan.arms)},
         began=began,
-        keys=[cell.key for cell in plan.cells()],
-        store=cells,
         computed=computed,
-        task_fingerprint=task.fingerprint,
     )
 
 

@@ -33,7 +33,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from fisherkit.checks import UnknownNameError
 from studies import harness
 from studies.head_cells import compute
-from studies.outputs import write_report
+from studies.outputs import write_head_report
 from studies.task_options import add_task_options, chosen_preset, fitted_preset, label_of
 from studies.text_ablations_figure import draw
 from studies.text_ablations_plan import Plan
@@ -85,16 +85,15 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     report = report_of(Results(plan, store))
     name = f"{NAME}_{label_of(options, plan.task)}"
     draw(report.summary, options.out / f"{name}.png")
-    return write_report(
+    return write_head_report(
         report,
         options,
         name,
+        cells,
+        store,
         config={"preset": cells[0].preset, "logit_scale": options.logit_scale},
         began=began,
-        keys=[cell.key for cell in cells],
-        store=store,
         computed=computed,
-        task_fingerprints=sorted({cell.task.fingerprint for cell in cells}),
     )
 
 

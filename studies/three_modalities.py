@@ -49,7 +49,7 @@ from neural.heads.runs import Schedule
 from studies import harness
 from studies.head_cells import compute
 from studies.head_presets import PRESETS, Grid, Preset, resized
-from studies.outputs import Report, write_report
+from studies.outputs import Report, write_head_report
 from studies.task_sources import SOURCES, make_task, parse_settings
 from studies.text_sweep import GRID, SCHEDULE
 from studies.three_modalities_figure import draw
@@ -160,14 +160,14 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     summary = summarise(Results(plan, store))
     name = f"{NAME}_{source.name}"
     draw(summary, options.out / f"{name}.png")
-    return write_report(
+    return write_head_report(
         Report(summary, as_markdown(summary), csv_rows(plan, store), table_rows(summary)),
         options,
         name,
+        cells,
+        store,
         config={"preset": preset, "targets": list(plan.targets), "logit_scale": plan.logit_scale},
         began=began,
-        keys=[cell.key for cell in cells],
-        store=store,
         computed=computed,
     )
 
