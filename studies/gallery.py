@@ -105,7 +105,7 @@ def _exhibit(folder: Path, job: Job) -> Exhibit:
     try:
         summary = json.loads(path.read_text(encoding="utf-8"))
         found = findings(job, summary)
-    except (ValueError, KeyError, StopIteration, IndexError) as error:
+    except (ValueError, KeyError, StopIteration, IndexError, TypeError, AttributeError) as error:
         raise ValueError(
             f"{path}: not the summary of {job.script} that the gallery expects ({type(error).__name__}: {error}); run "
             f"`{job.command}` again"

@@ -155,6 +155,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 bar.update(_seconds([outcome.job], options))
                 name = f"{outcome.job.name} ({outcome.job.contents})"
                 bar.write(f"[{done}/{len(mine)}] {name}: {outcome.text}", file=sys.stdout)
+                sys.stdout.flush()
                 failed += [] if outcome.error is None else [outcome.job.name]
     except (ImportError, ValueError, OSError) as error:  # of the cluster
         parser.exit(2, f"reproduce.py: {error}\n")
