@@ -77,10 +77,14 @@ class Exhibit:
         about = self.summary["provenance"]
         seconds = float(about["wall_seconds"])
         text = f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
-        if about.get("cells_computed_now") == 0:
-            trained = about.get("training_seconds_in_all")
-            text += " from finished cells"
-            text += f", whose training took {trained / 60:.0f} min of all cores together" if trained else ""
+        now, total, trained = (
+            about.get(name) for name in ("cells_computed_now", "cells_in_all", "training_seconds_in_all")
+        )
+        if now is not None and (now == 0 or (total and now < total)):
+            text += (
+                f" with {total - now} of {total} cells finished before" if total else " from finished cells"
+            )
+            text += f", all training {trained / 60:.0f} min on one core" if trained else ""
         return text
 
 
