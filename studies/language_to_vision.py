@@ -56,6 +56,7 @@ from studies.outputs import Report, write_report
 __all__ = ["compute", "main", "run_cell"]
 
 NAME = "language_to_vision"
+QUICK_BERT_STEPS = 600
 
 
 def run_cell(
@@ -151,7 +152,8 @@ def _language(
         checkpoint = find_language(options.language, local_files_only=options.offline)
         stack = load_stack(checkpoint)
         return stack, dict(checkpoint.fingerprint), {"name": options.language, **checkpoint.fingerprint}
-    settings = BertSettings(steps=options.bert_steps)
+    steps = options.bert_steps or (QUICK_BERT_STEPS if options.quick else BertSettings().steps)
+    settings = BertSettings(steps=steps)
     with harness.one_torch_thread(), harness.progress_bar(settings.steps, " steps of pretraining") as bar:
         stack, about = small_bert(settings, seed=options.data_seed, cache=cache, progress=bar.update)
     return (
@@ -197,7 +199,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--patch", type=int, help="pixels of a patch's sides (default 16; characters 8)")
     add("--arms", nargs="+", default=[], metavar="ARM", help=", ".join(ARMS))
     add("--data-seed", type=int, default=0, help="seed of BERT, classes, pictures, splits (default 0)")
-    add("--bert-steps", type=int, default=BertSettings().steps, help="pretraining of the small BERT")
+    add("--bert-steps", type=int, help=f"pretraining of the small BERT (default {BertSettings().steps:,})")
     trained = parser.add_argument_group("training; the preset's unless given")
     trained.add_argument("--steps", type=int, help="optimiser steps")
     trained.add_argument("--unfreeze-at", type=int, help="steps before the layers are trained too")
