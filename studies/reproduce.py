@@ -67,11 +67,13 @@ def _jobs(options: argparse.Namespace) -> tuple[list[Job], list[str]]:
         return jobs_for(*wanted), []
     if options.out in {harness.FIGURES, harness.FIGURES / "quick"}:
         options.out /= "on_disk"  # real results never among those of the embedded data
+    if options.scheduler:
+        options.data = options.data.resolve()  # a worker may have another working folder
     return jobs_on_disk(options.data, options.encoders, *wanted)
 
 
 def _arguments(job: Job, options: argparse.Namespace) -> list[str]:
-    """Command line of a run; a worker may have another working folder."""
+    """Command line of a run."""
     places = ["--out", str(options.out.resolve())]
     if job.repeats:
         places += ["--runs", str(options.runs.resolve()), "--device", options.device]
@@ -172,7 +174,8 @@ def _gallery(options: argparse.Namespace) -> list[str]:
     """Write the page; what failed of it."""
     try:
         everything = jobs_on_disk(options.data, options.encoders)[0] if options.data else JOBS
-        save_jobs(options.out / PLAN, everything)
+        if options.data:  # a report of this folder shall know what belongs to it
+            save_jobs(options.out / PLAN, everything)
         print(f"gallery {write_gallery(options.out, everything)}")
     except (ValueError, OSError) as error:
         print(f"the gallery could not be written: {error}", file=sys.stderr)
