@@ -1,5 +1,6 @@
 """One budget, one answer with its certificate: choose the method, tidy the answer, prove it."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -184,11 +185,12 @@ def affordable(problem: Problem, counts: Array, budget: float) -> Array:
         budget: budget units, at least what the lower limits cost.
 
     Returns:
-        (K,) counts whose cost, as computed, is at most the budget.
+        (K,) counts whose cost is at most the budget, however it is summed: by BLAS, one after the other, or exactly.
     """
     spare = counts - problem.low
     for _ in range(4):
-        over = float(problem.costs @ counts) - budget
+        paid = (problem.costs * counts).tolist()
+        over = max(float(problem.costs @ counts), sum(paid), math.fsum(paid)) - budget
         if over <= 0:
             break
         cost = float(problem.costs @ spare)
