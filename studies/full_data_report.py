@@ -11,7 +11,7 @@ from neural.heads.arms import ARMS
 from studies import harness
 from studies.full_data_plan import FullDataPlan, Row
 from studies.harness import mean_interval, paired_difference
-from studies.published_numbers import published
+from studies.published_numbers import PRINTED_ENCODERS, published
 from studies.report_tables import direction, gain_text, interval_columns, little_impact, markdown_table
 
 __all__ = ["as_markdown", "csv_rows", "summarise", "table_rows"]
@@ -93,7 +93,8 @@ def _published(plan: FullDataPlan) -> list[dict[str, Any]]:
 
 def _published_name(encoders: Mapping[str, str], modality: str) -> str:
     """The paper's name of an encoder."""
-    return str(encoders.get(modality)).replace("vit-b16", "b16")
+    name = str(encoders.get(modality))
+    return PRINTED_ENCODERS.get(name, name)
 
 
 def _verdicts(plan: FullDataPlan, values: dict[Row, NDArray[np.float64]]) -> list[str]:

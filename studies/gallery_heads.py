@@ -193,10 +193,7 @@ def texts(summary: Summary, kind: str, number: int) -> Finding:
     ours = f"{label} minus the matched control at {' and '.join(ends)} shots: {shown}"
     words = {v: {k: word(gain) for k, gain in gains[v].items()} for v in variants}
     if axis == "batch ratio":
-        (line,) = (
-            v.removeprefix("batch ratio: ") for v in summary["verdicts"] if v.startswith("batch ratio: ")
-        )
-        return Finding(ours, printed, _ratio_verdict(line), line)
+        return _batch_ratio(summary, ours, printed)
     if number == 24:
         related, unrelated = (list(words[v].values()) for v in variants)
         verdict = "fails" if "holds" in unrelated else overall(related)
@@ -210,10 +207,12 @@ def texts(summary: Summary, kind: str, number: int) -> Finding:
     return Finding(ours, printed, overall(flat), ". ".join([text, *own]))
 
 
-def _ratio_verdict(line: str) -> str:
-    """Of a sentence by `report_tables.little_impact`."""
+def _batch_ratio(summary: Summary, ours: str, printed: str) -> Finding:
+    """The verdict of the study's sentence by `report_tables.little_impact`."""
+    start = "batch ratio: "
+    (line,) = (v.removeprefix(start) for v in summary["verdicts"] if v.startswith(start))
     words = [w for w in ("holds", "fails", "undecided") if f") {w}" in line or f") is {w}" in line]
-    return overall(words)
+    return Finding(ours, printed, overall(words), line)
 
 
 def whole(summary: Summary, kind: str, number: int) -> Finding:
@@ -232,10 +231,7 @@ def whole(summary: Summary, kind: str, number: int) -> Finding:
         f"{e['label']} {points(e['minus_control'], 2)}" for e in rows
     )
     if number == 28:
-        (line,) = (
-            v.removeprefix("batch ratio: ") for v in summary["verdicts"] if v.startswith("batch ratio: ")
-        )
-        return Finding(ours, printed, _ratio_verdict(line), line)
+        return _batch_ratio(summary, ours, printed)
     words = {e["label"]: word(e["minus_control"]) for e in rows}
     text = f"above the control: {_on(words)}"
     if number == 29:

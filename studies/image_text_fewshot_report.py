@@ -10,7 +10,7 @@ from studies import harness
 from studies.harness import Interval, mean_interval, paired_difference
 from studies.head_presets import differences
 from studies.image_text_fewshot_plan import Plan
-from studies.published_numbers import reference
+from studies.published_numbers import PRINTED_ENCODERS, reference
 from studies.report_tables import by_word, gain_text, interval_columns, markdown_table
 
 __all__ = ["Results", "as_markdown", "csv_rows", "shots_label", "summarise", "table_rows"]
@@ -109,8 +109,9 @@ def summarise(results: Results) -> dict[str, Any]:
 def _published(plan: Plan) -> list[dict[str, Any]]:
     """The paper's linear probes of the same data set and encoders, where it has them; never mixed with ours."""
     encoders = dict(plan.task.about.get("encoders", {}))
-    names = {"clip-vit-b16": "clip-b16"}  # the published files' name
-    vision, text = (names.get(str(name), name) for name in (encoders.get("image"), encoders.get("text")))
+    vision, text = (
+        PRINTED_ENCODERS.get(str(name), name) for name in (encoders.get("image"), encoders.get("text"))
+    )
     found = []
     for shots in plan.preset.shots if vision is not None and text is not None else ():
         for arm in ("unimodal", "uml", "uml_init"):

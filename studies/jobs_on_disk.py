@@ -10,8 +10,9 @@ from neural.datasets.doctor import examine
 from neural.datasets.reading import MissingError
 from neural.encoders import encoder
 from neural.encoders.catalogue import listing
+from neural.sequences.clips import MULTIBENCH
 from studies.jobs import Job, check_numbers, select
-from studies.published_numbers import published
+from studies.published_numbers import PRINTED_ENCODERS, published
 from studies.task_options import file_label
 from studies.task_sources import shifts_below
 
@@ -19,7 +20,7 @@ __all__ = ["jobs_on_disk", "parse_encoders"]
 
 _SECONDS = (60, 3600)  # nobody knows: it depends on the encoders and the device
 _FULL = ("--preset", "paper")
-_SHORT = {"clip-b16": "clip-vit-b16"}  # the published files' name of an encoder
+_SHORT = {printed: name for name, printed in PRINTED_ENCODERS.items()}
 _MAIN = ("dinov2-s14", "openllama-3b")
 _CLIP = ("clip-rn50", "clip-rn50")
 #: {part of full_data.py: tables it is needed for}
@@ -34,7 +35,6 @@ _PAIRS = {
     "dtd": ("knitted", "cobwebbed"),
     "oxford_flowers": ("ball moss", "passion flower"),
 }
-_MULTIBENCH = ("mosi", "mosei", "mustard", "ur_funny", "mimic")
 _ABLATION_ENCODERS = ("bert-large", "roberta-large", "gpt2-large")
 
 
@@ -174,7 +174,7 @@ def _runs() -> Iterator[_Run]:
     for figure, dataset in ((38, "oxford_pets"), (39, "dtd"), (40, "oxford_flowers")):
         yield _Run("classifier_analysis.py", dataset, _CLIP, figures={figure})
     yield _Run("classifier_analysis.py", "sun397", _MAIN, figures={41, 42, 43, 44})
-    for dataset in _MULTIBENCH:
+    for dataset in MULTIBENCH:
         yield _Run("self_supervised.py", dataset, (), tables={1})
     yield _Run("language_to_vision.py", "imagenet", ("bert-large",), figures={7})
 

@@ -33,7 +33,7 @@ import pandas as pd
 
 from fisherkit.checks import UnknownNameError, as_whole
 
-__all__ = ["INCONSISTENCIES", "TABLES", "Inconsistency", "published", "reference"]
+__all__ = ["INCONSISTENCIES", "PRINTED_ENCODERS", "TABLES", "Inconsistency", "published", "reference"]
 
 FOLDER = Path(__file__).resolve().parent / "published"
 TABLES = range(1, 30)
@@ -41,6 +41,9 @@ TABLES = range(1, 30)
 MAIN_TABLES = (1, *range(6, 24), 25, 26)
 WHOLE = ("shots", "figure", "classes", "train", "val", "test")
 NUMBERS = ("value", "ratio")
+
+#: {short name of an encoder (`neural.encoders`): its name in the tables}, where the two differ.
+PRINTED_ENCODERS = {"clip-vit-b16": "clip-b16"}
 
 Selection = str | float | None
 
