@@ -6,7 +6,8 @@ modality by modality, and the effective information about theta_c is a *sum* of 
     I_eff = sum_k n_k S_k,     S_k = C' (I - P_S) C   per sample, in whitened units,
 
 with P_S the projector onto the range of the private design (theory.md section 1). Most questions of this library
-are questions about the S_k.
+are questions about the S_k. They are `fisherkit.psd.PSD` objects, which work as arrays do and remember what was projected out:
+hand them on as they are, and what private parameters explain fully stays nothing.
 """
 
 from collections.abc import Mapping
@@ -15,10 +16,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fisherkit.accumulation import design_root
-from fisherkit.checks import UnknownNameError, as_array, as_counts, as_indices, as_symmetric, as_whole
+from fisherkit.checks import UnknownNameError, as_array, as_counts, as_indices, as_whole
 from fisherkit.layout import SHARED
 from fisherkit.model import LinearGaussian, Modality
-from fisherkit.psd import PSD, project_out, tolerance
+from fisherkit.psd import PSD, project_out, tolerance, total
 from fisherkit.statistics import RootStatistics
 
 __all__ = [
@@ -135,7 +136,7 @@ def shared_information(
     *,
     unit_noise: bool = False,
     fisher_orthogonal: bool = False,
-) -> dict[str, Array]:
+) -> dict[str, PSD]:
     """What each modality contributes to the effective information about theta_c; contributions add.
 
     Args:
@@ -145,26 +146,25 @@ def shared_information(
         fisher_orthogonal: the paper's special case I_cs = 0: private parameters cost nothing, S_k = C'C.
 
     Returns:
-        {modality: (d_c, d_c)}, with rounding-level eigenvalues exactly zero.
+        {modality: (d_c, d_c) decided matrix}, with rounding-level eigenvalues exactly zero.
 
     Example:
         >>> from fisherkit import LinearGaussian, Modality
         >>> confounded = Modality(np.eye(2), np.eye(2))     # full-rank shared design, and still nothing
         >>> model = LinearGaussian({"x": Modality(np.eye(2)), "y": confounded})
         >>> shared_information(model)["y"]
-        array([[0., 0.],
-               [0., 0.]])
+        PSD(rank 0 of 2, [[0. 0.] [0. 0.]])
     """
     contributions = {}
     for name, n in _sizes(model, counts).items():
         if not n:
-            contributions[name] = np.zeros((model.shared_dim, model.shared_dim))
+            contributions[name] = PSD.zero(model.shared_dim)
             continue
         root = _design_root(model[name], n, name, unit_noise)
         share, private = np.split(root.matrix, [model.shared_dim], axis=1)
         nuisance = private[:, :0] if fisher_orthogonal else private
-        total = project_out(share, nuisance, noise=root.rounding).matrix
-        contributions[name] = total / n if counts is None else total
+        own = project_out(share, nuisance, noise=root.rounding)
+        contributions[name] = own.times(1 / n) if counts is None else own
     return contributions
 
 
@@ -175,7 +175,7 @@ def effective_information(
     *,
     unit_noise: bool = False,
     fisher_orthogonal: bool = False,
-) -> Array:
+) -> PSD | Array:
     """Information about some parameters when all others are unknown too (Schur complement).
 
     Args:
@@ -188,7 +188,7 @@ def effective_information(
             cross blocks between parameter blocks.
 
     Returns:
-        (d_b, d_b) for a block, a scalar array for a direction.
+        (d_b, d_b) decided matrix for a block, a scalar array for a direction.
 
     Raises:
         UnknownNameError: `about` names no block.
@@ -197,7 +197,7 @@ def effective_information(
         >>> from fisherkit import LinearGaussian, Modality
         >>> model = LinearGaussian({"x": Modality(np.eye(1)), "y": Modality(np.ones((2, 1)), np.eye(2)[:, :1])})
         >>> effective_information(model, {"x": 1, "y": 1})
-        array([[2.]])
+        PSD(rank 1 of 1, [[2.]])
         >>> float(effective_information(model, {"x": 0, "y": 1}, [0.0, 1.0]).round(6))
         0.5
     """
@@ -209,11 +209,11 @@ def effective_information(
         raise UnknownNameError(about, model.slices, "parameter block")
     if about == SHARED:
         parts = shared_information(model, counts, unit_noise=unit_noise, fisher_orthogonal=fisher_orthogonal)
-        return sum(parts.values(), np.zeros(()))
+        return total(model.shared_dim, [(1.0, part) for part in parts.values()])
     root, rounding = _stacked(model, counts, unit_noise)
     block = model.slices[about]
     others = np.delete(root, block, axis=1)
-    return project_out(root[:, block], others[:, :0] if fisher_orthogonal else others, noise=rounding).matrix
+    return project_out(root[:, block], others[:, :0] if fisher_orthogonal else others, noise=rounding)
 
 
 def cramer_rao(
@@ -261,32 +261,32 @@ def cramer_rao(
     return sum(parts, np.zeros(v.shape[1:]))
 
 
-def schur_complement(matrix: ArrayLike, keep: slice | ArrayLike, *, name: str = "information") -> Array:
+def schur_complement(matrix: ArrayLike, keep: slice | ArrayLike, *, name: str = "information") -> PSD:
     """Effective information of a finished matrix: I_kk - I_kn I_nn^+ I_nk, also where I or I_nn is singular.
 
     Inverting, cutting out a block and inverting again gives the wrong rank for singular information; this does not.
     A finished matrix resolves designs of condition up to about 1e6; the functions that take a model do better.
 
     Args:
-        matrix: (d, d) positive semidefinite.
+        matrix: (d, d) positive semidefinite; a `PSD` keeps the digits of its root.
         keep: slice, index or indices of the parameters asked about; negative ones count from the end.
         name: how error messages call the matrix.
 
     Returns:
-        (k, k) effective information.
+        (k, k) decided matrix.
 
     Raises:
         ValueError: not positive semidefinite, or `keep` is empty, repeats an index or goes beyond the matrix.
 
     Example:
         >>> schur_complement([[2.0, 1.0], [1.0, 1.0]], [0])
-        array([[1.]])
+        PSD(rank 1 of 1, [[1.]])
     """
-    m = as_symmetric(matrix, name)
-    kept = as_indices(keep, len(m), "keep")
-    root = PSD.of(m, name=name).root
-    nuisance = np.delete(root, kept, axis=1)
-    return project_out(root[:, kept], nuisance, noise=np.sqrt(tolerance(len(m)))).matrix
+    m = PSD.of(matrix, name=name)
+    kept = as_indices(keep, m.dim, "keep")
+    others = np.setdiff1d(np.arange(m.dim), kept)
+    scale = m.lengths[np.concatenate([kept, others])]
+    return project_out(m.root[:, kept], m.root[:, others], noise=m.rounding, scale=scale)
 
 
 def _design_root(modality: Modality, n: int, name: str, unit_noise: bool) -> RootStatistics:

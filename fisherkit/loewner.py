@@ -1,7 +1,8 @@
 """The Loewner order A <= B (B - A positive semidefinite) and inclusion of ranges, with witnesses.
 
 Both are decided in rescaled coordinates, each coordinate i in units of sqrt(s_i) with s_i = |A_ii| + |B_ii|, so that
-no verdict changes when a parameter is measured in other units (the tolerance policy of `fisherkit.psd`).
+no verdict changes when a parameter is measured in other units (the tolerance policy of `fisherkit.psd`). A `PSD` object, such
+as `fisherkit.shared_information` returns, brings the larger scale that its entries were computed at.
 """
 
 from dataclasses import dataclass
@@ -67,7 +68,8 @@ class Comparison:
         min_eigenvalue: smallest eigenvalue of B - A (on the subspace), in the units given; exactly 0 where the
             verdict counts it as zero.
         max_eigenvalue: largest one.
-        scaled_min: smallest eigenvalue of the rescaled gap, the number that was compared with the tolerance.
+        scaled_min: smallest eigenvalue of the rescaled gap (relative to A + B for two `PSD` objects), the number that was
+            compared with the tolerance.
         scaled_max: largest one.
         tolerance: rescaled eigenvalues of at most this size count as zero.
         positive: (d,) unit vector v with v'(B - A)v > 0, None if there is none.
@@ -111,8 +113,8 @@ def compare(
     """Compare two symmetric matrices in the Loewner order, on the whole space or on a subspace.
 
     Args:
-        a: (d, d) symmetric, not necessarily semidefinite.
-        b: (d, d) symmetric, in the same units.
+        a: (d, d) symmetric, not necessarily semidefinite, or a `PSD`.
+        b: (d, d) symmetric, in the same units, or a `PSD`.
         subspace: (d, k) basis of a subspace, columns linearly independent; compares v'Av with v'Bv for v in it only.
         rounding: relative rounding of the entries if it exceeds ``tolerance(d)``, e.g. of a computed inverse.
 
@@ -131,6 +133,8 @@ def compare(
         >>> compare(np.diag([1.0, 2.0]), np.diag([2.0, 1.0]), subspace=[[1.0], [0.0]])
         A ≺ B on 1 of 2 dimensions: v'(B - A)v in [1, 1]
     """
+    decided = (a, b) if isinstance(a, PSD) and isinstance(b, PSD) and subspace is None else None
+    known = [m.lengths for m in (a, b) if isinstance(m, PSD)]
     a = as_symmetric(a, "A")
     d = len(a)
     b = as_symmetric(b, "B", dim=d)
@@ -140,21 +144,26 @@ def compare(
     # sums of entries near the largest float would overflow: work at a quarter of the size there
     quarter = 0.25 if max(np.abs(a).max(initial=0.0), np.abs(b).max(initial=0.0)) > 1e300 else 1.0
     a, b = quarter * a, quarter * b
-    unit = units(a, b)
-    if subspace is None:
-        basis, scaled_basis = np.eye(d), np.eye(d)
+    basis = np.eye(d)
+    if decided is None:
+        unit = np.maximum(units(a, b), np.sqrt(quarter) * np.linalg.norm([np.zeros(d), *known], axis=0))
+        scaled_basis = np.eye(d)
+        if subspace is not None:
+            basis, scaled_basis = _bases(subspace, unit, d)
+        back = (scaled_basis.T / unit).T  # columns span the subspace in the original coordinates
+        difference = (b / unit - a / unit) / unit[:, None]
+        values, vectors = np.linalg.eigh(scaled_basis.T @ difference @ scaled_basis)
+        frame = back @ vectors
     else:
-        basis, scaled_basis = _bases(subspace, unit, d)
-    back = (scaled_basis.T / unit).T  # columns span the subspace in the original coordinates
-    difference = (b / unit - a / unit) / unit[:, None]
-    values, vectors = np.linalg.eigh(scaled_basis.T @ difference @ scaled_basis)
+        values, frame, resolution = _relative_gap(*decided)
+        floor = max(floor, resolution)
     positive, negative = values > floor, values < -floor
     relation = Relation.of_inertia(
         int(positive.sum()), int(negative.sum()), int((~positive & ~negative).sum())
     )
-    up = _unit(back @ vectors[:, -1]) if positive.any() else None
-    down = _unit(back @ vectors[:, 0]) if negative.any() else None
-    low, high = _extremes(values, basis.T @ back @ vectors, basis.T @ (b - a) @ basis, positive, negative)
+    up = _unit(frame[:, -1]) if positive.any() else None
+    down = _unit(frame[:, 0]) if negative.any() else None
+    low, high = _extremes(values, basis.T @ frame, basis.T @ (b - a) @ basis, positive, negative)
     return Comparison(
         relation,
         low / quarter,
@@ -207,8 +216,8 @@ def range_inclusion(a: ArrayLike, b: ArrayLike) -> RangeInclusion:
     Every v'theta that is estimable under information A is then estimable under B.
 
     Args:
-        a: (d, d) symmetric positive semidefinite.
-        b: (d, d) symmetric positive semidefinite.
+        a: (d, d) symmetric positive semidefinite, array or `PSD`.
+        b: (d, d) symmetric positive semidefinite, array or `PSD`.
 
     Returns:
         Verdict with a witness of range(A) outside range(B) and a direction that B is blind to but A sees.
@@ -230,7 +239,7 @@ def range_inclusion(a: ArrayLike, b: ArrayLike) -> RangeInclusion:
     inner, outer = (np.linalg.qr((m.root / unit).T)[0] for m in (first, second))
     left_over = inner - outer @ (outer.T @ inner)
     left_over -= outer @ (outer.T @ left_over)
-    floor = max(RANGE_TOLERANCE, tolerance(first.dim) * (first.condition**2 + second.condition**2))
+    floor = max(RANGE_TOLERANCE, first.resolution + second.resolution)
     _, sines, vt = np.linalg.svd(left_over, full_matrices=False)
     sine = float(sines.max(initial=0.0))
     if sine <= floor:
@@ -259,6 +268,19 @@ def units(a: Array, b: Array) -> Array:
             break
         unit = unit * np.sqrt(np.maximum(largest, 1.0))
     return unit
+
+
+def _relative_gap(a: PSD, b: PSD) -> tuple[Array, Array, float]:
+    """Eigenvalues of B - A relative to A + B, ascending, the frame that diagonalises it, and their rounding."""
+    # From the roots, so that information is compared with information in every direction: not with the length that a
+    # column had before private parameters were projected out of it.
+    both = a.plus(b)
+    halves = [m.root @ both.half_inverse for m in (b, a)]
+    values, vectors = np.linalg.eigh(halves[0].T @ halves[0] - halves[1].T @ halves[1])
+    values = np.concatenate([values, np.zeros(both.dim - both.rank)])
+    frame = np.concatenate([both.half_inverse @ vectors, both.null_directions], axis=1)
+    order = np.argsort(values, kind="stable")
+    return values[order], frame[:, order], both.resolution
 
 
 def _bases(subspace: ArrayLike, unit: Array, d: int) -> tuple[Array, Array]:

@@ -6,20 +6,28 @@ with one scale s_i per coordinate (the diagonal of M unless the caller knows bet
 change when a parameter is measured in other units. An eigenvalue of the matrix rescaled to unit diagonal that is
 below the tolerance is a zero.
 
+The scale is lost when a finished matrix is handed on: what a projection leaves of a column that it explains fully is
+rounding of the column's *old* length, and looks like information beside its new one. So matrices travel as `PSD`
+objects, which carry scale and rounding with them, and every function that takes a matrix takes a `PSD` as it is. Sums
+and multiples of them are such objects again. A column of the root that is rounding beside its scale is exactly zero.
+
 A coordinate that M does not see at all (its column of the root is exactly zero) has no scale, so no entry of a
 direction there can be called small: any entry but an exact 0 puts the direction outside range(M). Directions computed
 as M w, or from `PSD.root` or `PSD.range_basis`, have exact zeros there; set other computed ones to zero yourself.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
+from numpy.lib.mixins import NDArrayOperatorsMixin
 from numpy.typing import ArrayLike, NDArray
 
 from fisherkit.checks import as_array, as_matrix, as_symmetric
 
-__all__ = ["PSD", "RANGE_TOLERANCE", "project_out", "tolerance"]
+__all__ = ["PSD", "RANGE_TOLERANCE", "project_out", "tolerance", "total"]
 
 Array = NDArray[np.float64]
 
@@ -39,33 +47,40 @@ def tolerance(dim: int) -> float:
     return 64 * max(dim, 4) * float(np.finfo(np.float64).eps)
 
 
-@dataclass(frozen=True, eq=False)
-class PSD:
+@dataclass(frozen=True, eq=False, repr=False)
+class PSD(NDArrayOperatorsMixin):
     """A positive semidefinite matrix M = root' root with its rank, range and pseudoinverse decided once.
 
     Build it with `PSD.of` (from the matrix) or `PSD.from_root` (from a square root, which resolves condition
-    numbers up to 1e12 instead of 1e6, because forming M squares them).
+    numbers up to 1e12 instead of 1e6, because forming M squares them). ``np.asarray(m)`` and ``m.matrix`` are the matrix,
+    and arithmetic works as with arrays; the sum of two, a multiple ``2 * m`` and a fraction ``m / 2`` are again
+    decided, with scales and rounding taken along.
 
     Attributes:
         root: (rank, d), full row rank, root' root = M.
         half_inverse: (d, rank), W with W W' a symmetric generalised inverse of M.
-        scale: (d,), square roots of the coordinate scales s_i (1 where a coordinate carries nothing).
-        condition: ratio of largest to smallest nonzero singular value of the unit-diagonal root (1 if rank 0).
+        scale: (d,), lengths of the root's columns that rounding is measured by, square roots of the coordinate scales
+            s_i (1 where a coordinate carries nothing).
+        condition: ratio of largest to smallest nonzero singular value of the root in units of the scale (1 if rank 0).
+        rounding: relative size of singular values of the root that are rounding.
 
     Example:
         >>> m = PSD.of([[1.0, 0.0], [0.0, 0.0]])
         >>> m.rank, float(m.variance([1.0, 0.0])), float(m.variance([1.0, 1.0]))
         (1, 1.0, inf)
+        >>> m + 3 * m, m[0, 0]
+        (PSD(rank 1 of 2, [[4. 0.] [0. 0.]]), np.float64(1.0))
     """
 
     root: Array
     half_inverse: Array
     scale: Array
     condition: float
+    rounding: float
 
     @classmethod
     def of(cls, matrix: ArrayLike, *, scale: ArrayLike | None = None, name: str = "matrix") -> "PSD":
-        """From the matrix itself.
+        """From the matrix itself; a `PSD` is passed through.
 
         Args:
             matrix: (d, d) symmetric positive semidefinite.
@@ -79,6 +94,8 @@ class PSD:
         Raises:
             ValueError: not square, not finite, not symmetric, or with an eigenvalue negative beyond rounding.
         """
+        if isinstance(matrix, PSD) and scale is None:
+            return matrix
         m = as_symmetric(matrix, name)
         d = len(m)
         s = m.diagonal() if scale is None else as_array(scale, f"{name}: scale", ndim=1)
@@ -97,8 +114,15 @@ class PSD:
                 f"{name}: not positive semidefinite: v'Mv = {witness @ m @ witness:.6g} < 0 for the unit vector "
                 f"v = {np.array2string(witness, precision=3, threshold=8)}"
             )
-        keep = eigenvalues > tolerance(d) * max(1.0, eigenvalues[-1] if d else 1.0)
-        return cls._assemble(np.sqrt(eigenvalues[keep]), vectors[:, keep], unit, s > 0)
+        floor = tolerance(d) * max(1.0, eigenvalues[-1] if d else 1.0)
+        keep = eigenvalues > floor
+        return cls._assemble(
+            np.sqrt(eigenvalues[keep]),
+            vectors[:, keep],
+            np.where(s > 0, unit, 0.0),
+            floor**0.5,
+            tolerance(d) ** 0.5,
+        )
 
     @classmethod
     def from_root(
@@ -110,28 +134,134 @@ class PSD:
             root: (r, d).
             noise: relative size of singular values that are rounding, default ``tolerance(d)``; a root that was
                 itself computed from a matrix carries ``sqrt(tolerance(d))``.
-            scale: (d,) length scales of the columns, default the column norms.
+            scale: (d,) length scales of the columns, default the column norms. Pass the lengths that the columns had
+                before something was projected out of them.
 
         Returns:
             The decided matrix.
         """
         r = as_matrix(root, "root")
         d = r.shape[1]
-        norms = _lengths(r) if scale is None else np.asarray(scale, dtype=np.float64)
-        unit = _nonzero(norms)
-        _, singular, vt = np.linalg.svd(r / unit, full_matrices=False)
-        floor = (tolerance(d) if noise is None else noise) * max(1.0, singular.max(initial=0.0))
+        lengths = _lengths(r) if scale is None else np.asarray(scale, dtype=np.float64)
+        _, singular, vt = np.linalg.svd(r / _nonzero(lengths), full_matrices=False)
+        rounding = tolerance(d) if noise is None else noise
+        floor = rounding * max(1.0, singular.max(initial=0.0))
         keep = singular > floor
-        return cls._assemble(singular[keep], vt[keep].T, unit, norms > 0)
+        return cls._assemble(singular[keep], vt[keep].T, lengths, floor, rounding)
 
     @classmethod
-    def _assemble(cls, singular: Array, vectors: Array, unit: Array, seen: NDArray[np.bool_]) -> "PSD":
-        vectors = np.where(
-            seen[:, None], vectors, 0.0
-        )  # a coordinate that is not seen at all stays exactly zero
+    def zero(cls, dim: int) -> "PSD":
+        """The matrix that knows nothing.
+
+        Args:
+            dim: dimension d.
+
+        Returns:
+            Zero of rank 0.
+        """
+        return cls(np.zeros((0, dim)), np.zeros((dim, 0)), np.ones(dim), 1.0, tolerance(dim))
+
+    @classmethod
+    def _assemble(
+        cls, singular: Array, vectors: Array, lengths: Array, floor: float, rounding: float
+    ) -> "PSD":
+        """From singular values and vectors of the root in units of the lengths (0 where there is no column)."""
+        # what is rounding beside its scale is nothing, and a coordinate that is not seen at all stays exactly zero
+        seen = (lengths > 0) & (np.linalg.norm(vectors * singular, axis=1) > floor)
+        vectors = np.where(seen[:, None], vectors, 0.0)
+        unit = np.where(seen, lengths, 1.0)
         condition = float(singular.max() / singular.min()) if singular.size else 1.0
         root = (singular[:, None] * vectors.T) * unit
-        return cls(root, (vectors / singular) / unit[:, None], unit, condition)
+        return cls(root, (vectors / singular) / unit[:, None], unit, condition, rounding)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:  # noqa: ANN401 - NumPy's protocol
+        return np.array(self.matrix, dtype=dtype, copy=True if copy is None else copy)
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as above
+        """Sums and multiples stay decided; everything else sees the matrix."""
+        if method == "__call__" and not kwargs:
+            decided = _combined(ufunc, inputs)
+            if decided is not None:
+                return decided
+        arrays = (x.matrix if isinstance(x, PSD) else x for x in inputs)
+        return getattr(ufunc, method)(*arrays, **kwargs)
+
+    def __getitem__(self, index: Any) -> Any:  # noqa: ANN401 - whatever an array takes
+        return self.matrix[index]
+
+    def __len__(self) -> int:
+        return self.dim
+
+    def __repr__(self) -> str:
+        entries = ""
+        if self.dim <= 6:
+            text = np.array2string(self.matrix, precision=4, suppress_small=True)
+            entries = ", " + " ".join(text.split()).replace("[ ", "[")
+        return f"PSD(rank {self.rank} of {self.dim}{entries})"
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(d, d), as an array would say."""
+        return self.dim, self.dim
+
+    @property
+    def ndim(self) -> int:
+        """2, as an array would say."""
+        return 2
+
+    def diagonal(self) -> Array:
+        """Diagonal of the matrix.
+
+        Returns:
+            (d,).
+        """
+        return np.square(self.root).sum(axis=0)
+
+    @property
+    def lengths(self) -> Array:
+        """(d,), the scale where a coordinate is seen and 0 where it is not: what it adds to the scale of a sum."""
+        return np.where(self.root.any(axis=0), self.scale, 0.0)
+
+    @property
+    def resolution(self) -> float:
+        """Relative rounding of variances and ranges: linear in the condition for a root, its square for a matrix."""
+        return max(tolerance(self.dim) * self.condition, (self.rounding * self.condition) ** 2)
+
+    def plus(self, other: "PSD") -> "PSD":
+        """The sum M + N, from the roots; also ``m + n``.
+
+        Args:
+            other: N, of the same dimension.
+
+        Returns:
+            The decided sum.
+
+        Raises:
+            ValueError: different dimensions.
+        """
+        if self.dim != other.dim:
+            raise ValueError(f"matrices of {self.dim} and of {other.dim} parameters cannot be added")
+        return total(self.dim, [(1.0, self), (1.0, other)])
+
+    def times(self, factor: float) -> "PSD":
+        """The multiple factor * M; also ``factor * m``.
+
+        Args:
+            factor: finite, >= 0.
+
+        Returns:
+            The decided multiple; zero for factor 0.
+
+        Raises:
+            ValueError: a negative or infinite factor.
+        """
+        if not 0 <= factor < np.inf:
+            raise ValueError(f"factor: must be finite and >= 0, got {factor}")
+        if factor == 0:
+            return PSD.zero(self.dim)
+        size = float(np.sqrt(factor))
+        scale = np.where(self.root.any(axis=0), size * self.scale, 1.0)
+        return PSD(size * self.root, self.half_inverse / size, scale, self.condition, self.rounding)
 
     @property
     def dim(self) -> int:
@@ -163,13 +293,39 @@ class PSD:
     @cached_property
     def null_basis(self) -> Array:
         """(d, d - rank), orthonormal columns spanning the null space of M."""
-        return np.linalg.qr(self.root.T, mode="complete")[0][:, self.rank :]
+        return np.linalg.qr(self.null_directions)[0]
+
+    @cached_property
+    def null_directions(self) -> Array:
+        """(d, d - rank), unit vectors spanning the null space, found in units of `scale`; not orthogonal in general."""
+        seen = self.root.any(axis=0)
+        z = np.zeros((self.dim, self.dim - self.rank))
+        inner = int(seen.sum()) - self.rank
+        q = np.linalg.qr((self.root / self.scale)[:, seen].T, mode="complete")[0][:, self.rank :]
+        z[seen, :inner] = q / self.scale[seen, None]
+        z[np.flatnonzero(~seen), np.arange(inner, z.shape[1])] = 1.0
+        return z / _nonzero(_lengths(z))
+
+    def minimum_norm(self, theta: ArrayLike) -> Array:
+        """Move along the null space to the shortest vector; no v'theta with v in range(M) changes.
+
+        Args:
+            theta: (..., d).
+
+        Returns:
+            (..., d).
+        """
+        given = np.asarray(theta, dtype=np.float64)
+        if self.rank == self.dim:
+            return given
+        z, flat = self.null_directions, given.reshape(-1, self.dim)
+        along = np.linalg.lstsq(z, flat.T, rcond=None)[0]
+        return np.where(self.root.any(axis=0), flat - (z @ along).T, 0.0).reshape(given.shape)
 
     @cached_property
     def inverse_root(self) -> Array:
         """(d, rank), V with V V' = M^+, the Moore-Penrose pseudoinverse."""
-        q = self.range_basis
-        return q @ (q.T @ self.half_inverse)
+        return self.minimum_norm(self.half_inverse.T).T
 
     @cached_property
     def pinv(self) -> Array:
@@ -228,6 +384,60 @@ class PSD:
         return np.where(inside, np.square(self.half_inverse.T @ v).sum(axis=0), np.inf)
 
 
+def total(dim: int, terms: Iterable[tuple[float, PSD]]) -> PSD:
+    """Sum of n_k M_k from the roots; scales add as squares, and so does the rounding that each brings.
+
+    Args:
+        dim: dimension d.
+        terms: pairs (n_k, M_k) with n_k >= 0; what has n_k = 0 or rank 0 leaves no trace.
+
+    Returns:
+        The decided sum.
+
+    Example:
+        >>> total(1, [(3.0, PSD.of([[2.0]])), (4.0, PSD.of([[0.5]]))])
+        PSD(rank 1 of 1, [[8.]])
+    """
+    there = [(n, m) for n, m in terms if n > 0 and m.rank]
+    if not there:
+        return PSD.zero(dim)
+    if len(there) == 1:
+        return there[0][1].times(there[0][0])
+    parts = [(float(np.sqrt(n)), m) for n, m in there]
+    lengths = np.stack([size * m.lengths for size, m in parts])
+    noise = np.array([m.rounding for _, m in parts])
+    scale = _lengths(lengths)
+    worst = float((_lengths(noise[:, None] * lengths) / _nonzero(scale)).max())
+    return PSD.from_root(np.concatenate([size * m.root for size, m in parts]), noise=worst, scale=scale)
+
+
+def _combined(ufunc: np.ufunc, inputs: tuple[Any, ...]) -> PSD | None:
+    """The operation as one on decided matrices; None where it is none of these."""
+    if len(inputs) != 2:
+        return None
+    first, second = inputs
+    if ufunc is np.add:
+        if isinstance(first, PSD) and isinstance(second, PSD):
+            return first.plus(second)
+        matrix, other = (first, second) if isinstance(first, PSD) else (second, first)
+        return matrix if np.ndim(other) == 0 and other == 0 else None  # so that sum() works
+    if ufunc is np.true_divide and isinstance(first, PSD) and _is_factor(second) and second > 0:
+        with np.errstate(over="ignore"):
+            inverse = 1 / np.float64(second)
+        return first.times(float(inverse)) if np.isfinite(inverse) else None
+    if ufunc is np.multiply:
+        matrix, factor = (first, second) if isinstance(first, PSD) else (second, first)
+        return matrix.times(float(factor)) if _is_factor(factor) else None
+    return None
+
+
+def _is_factor(value: object) -> bool:
+    real = isinstance(value, (int, float, np.integer, np.floating)) or (
+        isinstance(value, np.ndarray) and value.ndim == 0 and value.dtype.kind in "fiu"
+    )
+    return real and bool(0 <= value < np.inf)  # type: ignore[operator]
+
+
 def _nonzero(size: Array) -> Array:
     """Divisors: the sizes, with 1 in place of 0."""
     return np.where(size > 0, size, 1.0)
@@ -239,29 +449,33 @@ def _lengths(columns: Array) -> Array:
     return largest * np.linalg.norm(columns / _nonzero(largest), axis=0)
 
 
-def project_out(kept: Array, nuisance: Array, *, noise: float | None = None) -> PSD:
+def project_out(
+    kept: Array, nuisance: Array, *, noise: float | None = None, scale: Array | None = None
+) -> PSD:
     """Information of a stacked root [kept nuisance] about the kept parameters, nuisance unknown.
 
-    kept' (I - P) kept with P the projector onto range(nuisance): the Schur complement of the nuisance block,
-    also where that block is singular, without ever subtracting two matrices.
+    kept' (I - P) kept with P the projector onto range(nuisance): the Schur complement of the nuisance block, also where
+    that block is singular, without ever subtracting two matrices.
 
     Args:
         kept: (r, p) columns of the root that belong to the parameters asked about.
         nuisance: (r, q) columns of the nuisance parameters.
         noise: as in `PSD.from_root`.
+        scale: (p + q,) length scales of the kept, then of the nuisance columns, default their lengths.
 
     Returns:
-        (p, p) effective information.
+        (p, p) effective information, which remembers the lengths that the columns had.
 
     Example:
         >>> root = np.array([[1.0, 1.0], [0.0, 2.0]])     # information [[1, 1], [1, 5]]
-        >>> project_out(root[:, :1], root[:, 1:]).matrix   # 1 - 1 * 1 / 5
-        array([[0.8]])
+        >>> project_out(root[:, :1], root[:, 1:])          # 1 - 1 * 1 / 5
+        PSD(rank 1 of 1, [[0.8]])
     """
-    lengths = _lengths(kept)
+    scale = _lengths(np.concatenate([kept, nuisance], axis=1)) if scale is None else scale
+    lengths, others = np.split(scale, [kept.shape[1]])
     if nuisance.shape[1]:
-        u, singular, _ = np.linalg.svd(nuisance / _nonzero(_lengths(nuisance)), full_matrices=False)
-        floor = (tolerance(sum((kept.shape[1], nuisance.shape[1]))) if noise is None else noise) * max(
+        u, singular, _ = np.linalg.svd(nuisance / _nonzero(others), full_matrices=False)
+        floor = (tolerance(kept.shape[1] + nuisance.shape[1]) if noise is None else noise) * max(
             1.0, singular.max(initial=0.0)
         )
         u = u[:, singular > floor]

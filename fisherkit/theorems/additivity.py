@@ -60,11 +60,13 @@ def proposition_1(
             )
     block = slice(0, shared_dim)
     plain = sum((part[block, block] for part in parts.values()), np.zeros((shared_dim, shared_dim)))
-    left = schur_complement(total_information(list(parts.values()), shared_dim), block)
+    left = schur_complement(total_information(list(parts.values()), shared_dim), block).matrix
     if reading == "as_stated":
         right = plain
     else:
-        own = (schur_complement(part, block, name=f"{name}: information") for name, part in parts.items())
+        own = (
+            schur_complement(part, block, name=f"{name}: information").matrix for name, part in parts.items()
+        )
         right = sum(own, np.zeros((shared_dim, shared_dim)))
     worst = max(PSD.of(part, name=name).condition ** 2 for name, part in parts.items())
     # matrices resolve nuisance directions up to the square root of the tolerance only (see schur_complement)

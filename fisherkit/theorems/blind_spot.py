@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fisherkit.loewner import compare, range_inclusion
+from fisherkit.loewner import range_inclusion
 from fisherkit.theorems.designs import shared_gram
 from fisherkit.theorems.pair import Pair
 from fisherkit.theorems.results import RESOLVED, Reading, Verdict, check_reading, clear
@@ -41,10 +41,10 @@ def theorem_3(i_x: ArrayLike, i_y: ArrayLike, *, reading: Reading = "as_holds") 
     """
     check_reading(reading)
     pair = Pair.of(i_x, i_y)
-    order = compare(pair.m_x, pair.m_y)
+    order = pair.order
     statement = "Gupta et al. 2025, Theorem 3"
     if reading == "as_stated":
-        inclusion = range_inclusion(pair.m_y, pair.m_x)
+        inclusion = range_inclusion(pair.y, pair.x)
         hypotheses = {"range(I_Y) ⊄ range(I_X)": not inclusion.included}
         hypotheses[RESOLVED] = clear(inclusion.tolerance, inclusion.outside) and pair.ranks_agree
         witness = order.positive if inclusion.included else inclusion.blind_spot
@@ -59,7 +59,8 @@ def theorem_3(i_x: ArrayLike, i_y: ArrayLike, *, reading: Reading = "as_holds") 
     largest = float(pair.shares.max(initial=0.0))
     exists = largest - 0.5 > pair.noise
     positive = order.positive is not None
-    hypotheses = {RESOLVED: clear(pair.noise, largest - 0.5) and clear(order.tolerance, order.scaled_max)}
+    beyond_doubt = clear(pair.noise, largest - 0.5) and clear(order.tolerance, order.scaled_max)
+    hypotheses = {RESOLVED: beyond_doubt and pair.ranks_agree}
     left, right = _forms(pair, order.positive)
     claim = "v'I_Y v > v'I_X v for some v iff lambda_max(I_Y - I_X) > 0"
     return Verdict(

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fisherkit.checks import as_symmetric
+from fisherkit.loewner import Comparison, compare
 from fisherkit.psd import PSD, RANGE_TOLERANCE, tolerance
 from fisherkit.theorems.results import clear, drowned
 
@@ -27,9 +28,10 @@ class Pair:
     Attributes:
         x: M_X.
         y: M_Y.
-        xy: M_XY, summed from the given matrices.
+        xy: M_XY, summed from the given matrices, or from the roots where these were given.
         m_x: (d, d) as given.
         m_y: (d, d) as given.
+        order: M_X against M_Y in the Loewner order.
 
     Example:
         >>> pair = Pair.of(np.diag([1.0, 2.0, 0.0]), np.diag([0.0, 2.0, 3.0]))
@@ -42,13 +44,14 @@ class Pair:
     xy: PSD
     m_x: Array
     m_y: Array
+    order: Comparison
 
     @classmethod
     def of(cls, m_x: ArrayLike, m_y: ArrayLike) -> "Pair":
         """Check and decide.
 
         Args:
-            m_x: (d, d) symmetric positive semidefinite.
+            m_x: (d, d) symmetric positive semidefinite, array or `PSD`.
             m_y: the same, in the same units.
 
         Returns:
@@ -56,8 +59,10 @@ class Pair:
         """
         first = as_symmetric(m_x, "M_X")
         second = as_symmetric(m_y, "M_Y", dim=len(first))
-        x, y = PSD.of(first, name="M_X"), PSD.of(second, name="M_Y")
-        return cls(x, y, PSD.of(first + second, name="M_X + M_Y"), first, second)
+        x, y = PSD.of(m_x, name="M_X"), PSD.of(m_y, name="M_Y")
+        if isinstance(m_x, PSD) or isinstance(m_y, PSD):
+            return cls(x, y, x.plus(y), first, second, compare(m_x, m_y))
+        return cls(x, y, PSD.of(first + second, name="M_X + M_Y"), first, second, compare(first, second))
 
     @property
     def dim(self) -> int:
@@ -66,8 +71,8 @@ class Pair:
 
     @property
     def noise(self) -> float:
-        """Relative rounding of variances and shares: the tolerance times the condition numbers."""
-        return tolerance(self.dim) * (self.x.condition**2 + self.xy.condition**2)
+        """Relative rounding of variances and shares."""
+        return self.x.resolution + self.xy.resolution
 
     @property
     def form_noise(self) -> float:
@@ -111,7 +116,7 @@ class Pair:
             (inside, resolved).
         """
         outside = float(psd.outside(v))
-        sure = tolerance(self.dim) * psd.condition**2 <= RANGE_TOLERANCE
+        sure = psd.resolution <= RANGE_TOLERANCE
         return outside <= RANGE_TOLERANCE, sure and clear(RANGE_TOLERANCE, outside)
 
     def project(self, v: Array) -> Array:

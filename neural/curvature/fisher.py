@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from fisherkit.checks import UnknownNameError, as_whole
 from fisherkit.information import schur_complement
-from fisherkit.psd import project_out
+from fisherkit.psd import PSD, project_out
 from fisherkit.simulation import Seed
 from neural.curvature.jacobian import Branch, sample_jacobians
 from neural.curvature.likelihood import Likelihood
@@ -87,7 +87,7 @@ class TrunkInformation:
         block = slice(0, self.shared_dim)
         return {name: matrix[block, block] for name, matrix in self.matrices.items()}
 
-    def effective(self) -> dict[str, Array]:
+    def effective(self) -> dict[str, PSD]:
         """Information about phi_c with each modality's own parameters unknown: I_cc - I_cs I_ss^+ I_sc.
 
         Private parameters are disjoint, so that contributions add up over modalities. From a root, nuisance directions
@@ -95,15 +95,13 @@ class TrunkInformation:
         carrying nothing (`fisherkit.psd`). Nuisance blocks may be singular, as those of networks with dead units are.
 
         Returns:
-            {modality: (d_c, d_c)}. Costs O((d_c + d_k)^3).
+            {modality: (d_c, d_c) decided matrix}, which works as an array does. Costs O((d_c + d_k)^3).
         """
         d = self.shared_dim
         found = {}
         for name, matrix in self.matrices.items():
-            if len(matrix) == d:
-                found[name] = matrix
-            elif name in self.roots:
-                found[name] = project_out(self.roots[name][:, :d], self.roots[name][:, d:]).matrix
+            if name in self.roots:
+                found[name] = project_out(self.roots[name][:, :d], self.roots[name][:, d:])
             else:
                 found[name] = schur_complement(matrix, slice(0, d), name=f"{name}: information")
         return found
