@@ -83,15 +83,26 @@ class Criterion:
         """
         if self.name == "c":
             return float(psd.variance(self._checked(psd)).sum())
-        if psd.rank < psd.dim:
+        if not self.finite_at(psd):
             return float("inf")
         if self.name == "A":
             return float(np.square(psd.half_inverse).sum())
         if self.name == "D":
-            # root / scale has orthogonal rows whose lengths are the singular values
-            singular = np.linalg.norm(psd.root / psd.scale, axis=1)
-            return -2 * float(np.log(singular).sum() + np.log(psd.scale).sum())
-        return float(np.linalg.svd(psd.half_inverse, compute_uv=False).max(initial=0.0) ** 2)
+            return -2 * float(np.linalg.slogdet(psd.root / psd.scale)[1] + np.log(psd.scale).sum())
+        return float(psd.principal_axes[1].max(initial=0.0) ** 2)
+
+    def finite_at(self, psd: PSD) -> bool:
+        """Whether everything that is asked for is estimable under the information M.
+
+        Args:
+            psd: the information M, (d, d).
+
+        Returns:
+            The verdict.
+        """
+        if self.name == "c":
+            return bool(psd.contains(self._checked(psd)).all())
+        return psd.rank == psd.dim
 
     def gradient(self, psd: PSD) -> Array:
         """W = -d phi / d M: one more sample of information S lowers phi at the rate trace(W S).
@@ -112,7 +123,7 @@ class Criterion:
         Raises:
             ValueError: phi is infinite at M, or directions of another length than d.
         """
-        if not np.isfinite(self.value(psd)):
+        if not self.finite_at(psd):
             raise ValueError(
                 f"criterion {self.name!r}: infinite at this information (rank {psd.rank} of {psd.dim}), "
                 "so it has no gradient; add samples that make what is asked estimable"
@@ -129,7 +140,7 @@ class Criterion:
         top, variance = self._worst(psd)
         return top @ top.T * (variance**2 / max(1, top.shape[1]))
 
-    def marginal_value(self, psd: PSD, root: ArrayLike) -> float:
+    def marginal_value(self, psd: PSD, root: PSD | ArrayLike) -> float:
         """What the first bit of information S = root' root is worth: -d phi(M + t S) / dt at t = 0+.
 
         The one-sided derivative, exact also where phi is not smooth. For c at a singular M it is the least of
@@ -138,7 +149,7 @@ class Criterion:
 
         Args:
             psd: the information M, (d, d).
-            root: (r, d), a square root of S.
+            root: (r, d), a square root of S, or S as a `PSD`.
 
         Returns:
             A value >= 0, exactly 0 where S is useless up to rounding. Where phi(M) is infinite: +infinity if
@@ -147,10 +158,11 @@ class Criterion:
         Raises:
             ValueError: root or directions of another length than d.
         """
-        r = as_matrix(root, "root of the contribution", cols=psd.dim)
-        if not np.isfinite(self.value(psd)):
-            joint = PSD.from_root(np.concatenate([psd.root, r]))
-            return float("inf") if r.any() and np.isfinite(self.value(joint)) else 0.0
+        more = root if isinstance(root, PSD) else None
+        r = as_matrix(root if more is None else more.root, "root of the contribution", cols=psd.dim)
+        if not self.finite_at(psd):
+            joint = psd.plus(PSD.from_root(r) if more is None else more)
+            return float("inf") if r.any() and self.finite_at(joint) else 0.0
         half = psd.half_inverse
         if self.name == "c":
             return self._least_curvature(psd, r, half @ (half.T @ self._checked(psd)))
@@ -174,7 +186,7 @@ class Criterion:
         Returns:
             False where phi is infinite, for E where lambda_min is multiple, for c where M is singular.
         """
-        if not np.isfinite(self.value(psd)):
+        if not self.finite_at(psd):
             return False
         if self.name == "E":
             return self._worst(psd)[0].shape[1] == 1
@@ -212,7 +224,7 @@ class Criterion:
     @staticmethod
     def _worst(psd: PSD) -> tuple[Array, float]:
         """Orthonormal eigenvectors of lambda_min, (d, multiplicity), and 1 / lambda_min."""
-        vectors, singular, _ = np.linalg.svd(psd.half_inverse, full_matrices=False)
+        vectors, singular = psd.principal_axes
         largest = singular.max(initial=0.0)
         return vectors[:, singular >= largest * (1 - RANGE_TOLERANCE)], float(largest**2)
 

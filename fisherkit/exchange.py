@@ -4,24 +4,27 @@ The effective information about theta_c (private parameters unknown) is M(n) = s
 phi of it (`fisherkit.criteria`) is what samples are bought for. One more sample of k is worth -d phi / d n_k;
 the exchange rate is the ratio of two such values, the marginal rate of substitution of Gupta et al. 2025,
 section 4.4; an isoline is a level set of phi over two counts. Counts are real numbers >= 0. A modality with
-per-sample designs enters with its average one, S_k = (information of all its designs) / N.
+per-sample designs enters with its average one, S_k = (information of all its designs) / N, as
+`fisherkit.levels.CountCriterion` says: answers are about average samples, but never finite where the first ones,
+which would be taken, leave what is asked undetermined.
 
 `ExchangeSurface` asks the same questions with the methods that `fisherkit.exchange_fit` offers for measured
 accuracy.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fisherkit.checks import as_array
+from fisherkit.checks import as_array, as_whole
 from fisherkit.criteria import Criterion, as_criterion
-from fisherkit.levels import Amounts, CountCriterion, as_amounts
+from fisherkit.levels import Amounts, CountCriterion, as_amounts, reach_along, reached
 from fisherkit.model import LinearGaussian
-from fisherkit.psd import tolerance
+from fisherkit.pencil import Pencil
+from fisherkit.psd import PSD
 
 __all__ = ["ExchangeSurface", "Isoline", "equivalent_count", "exchange_rate", "isoline", "marginal_value"]
 
@@ -151,10 +154,10 @@ def equivalent_count(
         )
     level = world.finite_value(amounts)
     left = {**amounts, of: amounts[of] - gone}
+    if world.determined(left) and reached(world.criterion, world.total(left), level):
+        return 0.0  # what is taken away was worth nothing
     if all(name == in_ or not n for name, n in left.items()):
-        alone = world.reach({}, {in_: 1.0}, level)
-        more = alone - left[in_]
-        return more if more > tolerance(model.shared_dim) * left[in_] else 0.0
+        return max(0.0, world.reach({}, {in_: 1.0}, level) - left[in_])
     return world.reach(left, {in_: 1.0}, level)
 
 
@@ -175,6 +178,7 @@ class Isoline:
         y_intercept: the same for y without x.
         minimum: {modality: samples that are needed however many there are of the other}: 0 where the other
             alone will do (or comes as near as one likes), else the isoline's asymptote.
+        average_designs: modalities with per-sample designs, whose average one stands for their samples.
 
     Example:
         >>> from fisherkit import LinearGaussian, Modality, blind_spot_model
@@ -193,15 +197,17 @@ class Isoline:
     x_intercept: float
     y_intercept: float
     minimum: Mapping[str, float]
+    average_designs: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         x, y = self.axes
         rates = self.rate[~np.isnan(self.rate)]
         span = f"{rates.min():.4g} to {rates.max():.4g}" if rates.size else "undefined"
+        average = f"; average designs of {', '.join(self.average_designs)}" if self.average_designs else ""
         return (
             f"Isoline({self.criterion.name} = {self.level:.4g} over {x}, {y}: "
             f"{x} alone {self.x_intercept:.4g}, {y} alone {self.y_intercept:.4g}; "
-            f"needs {x} >= {self.minimum[x]:.4g}, {y} >= {self.minimum[y]:.4g}; rate {span} {x} per {y})"
+            f"needs {x} >= {self.minimum[x]:.4g}, {y} >= {self.minimum[y]:.4g}; rate {span} {x} per {y}{average})"
         )
 
 
@@ -218,8 +224,8 @@ def isoline(
 ) -> Isoline:
     """All pairs of counts with the same value of the criterion, solved ray by ray (no contour interpolation).
 
-    Along a ray of counts, phi scales as 1 / r (c, A, E) or as -d log r (D), so the point on it is closed
-    form; with samples already collected it is the root of a monotone function.
+    The information of x and of y is diagonalised once (`fisherkit.pencil`); phi along a ray of counts is then a monotone
+    function of few numbers. With collected samples of further modalities that is done for each ray.
 
     Args:
         model: the world.
@@ -249,8 +255,10 @@ def isoline(
     _check_axes(model, axes)
     if (level is None) == (through is None):
         raise ValueError("isoline: give one of level (a value of the criterion) and through (counts)")
-    if n_points < 2 or not 1 < span < np.inf:
-        raise ValueError(f"n_points must be at least 2 and span above 1, got {n_points} and {span}")
+    n_points = as_whole(n_points, "n_points", least=2)
+    span = float(as_array(span, "span", ndim=0))
+    if not 1 < span:
+        raise ValueError(f"span must be above 1, got {span}")
     world = CountCriterion(model, as_criterion(criterion))
     x, y = axes
     base = as_amounts(collected or {}, model.names)
@@ -258,10 +266,11 @@ def isoline(
         point = as_amounts(through, axes)
         level = world.finite_value({name: base[name] + point.get(name, 0.0) for name in base})
     assert level is not None
+    level = float(as_array(level, "level", ndim=0))
     if world.reach(base, {}, level) == 0:
         raise ValueError(f"level {level:.6g}: reached without any sample of {x} or {y}; ask for a lower one")
     intercept = [world.reach(base, {name: 1.0}, level) for name in axes]
-    size = np.array([np.square(world.roots[name]).sum() for name in axes])
+    size = np.array([np.square(world.parts[name].root).sum() for name in axes])
     ray = 1 / np.where(size > 0, size, size.max() or 1.0)
     middle = world.reach(base, dict(zip(axes, ray, strict=True)), level) * ray
     if np.isinf(middle).any():
@@ -271,24 +280,90 @@ def isoline(
         )
     unit = [n if np.isfinite(n) else float(m) for n, m in zip(intercept, middle, strict=True)]
     rays = [(unit[0], unit[1] * ratio) for ratio in np.geomspace(1 / span, span, n_points)]
-    points = [(r * a, r * b) for a, b in rays for r in [world.reach(base, {x: a, y: b}, level)]]
-    points = [(intercept[0], 0.0)] * bool(np.isfinite(intercept[0])) + points
-    points += [(0.0, intercept[1])] * bool(np.isfinite(intercept[1]))
-    there = [{**base, x: base[x] + a, y: base[y] + b} for a, b in points]
-    values = [world.marginal_values(amounts) for amounts in there]
-    minimum = {x: world.needed(base, x, y, level), y: world.needed(base, y, x, level)}
+    points = _Rays.of(world, base, axes, level).points(rays)
+    if np.isfinite(intercept[0]):
+        points.insert(0, _edge(world, base, axes, (intercept[0], 0.0)))
+    if np.isfinite(intercept[1]):
+        points.append(_edge(world, base, axes, (0.0, intercept[1])))
     return Isoline(
         (x, y),
         world.criterion,
         level,
-        n_x=np.array([a for a, _ in points]),
-        n_y=np.array([b for _, b in points]),
-        rate=np.array([_ratio(v[y], v[x]) for v in values]),
-        smooth=np.array([world.criterion.smooth_at(world.total(amounts)) for amounts in there]),
+        n_x=np.array([point.counts[0] for point in points]),
+        n_y=np.array([point.counts[1] for point in points]),
+        rate=np.array([_ratio(point.values[1], point.values[0]) for point in points]),
+        smooth=np.array([point.smooth for point in points]),
         x_intercept=intercept[0],
         y_intercept=intercept[1],
-        minimum=minimum,
+        minimum={x: world.needed(base, x, y, level), y: world.needed(base, y, x, level)},
+        average_designs=world.average_designs,
     )
+
+
+@dataclass(frozen=True)
+class _Point:
+    """One point of an isoline: counts of x and y, their marginal values, and whether phi is smooth there."""
+
+    counts: tuple[float, float]
+    values: tuple[float, float]
+    smooth: bool
+
+
+@dataclass(frozen=True, eq=False)
+class _Rays:
+    """Rays from what is collected into the quadrant of further counts of x and y.
+
+    Attributes:
+        world: phi and the information per sample.
+        base: counts that are there in any case.
+        axes: (x, y).
+        level: value of phi.
+        others: information of what is collected, where that is not of x and y alone.
+        pencil: information of one x and of one y.
+    """
+
+    world: CountCriterion
+    base: Mapping[str, float]
+    axes: tuple[str, str]
+    level: float
+    others: PSD | None
+    pencil: Pencil
+
+    @classmethod
+    def of(
+        cls, world: CountCriterion, base: Mapping[str, float], axes: tuple[str, str], level: float
+    ) -> "_Rays":
+        beside = any(n and world.parts[name].rank for name, n in base.items() if name not in axes)
+        x, y = (world.parts[name] for name in axes)
+        return cls(world, base, axes, level, world.total(base) if beside else None, Pencil.of(x, y))
+
+    def points(self, rays: Sequence[tuple[float, float]]) -> list[_Point]:
+        """Where each ray meets the level."""
+        return [self._point(a, b) for a, b in rays]
+
+    def _point(self, a: float, b: float) -> _Point:
+        x, y = self.axes
+        pencil, inner, outer = self.pencil, (self.base[x], self.base[y]), (a, b)
+        if self.others is not None:
+            pencil, inner, outer = Pencil.of(self.others, pencil.at(a, b)), (1.0, 0.0), (0.0, 1.0)
+        r = reach_along(self.world.criterion, pencil, inner, outer, self.level)
+        r = self.world.determining(self.base, {x: a, y: b}, r)
+        m = pencil.at(*(i + r * o for i, o in zip(inner, outer, strict=True)))
+        criterion = self.world.criterion
+        values = tuple(criterion.marginal_value(m, self.world.parts[name]) for name in self.axes)
+        return _Point((r * a, r * b), (values[0], values[1]), criterion.smooth_at(m))
+
+
+def _edge(
+    world: CountCriterion, base: Mapping[str, float], axes: tuple[str, str], counts: tuple[float, float]
+) -> _Point:
+    """A point on an axis, where the information may be singular."""
+    there = dict(base)
+    for name, n in zip(axes, counts, strict=True):
+        there[name] += n
+    values = world.marginal_values(there)
+    smooth = world.criterion.smooth_at(world.total(there))
+    return _Point(counts, (values[axes[0]], values[axes[1]]), smooth)
 
 
 @dataclass(frozen=True, eq=False)

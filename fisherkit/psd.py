@@ -328,6 +328,12 @@ class PSD(NDArrayOperatorsMixin):
         return self.minimum_norm(self.half_inverse.T).T
 
     @cached_property
+    def principal_axes(self) -> tuple[Array, Array]:
+        """(d, rank) orthonormal directions and (rank,) standard errors along them, largest first: W = axes diag(se) Q'."""
+        vectors, singular, _ = np.linalg.svd(self.half_inverse, full_matrices=False)
+        return vectors, singular
+
+    @cached_property
     def pinv(self) -> Array:
         """(d, d), Moore-Penrose pseudoinverse. A covariance only on range(M): see `variance`."""
         return self.inverse_root @ self.inverse_root.T
