@@ -249,7 +249,7 @@ class PSD(NDArrayOperatorsMixin):
         return _nonzero(_lengths(self.root))
 
     @property
-    def _ratio(self) -> float:
+    def own_ratio(self) -> float:
         """How much larger than itself the scale of a column is at most: what its own relative rounding grows by."""
         seen = self.root.any(axis=0)
         return float((self.scale / self.own_units)[seen].max(initial=1.0))
@@ -257,7 +257,7 @@ class PSD(NDArrayOperatorsMixin):
     @property
     def entry_rounding(self) -> float:
         """Relative rounding of entries M_ij beside sqrt(M_ii M_jj)."""
-        return max(tolerance(self.dim) * self._ratio, (self.rounding * self._ratio) ** 2)
+        return max(tolerance(self.dim) * self.own_ratio, (self.rounding * self.own_ratio) ** 2)
 
     @cached_property
     def own_rounding(self) -> float:
@@ -267,7 +267,7 @@ class PSD(NDArrayOperatorsMixin):
         to fewer digits.
         """
         singular = np.linalg.svd(self.root / self.own_units, compute_uv=False)
-        growth = self._ratio * float(singular[0] / singular[-1]) if singular.size else 1.0
+        growth = self.own_ratio * float(singular[0] / singular[-1]) if singular.size else 1.0
         return max(tolerance(self.dim) * growth, (self.rounding * growth) ** 2)
 
     def plus(self, other: "PSD") -> "PSD":
