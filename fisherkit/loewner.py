@@ -234,12 +234,12 @@ def range_inclusion(a: ArrayLike, b: ArrayLike) -> RangeInclusion:
     first, second = PSD.of(a, name="A"), PSD.of(b, name="B")
     if first.dim != second.dim:
         raise ValueError(f"B: expected shape ({first.dim}, {first.dim}), got ({second.dim}, {second.dim})")
-    unseen = np.linalg.norm(second.root, axis=0) == 0
-    unit = np.where(unseen, first.scale, second.scale)  # range vectors are covectors: divide by the unit
+    # range vectors are covectors: divide by the unit
+    unit = np.where(second.root.any(axis=0), second.own_units, first.own_units)
     inner, outer = (np.linalg.qr((m.root / unit).T)[0] for m in (first, second))
     left_over = inner - outer @ (outer.T @ inner)
     left_over -= outer @ (outer.T @ left_over)
-    floor = max(RANGE_TOLERANCE, first.resolution + second.resolution)
+    floor = max(RANGE_TOLERANCE, first.own_rounding + second.own_rounding)
     _, sines, vt = np.linalg.svd(left_over, full_matrices=False)
     sine = float(sines.max(initial=0.0))
     if sine <= floor:

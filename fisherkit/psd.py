@@ -17,7 +17,7 @@ as M w, or from `PSD.root` or `PSD.range_basis`, have exact zeros there; set oth
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -27,9 +27,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from fisherkit.checks import as_array, as_matrix, as_symmetric
 
-__all__ = ["PSD", "RANGE_TOLERANCE", "project_out", "tolerance", "total"]
+__all__ = ["DOUBT", "PSD", "RANGE_TOLERANCE", "project_out", "tolerance", "total"]
 
 Array = NDArray[np.float64]
+
+#: The tolerance is generous: what is smaller than it by this factor is rounding beyond doubt.
+DOUBT = 64.0
 
 #: A direction counts as inside a subspace if less than this fraction of its length lies outside.
 RANGE_TOLERANCE = 1e-7
@@ -61,8 +64,11 @@ class PSD(NDArrayOperatorsMixin):
         half_inverse: (d, rank), W with W W' a symmetric generalised inverse of M.
         scale: (d,), lengths of the root's columns that rounding is measured by, square roots of the coordinate scales
             s_i (1 where a coordinate carries nothing).
-        condition: ratio of largest to smallest nonzero singular value of the root in units of the scale (1 if rank 0).
+        condition: what the scale, or the largest singular value of the root in units of it if that is larger, is to the
+            smallest nonzero one (1 if rank 0).
         rounding: relative size of singular values of the root that are rounding.
+        sure: False where a singular value or a column, of the root or of what was projected out of it, lay so close to
+            rounding that it may have been taken for what it is not.
 
     Example:
         >>> m = PSD.of([[1.0, 0.0], [0.0, 0.0]])
@@ -77,6 +83,7 @@ class PSD(NDArrayOperatorsMixin):
     scale: Array
     condition: float
     rounding: float
+    sure: bool = True
 
     @classmethod
     def of(cls, matrix: ArrayLike, *, scale: ArrayLike | None = None, name: str = "matrix") -> "PSD":
@@ -147,7 +154,9 @@ class PSD(NDArrayOperatorsMixin):
         rounding = tolerance(d) if noise is None else noise
         floor = rounding * max(1.0, singular.max(initial=0.0))
         keep = singular > floor
-        return cls._assemble(singular[keep], vt[keep].T, lengths, floor, rounding)
+        columns = np.linalg.norm(singular[:, None] * vt, axis=0)
+        sure = not (_in_doubt(singular, floor) or _in_doubt(columns, floor))
+        return cls._assemble(singular[keep], vt[keep].T, lengths, floor, rounding, sure)
 
     @classmethod
     def zero(cls, dim: int) -> "PSD":
@@ -163,16 +172,23 @@ class PSD(NDArrayOperatorsMixin):
 
     @classmethod
     def _assemble(
-        cls, singular: Array, vectors: Array, lengths: Array, floor: float, rounding: float
+        cls,
+        singular: Array,
+        vectors: Array,
+        lengths: Array,
+        floor: float,
+        rounding: float,
+        sure: bool = True,
     ) -> "PSD":
         """From singular values and vectors of the root in units of the lengths (0 where there is no column)."""
         # what is rounding beside its scale is nothing, and a coordinate that is not seen at all stays exactly zero
         seen = (lengths > 0) & (np.linalg.norm(vectors * singular, axis=1) > floor)
         vectors = np.where(seen[:, None], vectors, 0.0)
         unit = np.where(seen, lengths, 1.0)
-        condition = float(singular.max() / singular.min()) if singular.size else 1.0
+        # rounding is relative to the scale, also where all that a projection has left is small beside it
+        condition = float(max(1.0, singular.max()) / singular.min()) if singular.size else 1.0
         root = (singular[:, None] * vectors.T) * unit
-        return cls(root, (vectors / singular) / unit[:, None], unit, condition, rounding)
+        return cls(root, (vectors / singular) / unit[:, None], unit, condition, rounding, sure)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:  # noqa: ANN401 - NumPy's protocol
         return np.array(self.matrix, dtype=dtype, copy=True if copy is None else copy)
@@ -227,6 +243,33 @@ class PSD(NDArrayOperatorsMixin):
         """Relative rounding of variances and ranges: linear in the condition for a root, its square for a matrix."""
         return max(tolerance(self.dim) * self.condition, (self.rounding * self.condition) ** 2)
 
+    @cached_property
+    def own_units(self) -> Array:
+        """(d,), lengths of the root's columns as they are, 1 for a column of zeros."""
+        return _nonzero(_lengths(self.root))
+
+    @property
+    def own_ratio(self) -> float:
+        """How much larger than itself the scale of a column is at most: what its own relative rounding grows by."""
+        seen = self.root.any(axis=0)
+        return float((self.scale / self.own_units)[seen].max(initial=1.0))
+
+    @property
+    def entry_rounding(self) -> float:
+        """Relative rounding of entries M_ij beside sqrt(M_ii M_jj)."""
+        return max(tolerance(self.dim) * self.own_ratio, (self.rounding * self.own_ratio) ** 2)
+
+    @cached_property
+    def own_rounding(self) -> float:
+        """Relative rounding of ranges in units of the diagonal, and a bound of the rounding of variances.
+
+        `resolution` is relative to the scale. Beside its own length, a column that projection has left little of is known
+        to fewer digits.
+        """
+        singular = np.linalg.svd(self.root / self.own_units, compute_uv=False)
+        growth = self.own_ratio * float(singular[0] / singular[-1]) if singular.size else 1.0
+        return max(tolerance(self.dim) * growth, (self.rounding * growth) ** 2)
+
     def plus(self, other: "PSD") -> "PSD":
         """The sum M + N, from the roots; also ``m + n``.
 
@@ -261,7 +304,9 @@ class PSD(NDArrayOperatorsMixin):
             return PSD.zero(self.dim)
         size = float(np.sqrt(factor))
         scale = np.where(self.root.any(axis=0), size * self.scale, 1.0)
-        return PSD(size * self.root, self.half_inverse / size, scale, self.condition, self.rounding)
+        return PSD(
+            size * self.root, self.half_inverse / size, scale, self.condition, self.rounding, self.sure
+        )
 
     @property
     def dim(self) -> int:
@@ -287,8 +332,8 @@ class PSD(NDArrayOperatorsMixin):
 
     @cached_property
     def _unit_range(self) -> Array:
-        """(d, rank), orthonormal columns spanning range(M) in the units of `scale`."""
-        return np.linalg.qr((self.root / self.scale).T)[0]
+        """(d, rank), orthonormal columns spanning range(M) in units of the diagonal."""
+        return np.linalg.qr((self.root / self.own_units).T)[0]
 
     @cached_property
     def null_basis(self) -> Array:
@@ -339,7 +384,7 @@ class PSD(NDArrayOperatorsMixin):
         return self.inverse_root @ self.inverse_root.T
 
     def outside(self, vectors: ArrayLike) -> Array:
-        """Fraction of each vector that lies outside range(M), measured in the units of `scale`.
+        """Fraction of each vector that lies outside range(M), each coordinate measured in units of sqrt(M_ii).
 
         Args:
             vectors: (d,) or (d, n) directions.
@@ -357,7 +402,7 @@ class PSD(NDArrayOperatorsMixin):
         blind = np.any(v[~self.root.any(axis=0)], axis=0)
         # divided by their largest entry first: directions of any length are welcome
         v = v / _nonzero(np.abs(v).max(axis=0, initial=0.0))
-        v = (v.T / self.scale).T
+        v = (v.T / self.own_units).T
         v = v / _nonzero(np.abs(v).max(axis=0, initial=0.0))
         q = self._unit_range
         length = np.linalg.norm(v, axis=0)
@@ -414,7 +459,8 @@ def total(dim: int, terms: Iterable[tuple[float, PSD]]) -> PSD:
     noise = np.array([m.rounding for _, m in parts])
     scale = _lengths(lengths)
     worst = float((_lengths(noise[:, None] * lengths) / _nonzero(scale)).max())
-    return PSD.from_root(np.concatenate([size * m.root for size, m in parts]), noise=worst, scale=scale)
+    summed = PSD.from_root(np.concatenate([size * m.root for size, m in parts]), noise=worst, scale=scale)
+    return summed if all(m.sure for _, m in parts) else replace(summed, sure=False)
 
 
 def _combined(ufunc: np.ufunc, inputs: tuple[Any, ...]) -> PSD | None:
@@ -449,6 +495,11 @@ def _nonzero(size: Array) -> Array:
     return np.where(size > 0, size, 1.0)
 
 
+def _in_doubt(sizes: Array, floor: float) -> bool:
+    """Whether one of the sizes is near the floor: above what rounding leaves as a rule, below what clearly is no rounding."""
+    return bool(((sizes > floor / DOUBT) & (sizes < 8 * floor)).any())
+
+
 def _lengths(columns: Array) -> Array:
     """Euclidean lengths of columns, also where their squares would leave the range of float64."""
     largest = np.abs(columns).max(axis=0, initial=0.0)
@@ -479,12 +530,19 @@ def project_out(
     """
     scale = _lengths(np.concatenate([kept, nuisance], axis=1)) if scale is None else scale
     lengths, others = np.split(scale, [kept.shape[1]])
+    sure = True
     if nuisance.shape[1]:
         u, singular, _ = np.linalg.svd(nuisance / _nonzero(others), full_matrices=False)
         floor = (tolerance(kept.shape[1] + nuisance.shape[1]) if noise is None else noise) * max(
             1.0, singular.max(initial=0.0)
         )
-        u = u[:, singular > floor]
+        sure = not _in_doubt(singular, floor)
+        there = singular > floor
+        u, coefficients = u[:, there], (u.T @ kept)[there] / singular[there, None]
         kept = kept - u @ (u.T @ kept)
         kept = kept - u @ (u.T @ kept)  # twice is enough: the second pass removes what rounding left
-    return PSD.from_root(kept, noise=noise, scale=lengths)
+        # what is left of a column is rounded like the terms that were subtracted from it: many times the column itself
+        # where nuisance columns are nearly dependent
+        lengths = _lengths(np.concatenate([lengths[None], coefficients]))
+    found = PSD.from_root(kept, noise=noise, scale=lengths)
+    return found if sure else replace(found, sure=False)

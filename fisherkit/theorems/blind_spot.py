@@ -46,7 +46,12 @@ def theorem_3(i_x: ArrayLike, i_y: ArrayLike, *, reading: Reading = "as_holds") 
     if reading == "as_stated":
         inclusion = range_inclusion(pair.y, pair.x)
         hypotheses = {"range(I_Y) ⊄ range(I_X)": not inclusion.included}
-        hypotheses[RESOLVED] = clear(inclusion.tolerance, inclusion.outside) and pair.ranks_agree
+        nothing = pair.x.own_rounding + pair.y.own_rounding if pair.decided else None
+        hypotheses[RESOLVED] = (
+            clear(inclusion.tolerance, inclusion.outside, nothing=nothing)
+            and pair.ranks_agree
+            and (not inclusion.included or pair.clear(order.tolerance, order.scaled_max))
+        )
         witness = order.positive if inclusion.included else inclusion.blind_spot
         left, right = _forms(pair, witness)
         margin = (left - right) / (left + right) if left + right > 0 else 0.0
@@ -59,7 +64,7 @@ def theorem_3(i_x: ArrayLike, i_y: ArrayLike, *, reading: Reading = "as_holds") 
     largest = float(pair.shares.max(initial=0.0))
     exists = largest - 0.5 > pair.noise
     positive = order.positive is not None
-    beyond_doubt = clear(pair.noise, largest - 0.5) and clear(order.tolerance, order.scaled_max)
+    beyond_doubt = pair.clear(pair.noise, largest - 0.5) and pair.clear(order.tolerance, order.scaled_max)
     hypotheses = {RESOLVED: beyond_doubt and pair.ranks_agree}
     left, right = _forms(pair, order.positive)
     claim = "v'I_Y v > v'I_X v for some v iff lambda_max(I_Y - I_X) > 0"

@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fisherkit.psd import tolerance
-from fisherkit.theorems.pair import Pair
+from fisherkit.psd import PSD, tolerance
+from fisherkit.theorems.pair import Pair, range_coordinates
 from fisherkit.theorems.results import (
     CLEAR,
     RESOLVED,
@@ -12,7 +12,6 @@ from fisherkit.theorems.results import (
     Verdict,
     as_direction,
     check_reading,
-    clear,
     relative_drop,
 )
 
@@ -46,25 +45,28 @@ def corollary_1(m_x: ArrayLike, m_y: ArrayLike, v: ArrayLike, *, reading: Readin
     check_reading(reading)
     pair = Pair.of(m_x, m_y)
     v = as_direction(v, pair.dim)
-    a, b = float(v @ pair.m_x @ v), float(v @ pair.m_y @ v)
-    scale_x, scale_y = (float(v**2 @ m.diagonal()) or 1.0 for m in (pair.m_x, pair.m_y))
-    (eigen_x, sure_x), (eigen_y, sure_y) = (_is_eigenvector(m, v) for m in (pair.m_x, pair.m_y))
+    a, b = (_form(pair, m, v) for m in (pair.x, pair.y))
+    eigen_x, eigen_y = _is_eigenvector(pair, pair.x, v), _is_eigenvector(pair, pair.y, v)
+    (sees_x, sure_x), (sees_y, sure_y) = pair.sees(pair.x, v), pair.sees(pair.y, v)
     hypotheses = {
-        "v eigenvector of M_X": eigen_x,
-        "v eigenvector of M_Y": eigen_y,
-        "v'M_X v > 0": a > pair.form_noise * scale_x,
-        "v'M_Y v > 0": b > pair.form_noise * scale_y,
+        "v eigenvector of M_X": eigen_x[0],
+        "v eigenvector of M_Y": eigen_y[0],
+        "v'M_X v > 0": sees_x,
+        "v'M_Y v > 0": sees_y,
     }
     noise = pair.noise
     factor = a / (a + b) if a + b > 0 else np.nan
-    resolved = sure_x and sure_y and pair.ranks_agree and clear(pair.form_noise, a / scale_x, b / scale_y)
+    alone, joint = float(pair.x.variance(v)), float(pair.xy.variance(v))
+    drop = relative_drop(alone, joint)
+    gap = abs((1 - drop) - factor)
+    resolved = eigen_x[1] and eigen_y[1] and sure_x and sure_y and pair.settled(v)
     if all(hypotheses.values()):
         estimable = all(pair.membership(m, v) == (True, True) for m in (pair.x, pair.xy))
         resolved = resolved and estimable and 1 - factor > CLEAR * noise
+    elif pair.decided and drop > noise:  # two ratios that agree to rounding need not be equal
+        resolved = resolved and not gap < CLEAR * noise
     hypotheses[RESOLVED] = resolved
-    alone, joint = float(pair.x.variance(v)), float(pair.xy.variance(v))
-    drop = relative_drop(alone, joint)
-    holds = abs((1 - drop) - factor) <= noise and drop > noise
+    holds = gap <= noise and drop > noise
     return Verdict(
         "Gupta et al. 2025, Corollary 1", "Var_XY / Var_X = a / (a + b) < 1", reading, hypotheses, bool(holds),
         1 - drop, factor, drop, noise, v,
@@ -96,16 +98,12 @@ def corollary_2(m_x: ArrayLike, m_y: ArrayLike, v: ArrayLike, *, reading: Readin
     check_reading(reading)
     pair = Pair.of(m_x, m_y)
     v = as_direction(v, pair.dim)
-    unit = (pair.m_x + pair.m_y).diagonal()
-    scale, floor = float(v**2 @ unit) or 1.0, pair.form_noise
-    by_x, by_y = (float(np.square(m.root @ v).sum()) / scale for m in (pair.x, pair.y))
-    in_xy, sure_xy = pair.membership(pair.xy, v)
-    in_x, sure_x = pair.membership(pair.x, v)
-    hypotheses = {"v'M_X v = 0": by_x <= floor, "v'M_Y v > 0": by_y > floor}
+    (sees_x, sure_x), (sees_y, sure_y) = pair.sees(pair.x, v), pair.sees(pair.y, v)
+    in_xy, in_x = (pair.membership(m, v)[0] for m in (pair.xy, pair.x))
+    hypotheses = {"v'M_X v = 0": not sees_x, "v'M_Y v > 0": sees_y}
     if reading == "as_holds":
         hypotheses["v in range(M_X + M_Y)"] = in_xy
-    unambiguous = sure_x and sure_xy and pair.ranks_agree and not (by_x <= floor and in_x)
-    hypotheses[RESOLVED] = unambiguous and clear(floor, by_x, by_y)
+    hypotheses[RESOLVED] = sure_x and sure_y and pair.settled(v) and (sees_x or not in_x)
     left, right = float(pair.xy.variance(v)), float(pair.x.variance(v))
     return Verdict(
         "Gupta et al. 2025, Corollary 2", "Var_XY < Var_X = ∞", reading, hypotheses,
@@ -141,17 +139,12 @@ def corollary_3(m_x: ArrayLike, m_y: ArrayLike, v: ArrayLike, *, reading: Readin
     pair = Pair.of(m_x, m_y)
     v = as_direction(v, pair.dim)
     noise = pair.noise
-    a, b = float(v @ pair.m_x @ v), float(v @ pair.m_y @ v)
-    scale_x, scale_y = (float(v**2 @ m.diagonal()) or 1.0 for m in (pair.m_x, pair.m_y))
-    inside, sure = pair.membership(pair.x, v)
-    sure = sure and (not inside or pair.membership(pair.xy, v) == (True, True))
-    eigen, sure_eigen = _is_eigenvector(pair.m_x, v)
-    hypotheses = {
-        "v eigenvector of M_X": eigen,
-        "its eigenvalue > 0": a > pair.form_noise * scale_x,
-        "v'M_Y v > 0": b > pair.form_noise * scale_y,
-    }
-    resolved = sure and sure_eigen and pair.ranks_agree and clear(pair.form_noise, b / scale_y, a / scale_x)
+    a, b = (_form(pair, m, v) for m in (pair.x, pair.y))
+    inside = pair.membership(pair.x, v)[0]
+    eigen, sure_eigen = _is_eigenvector(pair, pair.x, v)
+    (sees_x, sure_x), (sees_y, sure_y) = pair.sees(pair.x, v), pair.sees(pair.y, v)
+    hypotheses = {"v eigenvector of M_X": eigen, "its eigenvalue > 0": sees_x, "v'M_Y v > 0": sees_y}
+    resolved = sure_eigen and sure_x and sure_y and pair.settled(v)
     if reading == "as_holds":
         hypotheses["P_S M_Y P_S-perp = 0"], clean = _is_block_diagonal(pair, v)
         both = pair.y.rank and pair.x.rank
@@ -161,11 +154,14 @@ def corollary_3(m_x: ArrayLike, m_y: ArrayLike, v: ArrayLike, *, reading: Readin
             resolved = (
                 resolved and inside and b / a / (1 + largest) > CLEAR * noise
             )  # a lower bound of the drop
-    hypotheses[RESOLVED] = bool(resolved)
     left, right = float(pair.xy.variance(v)), float(pair.x.variance(v))
     drop = relative_drop(right, left)
     formula = float(v @ v) ** 2 / a if a > 0 else np.inf  # ||v||^2 / lambda
-    consistent = bool(np.isfinite(right)) and abs(right / formula - 1) <= max(noise, tolerance(pair.dim))
+    off, digits = abs(right / formula - 1) if np.isfinite(right) else np.inf, max(noise, tolerance(pair.dim))
+    consistent = off <= digits
+    if pair.decided and not eigen:  # the two agree in a second-order difference only
+        resolved = resolved and off > CLEAR * digits
+    hypotheses[RESOLVED] = bool(resolved)
     return Verdict(
         "Gupta et al. 2025, Corollary 3", "Var_XY < Var_X = ||v||^2 / lambda", reading, hypotheses,
         consistent and drop > noise, left, right, drop, noise, v,
@@ -177,27 +173,35 @@ def _is_block_diagonal(pair: Pair, v: Array) -> tuple[bool, bool]:
     # An entry s'M_Y n is trusted to the tolerance times |D s| |D n| with D^2 = diag(M_Y): judged beside M_Y's largest
     # entry it would look like zero where Y knows little of one block, and that little may all be correlation.
     d = np.sqrt(pair.m_y.diagonal())
-    floor = tolerance(pair.dim) * (pair.x.condition**2 + pair.y.condition**2)
-    s, n = pair.x.range_basis, pair.x.null_basis
+    s, mixing = range_coordinates(pair.x)
+    n = pair.x.null_basis
+    floor = (pair.x.own_rounding + pair.y.own_rounding) * mixing
     size = np.outer(np.linalg.norm(d[:, None] * s, axis=0), np.linalg.norm(d[:, None] * n, axis=0))
     cross = np.divide(s.T @ pair.m_y @ n, size, out=np.zeros_like(size), where=size > 0)
     along = np.linalg.norm(pair.y.root @ v)
     hidden = floor * pair.y.condition * np.linalg.norm(d * v) / along if along > 0 else np.inf
-    return bool((np.abs(cross) <= floor).all()), clear(floor, cross) and bool(hidden < 1 / CLEAR)
+    return bool((np.abs(cross) <= floor).all()), pair.clear(floor, cross) and bool(hidden < 1 / CLEAR)
 
 
-def _is_eigenvector(m: Array, v: Array) -> tuple[bool, bool]:
+def _form(pair: Pair, psd: PSD, v: Array) -> float:
+    """v'Mv of one of the matrices."""
+    given = pair.m_x if psd is pair.x else pair.m_y
+    return float(np.square(psd.root @ v).sum() if pair.decided else v @ given @ v)
+
+
+def _is_eigenvector(pair: Pair, psd: PSD, v: Array) -> tuple[bool, bool]:
     """Whether M v is parallel to v up to rounding, and whether that is beyond doubt."""
     # Entry i of M v is trusted to the tolerance times sum_j sqrt(M_ii M_jj) |v_j|, so that a large entry of M elsewhere
     # hides nothing. Relative to an eigenvalue far below such sums, though, agreement says nothing.
-    image = m @ v
+    m = pair.m_x if psd is pair.x else pair.m_y
+    image = psd.root.T @ (psd.root @ v) if pair.decided else m @ v
     eigenvalue = float(v @ image / (v @ v))
     d = np.sqrt(m.diagonal())
     expected = eigenvalue * v
     size = d * float(d @ np.abs(v)) + np.abs(expected)
     residual = np.divide(np.abs(image - expected), size, out=np.zeros_like(size), where=size > 0)
-    floor = tolerance(len(m))
-    parallel, sure = bool((residual <= floor).all()), clear(floor, residual)
+    floor = psd.entry_rounding
+    parallel, sure = bool((residual <= floor).all()), psd.sure and pair.clear(floor, residual)
     if parallel and eigenvalue * float(v @ v) > len(m) * floor * float(
         v**2 @ m.diagonal()
     ):  # not an eigenvalue of 0

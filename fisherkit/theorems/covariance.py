@@ -34,18 +34,26 @@ def theorem_1_information(m_x: ArrayLike, m_y: ArrayLike, *, reading: Reading = 
     """
     check_reading(reading)
     pair = Pair.of(m_x, m_y)
-    joint = pair.m_x + pair.m_y
-    size = np.sqrt(joint.diagonal() + pair.m_x.diagonal())
-    size = np.where(size > 0, size, 1.0)
-    smallest = float(np.linalg.eigvalsh(pair.m_y / np.outer(size, size)).min(initial=1.0))
-    order = compare(pair.m_x, joint)
+    if pair.decided:
+        order, both = compare(pair.x, pair.xy), pair.x.plus(pair.xy)
+        half = pair.y.root @ both.half_inverse
+        added = np.linalg.eigvalsh(half.T @ half) if both.rank == pair.dim else np.zeros(1)
+    else:
+        order = compare(pair.m_x, pair.m_xy)
+        size = np.sqrt(pair.m_xy.diagonal() + pair.m_x.diagonal())
+        size = np.where(size > 0, size, 1.0)
+        added = np.linalg.eigvalsh(pair.m_y / np.outer(size, size))
+    smallest, definite = float(added.min(initial=1.0)), pair.y.rank == pair.dim
     hypotheses = {
-        "M_Y positive definite": smallest > order.tolerance,
-        RESOLVED: clear(order.tolerance, smallest),
+        "M_Y positive definite": definite,
+        # definite on its own, and beside M_X too
+        RESOLVED: pair.sure
+        and pair.clear(order.tolerance, smallest)
+        and definite == (smallest > order.tolerance),
     }
     return Verdict(
         "Gupta et al. 2025, Theorem 1 (information)", "M_X + M_Y ≻ M_X", reading, hypotheses,
-        order.is_strictly_below, joint, pair.m_x, order.scaled_min, order.tolerance, order.positive,
+        order.is_strictly_below, pair.m_xy, pair.m_x, order.scaled_min, order.tolerance, order.positive,
     )  # fmt: skip
 
 
@@ -75,12 +83,12 @@ def theorem_1_variance(m_x: ArrayLike, m_y: ArrayLike, *, reading: Reading = "as
     """
     check_reading(reading)
     pair = Pair.of(m_x, m_y)
-    noise, shares = pair.noise, pair.shares
-    definite = pair.y.rank == pair.dim and pair.xy.rank == pair.dim and bool((shares > noise).all())
-    hypotheses = {"M_Y positive definite": definite, RESOLVED: clear(noise, shares)}
+    noise = pair.noise
+    hypotheses = {"M_Y positive definite": pair.y.rank == pair.dim, RESOLVED: pair.y_agrees}
     statement = "Gupta et al. 2025, Theorem 1 (variance)"
     if reading == "as_stated":
         order = compare(pair.xy.pinv, pair.x.pinv, rounding=noise)
+        hypotheses[RESOLVED] = pair.y_agrees and pair.clear(noise, order.scaled_min)
         note = "" if pair.x.rank == pair.dim else "M_X is singular: its pseudoinverse is not a covariance"
         return Verdict(
             statement, "(M_X + M_Y)^+ ≺ M_X^+", reading, hypotheses, order.is_strictly_below, pair.xy.pinv,
@@ -88,6 +96,7 @@ def theorem_1_variance(m_x: ArrayLike, m_y: ArrayLike, *, reading: Reading = "as
         )  # fmt: skip
     half = pair.x.root @ pair.xy.half_inverse
     drops, vectors = np.linalg.eigh(np.eye(pair.x.rank) - half @ half.T)
+    hypotheses[RESOLVED] = pair.y_agrees and pair.clear(noise, drops)
     witness = pair.x.root.T @ vectors[:, 0] if pair.x.rank else None
     holds = pair.xy.rank == pair.dim and bool((drops > noise).all())
     return Verdict(
@@ -133,27 +142,35 @@ def theorem_1_private(x: Designs, y: Designs, *, reading: Reading = "as_holds") 
     nuisance[: len(private[0]), : private[0].shape[1]] = private[0]
     nuisance[len(private[0]) :, private[0].shape[1] :] = private[1]
     stacked = np.concatenate(shared)
-    joint, alone = project_out(stacked, nuisance).matrix, project_out(shared[0], private[0]).matrix
+    decided = joint, alone, own = (
+        project_out(stacked, nuisance),
+        project_out(shared[0], private[0]),
+        project_out(shared[1], private[1]),
+    )
     scale = joint.diagonal() + alone.diagonal()
     plain = np.divide(np.square(stacked).sum(axis=0), scale, out=np.ones(d_c), where=scale > 0)
     condition = max(PSD.from_root(s).condition for s in (nuisance, *private))
     order = compare(
-        alone, joint, rounding=tolerance(d_c + nuisance.shape[1]) * condition * max(1.0, plain.max())
+        alone.matrix,
+        joint.matrix,
+        rounding=tolerance(d_c + nuisance.shape[1]) * condition * max(1.0, plain.max()),
     )
-    ranks = (
-        PSD.from_root(np.concatenate([shared[1], private[1]], axis=1)).rank,
-        PSD.from_root(private[1]).rank,
+    whole, alien = (
+        PSD.from_root(root) for root in (np.concatenate([shared[1], private[1]], axis=1), private[1])
     )
-    independent = ranks[0] == d_c + ranks[1]
+    independent = whole.rank == d_c + alien.rank
     if reading == "as_stated":
         hypotheses = {"some B_c,j has full column rank": any(map(has_full_column_rank, b_c))}
     else:
         hypotheses = {"rank [B_c B_y] = d_c + rank B_y": independent}
-    own = project_out(shared[1], private[1]).root / np.sqrt(np.where(scale > 0, scale, 1.0))
-    strength = float(np.linalg.svd(own, compute_uv=False)[-1]) ** 2 if len(own) == d_c else 0.0
-    decided = clear(order.tolerance, strength) and independent == (strength > order.tolerance)
-    hypotheses[RESOLVED] = decided
+    beside = own.root / np.sqrt(np.where(scale > 0, scale, 1.0))
+    strength = float(np.linalg.svd(beside, compute_uv=False)[-1]) ** 2 if own.rank == d_c else 0.0
+    hypotheses[RESOLVED] = (
+        all(m.sure for m in (*decided, whole, alien))
+        and clear(order.tolerance, strength)
+        and independent == (strength > order.tolerance)
+    )
     return Verdict(
         "Gupta et al. 2025, Theorem 1 (private parameters)", "I_eff(X, Y) ≻ I_eff(X)", reading, hypotheses,
-        order.is_strictly_below, joint, alone, order.scaled_min, order.tolerance, order.positive,
+        order.is_strictly_below, joint.matrix, alone.matrix, order.scaled_min, order.tolerance, order.positive,
     )  # fmt: skip

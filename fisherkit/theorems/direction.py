@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fisherkit.psd import PSD, tolerance
-from fisherkit.theorems.pair import Pair
+from fisherkit.theorems.pair import Pair, range_coordinates
 from fisherkit.theorems.results import (
     RESOLVED,
     Reading,
@@ -51,13 +51,17 @@ def theorem_2_information(
     check_reading(reading)
     pair = Pair.of(m_x, m_y)
     v = as_direction(v, pair.dim)
-    scale, floor = _form_scale(pair, v)
-    seen = float(np.square(pair.y.root @ v).sum()) / scale
-    left, right = float(v @ (pair.m_x + pair.m_y) @ v), float(v @ pair.m_x @ v)
-    margin = (left - right) / scale
+    floor, (seen, sure) = pair.form_noise, pair.sees(pair.y, v)
+    if pair.decided:
+        left, right = (float(np.square(m.root @ v).sum()) for m in (pair.xy, pair.x))
+    else:
+        left, right = float(v @ pair.m_xy @ v), float(v @ pair.m_x @ v)
+    margin = (left - right) / (float(v**2 @ pair.m_xy.diagonal()) or 1.0)
+    beside = pair.form_share(pair.y, v)
+    resolved = sure and clear(floor, beside) and seen == (beside > floor)
     return Verdict(
         "Gupta et al. 2025, Theorem 2 (1)", "v'(M_X + M_Y)v > v'M_X v", reading,
-        {"M_Y v ≠ 0": seen > floor, RESOLVED: clear(floor, seen)}, margin > floor, left, right, margin, floor, v,
+        {"M_Y v ≠ 0": seen, RESOLVED: resolved}, margin > floor, left, right, margin, floor, v,
     )  # fmt: skip
 
 
@@ -86,14 +90,12 @@ def theorem_2_outside(
     check_reading(reading)
     pair = Pair.of(m_x, m_y)
     v = as_direction(v, pair.dim)
-    scale, floor = _form_scale(pair, v)
-    seen = float(np.square(pair.y.root @ v).sum()) / scale
-    in_x, sure_x = pair.membership(pair.x, v)
-    in_xy, sure_xy = pair.membership(pair.xy, v)
-    hypotheses = {"M_Y v ≠ 0": seen > floor, "v not in range(M_X)": not in_x}
+    seen, sure = pair.sees(pair.y, v)
+    in_x, in_xy = (pair.membership(m, v)[0] for m in (pair.x, pair.xy))
+    hypotheses = {"M_Y v ≠ 0": seen, "v not in range(M_X)": not in_x}
     if reading == "as_holds":
         hypotheses["v in range(M_X + M_Y)"] = in_xy
-    hypotheses[RESOLVED] = sure_x and sure_xy and pair.ranks_agree and clear(floor, seen)
+    hypotheses[RESOLVED] = sure and pair.settled(v)
     note = ""
     if not in_xy:
         note = (
@@ -134,29 +136,26 @@ def theorem_2_inside(
     inside, sure = pair.membership(pair.x, v)
     hypotheses: dict[str, bool] = {"v in range(M_X)": inside}
     solution = pair.xy.half_inverse @ (pair.xy.half_inverse.T @ v)
-    witness = pair.m_y @ solution
+    witness = pair.y.root.T @ (pair.y.root @ solution) if pair.decided else pair.m_y @ solution
     if not inside:
-        hypotheses[RESOLVED] = sure
+        hypotheses[RESOLVED] = sure and pair.membership(pair.xy, v)[1] and pair.ranks_agree
         return _variances(
             "Theorem 2 (2), case 2", "Var_XY < Var_X", reading, hypotheses, pair, v, "", witness
         )
+    seen, sure_seen = pair.sees(pair.y, v)
     v = pair.project(v)
-    sure = sure and pair.membership(pair.xy, v) == (True, True)  # range(M_X) is inside range(M_XY)
+    sure = sure and pair.settled(v)
     if reading == "as_stated":
-        scale, floor = _form_scale(pair, v)
-        seen = float(np.square(pair.y.root @ v).sum()) / scale
-        restricted, _, rounding = _restricted(pair, v)
-        hypotheses["M_Y v ≠ 0"] = seen > floor
+        restricted, _, rounding, nothing = _restricted(pair, v)
+        hypotheses["M_Y v ≠ 0"] = seen
         hypotheses["C_v: P_S M_Y P_S M_X^+ v ≠ 0"] = restricted > rounding
-        hypotheses[RESOLVED] = (
-            sure and pair.ranks_agree and clear(rounding, restricted) and clear(floor, seen)
-        )
+        hypotheses[RESOLVED] = sure and sure_seen and clear(rounding, restricted, nothing=nothing)
         return _variances(
             "Theorem 2 (2), case 2", "Var_XY < Var_X", reading, hypotheses, pair, v, "", witness
         )
     predicted = pair.predicted_drop(v)
     condition = predicted > pair.noise
-    hypotheses[RESOLVED] = sure and pair.ranks_agree and clear(pair.noise, predicted)
+    hypotheses[RESOLVED] = sure
     claim = "Var_XY ≤ Var_X, strict iff M_Y M_XY^+ v ≠ 0"
     note = f"M_Y M_XY^+ v {'≠ 0: strict' if condition else '= 0: equality'}"
     verdict = _variances("Theorem 2 (2), case 2", claim, reading, hypotheses, pair, v, note, witness)
@@ -199,11 +198,11 @@ def theorem_2_restricted(
         hypotheses = {"v in range(M_X)": False, RESOLVED: sure}
         return Verdict(statement, claim, reading, hypotheses, False, np.nan, np.nan, -np.inf, pair.noise)
     v = pair.project(v)
-    predicted, left, noise = _restricted(pair, v)
+    predicted, left, noise, nothing = _restricted(pair, v)
     right = float(pair.x.variance(v))
     drop = relative_drop(right, left)
     condition = predicted > noise
-    resolved = sure and pair.ranks_agree and clear(noise, predicted)
+    resolved = sure and pair.ranks_agree and clear(noise, predicted, nothing=nothing)
     return Verdict(
         statement, claim, reading, {"v in range(M_X)": True, RESOLVED: resolved},
         drop >= -noise and (drop > noise) == condition, left, right, drop, noise, v,
@@ -258,11 +257,10 @@ def theorem_2_existence(
                 "v: the printed statement starts from a direction v in range(M_X) with B_c,j v != 0"
             )
         v = as_direction(v, pair.dim)
-        scale, floor = _form_scale(pair, v)
-        seen = float(np.square(pair.y.root @ v).sum()) / scale
+        seen, sure_seen = pair.sees(pair.y, v)
         inside, sure = pair.membership(pair.x, v)
-        hypotheses = {"v in range(M_X)": inside, "M_Y v ≠ 0": seen > floor}
-        hypotheses[RESOLVED] = sure and pair.ranks_agree and clear(floor, seen)
+        hypotheses = {"v in range(M_X)": inside, "M_Y v ≠ 0": seen}
+        hypotheses[RESOLVED] = sure and sure_seen and pair.ranks_agree
         claim = "u'M_XY^+ u < u'M_X^+ u for some u in range(M_X)"
         return Verdict(statement, claim, reading, hypotheses, strict, left, right, margin, noise, u)
     common = pair.x.rank + pair.y.rank - pair.xy.rank
@@ -274,17 +272,11 @@ def theorem_2_existence(
     )
 
 
-def _form_scale(pair: Pair, v: Array) -> tuple[float, float]:
-    """Size that v'Mv could have with these diagonals, and the relative size of its rounding."""
-    joint = (pair.m_x + pair.m_y).diagonal()
-    return float(v**2 @ joint) or 1.0, pair.form_noise
-
-
-def _restricted(pair: Pair, v: Array) -> tuple[float, float, float]:
-    """Theorem 2 on S = range(M_X): the relative drop as a sum of squares, v'(P_S M_XY P_S)^+ v, relative rounding."""
+def _restricted(pair: Pair, v: Array) -> tuple[float, float, float, float | None]:
+    """Theorem 2 on S = range(M_X): the relative drop, v'(P_S M_XY P_S)^+ v, relative rounding, and what is no drop."""
     # The drop is y'M_Y y + z'M_X^+ z over v'M_X^+ v, all on S, with y = (P_S M_XY P_S)^+ v, z = P_S M_Y y; it vanishes
     # iff C_v fails. Everything is computed from roots: a basis of S mixes units, and projected matrices would round.
-    q, mixing = _coordinates(pair.x)
+    q, mixing = range_coordinates(pair.x)
     root_x, root_y, w = pair.x.root @ q, pair.y.root @ q, q.T @ v
     x, xy = PSD.from_root(root_x), PSD.from_root(np.concatenate([root_x, root_y]))
     half = xy.half_inverse
@@ -292,16 +284,10 @@ def _restricted(pair: Pair, v: Array) -> tuple[float, float, float]:
     z = root_y.T @ (root_y @ y)
     drop = np.square(root_y @ y).sum() + np.square(x.half_inverse.T @ z).sum()
     noise = tolerance(pair.dim) * (x.condition**2 + xy.condition**2) * mixing**2 + pair.noise
-    return float(drop / np.square(x.half_inverse.T @ w).sum()), float(np.square(half.T @ w).sum()), noise
-
-
-def _coordinates(psd: PSD) -> tuple[Array, float]:
-    """Orthonormal basis of range(M), (d, rank), and the ratio of the units that its columns mix."""
-    seen = psd.root.any(axis=0)
-    if psd.rank == seen.sum():  # all that is seen: the coordinates themselves, and nothing is mixed
-        return np.eye(psd.dim)[:, seen], 1.0
-    unit = np.linalg.norm(psd.root, axis=0)[seen]
-    return psd.range_basis, float(unit.max() / unit.min())
+    # the drop is a sum of squares: with roots given, it vanishes far below the rounding of a difference
+    nothing = noise**2 if pair.decided else None
+    drop /= np.square(x.half_inverse.T @ w).sum()
+    return float(drop), float(np.square(half.T @ w).sum()), noise, nothing
 
 
 def _variances(

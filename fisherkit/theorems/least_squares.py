@@ -65,7 +65,7 @@ def joint_variances(
         >>> three.alone, round(three.unweighted, 6), round(three.weighted, 6)
         (1.0, 2.5, 0.9)
     """
-    _, three, _, _ = _compute(gram_x, gram_y, noise_var, v)
+    _, three, _, _, _ = _compute(gram_x, gram_y, noise_var, v)
     return three
 
 
@@ -96,10 +96,11 @@ def least_squares_is_mle(
         True
     """
     check_reading(reading)
-    noise, three, resolved, equal = _compute(gram_x, gram_y, noise_var, v)
+    noise, three, resolved, equal, apart = _compute(gram_x, gram_y, noise_var, v)
     excess = relative_drop(three.unweighted, three.weighted)
     hypotheses = {"equal noise variances": equal} if reading == "as_holds" else {}
-    hypotheses[RESOLVED] = resolved and clear(noise, excess)
+    known = equal or apart or abs(excess) > noise
+    hypotheses[RESOLVED] = resolved and known and clear(noise, excess)
     return Verdict(
         "Gupta et al. 2025, C.2 (least squares = MLE)", "Var(unweighted) = Var(weighted)", reading, hypotheses,
         abs(excess) <= noise, three.unweighted, three.weighted, -excess, noise, as_direction(v, len(np.asarray(v))),
@@ -138,21 +139,22 @@ def joint_fit_never_hurts(
         True
     """
     check_reading(reading)
-    noise, three, resolved, _ = _compute(gram_x, gram_y, noise_var, v)
+    noise, three, resolved, _, apart = _compute(gram_x, gram_y, noise_var, v)
     left = three.unweighted if reading == "as_stated" else three.weighted
     drop = relative_drop(three.alone, left)
     scale = abs(drop) if np.isfinite(drop) else 1.0
+    known = reading == "as_holds" or apart or scale > noise
     return Verdict(
         "Gupta et al. 2025, C.2 (joint fit)", "Var_XY ≤ Var_X", reading,
-        {RESOLVED: resolved and clear(noise, min(scale, 1.0))}, drop >= -noise, left, three.alone, drop, noise,
+        {RESOLVED: resolved and known and clear(noise, min(scale, 1.0))}, drop >= -noise, left, three.alone, drop, noise,
         as_direction(v, len(np.asarray(v))),
     )  # fmt: skip
 
 
 def _compute(
     gram_x: ArrayLike, gram_y: ArrayLike, noise_var: tuple[float, float], v: ArrayLike
-) -> tuple[float, JointVariances, bool, bool]:
-    """Relative rounding, the three variances, whether ranges are beyond doubt, and whether noises are equal."""
+) -> tuple[float, JointVariances, bool, bool, bool]:
+    """Relative rounding, the variances, whether ranges are beyond doubt, noises equal, and X and Y apart at v."""
     if len(noise_var) != 2:
         raise ValueError(f"noise_var: expected the pair (s_x^2, s_y^2), got {len(noise_var)} values")
     for name, value in zip(("s_x^2", "s_y^2"), noise_var, strict=True):
@@ -161,7 +163,10 @@ def _compute(
     s_x, s_y = map(float, noise_var)
     plain = Pair.of(gram_x, gram_y)
     v = as_direction(v, plain.dim)
-    white = Pair.of(plain.m_x / s_x, plain.m_y / s_y)
+    if plain.decided:
+        white = Pair.of(plain.x / s_x, plain.y / s_y)
+    else:
+        white = Pair.of(plain.m_x / s_x, plain.m_y / s_y)
     alone, weighted = float(white.x.variance(v)), float(white.xy.variance(v))
     half = plain.xy.half_inverse
     y = half @ (half.T @ v)  # the least-squares weights are A y, B y
@@ -169,4 +174,8 @@ def _compute(
     unweighted = float(sandwich) if plain.xy.contains(v) else np.inf
     checks = [white.membership(psd, v) for psd in (white.x, white.xy)] + [plain.membership(plain.xy, v)]
     resolved = plain.ranks_agree and white.ranks_agree and all(sure for _, sure in checks)
-    return plain.noise + white.noise, JointVariances(alone, unweighted, weighted), resolved, s_x == s_y
+    # weights matter in what both inform only: a difference of roots that is rounding is none if there is nothing such
+    common = plain.common(v) if plain.decided and plain.xy.contains(v) else 0.0
+    apart = plain.drop_is_clear(common) and common <= plain.noise
+    three = JointVariances(alone, unweighted, weighted)
+    return plain.noise + white.noise, three, resolved, s_x == s_y, apart

@@ -1,13 +1,14 @@
 """Lemmas 1 to 4: order reversal for inverses, and the information matrix as a Gram matrix."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fisherkit.checks import as_array, as_matrix, as_symmetric
-from fisherkit.loewner import compare
-from fisherkit.psd import PSD, tolerance
+from fisherkit.loewner import Comparison, compare
+from fisherkit.psd import DOUBT, PSD, RANGE_TOLERANCE, tolerance
 from fisherkit.theorems.results import (
     RESOLVED,
     Reading,
@@ -44,26 +45,26 @@ def lemma_1(m: ArrayLike, n: ArrayLike, *, strict: bool = True, reading: Reading
         Gupta et al. 2025, Lemma 1, as holds: N^{-1} ≺ M^{-1} holds ([[0.5]] vs [[1.]]; hypotheses met)
     """
     check_reading(reading)
-    m, n, definite, hypotheses = _definite_pair(m, n)
+    given, hypotheses = _Ordered.of(m, n)
     symbol = "≺" if strict else "⪯"
-    before = compare(m, n)
-    if not definite:
+    if not given.definite:
+        before = given.order
         hypotheses[f"M {symbol} N"] = before.is_strictly_below if strict else before.is_below
-        nothing = np.full_like(m, np.nan)
+        hypotheses[RESOLVED] = given.order_is_clear
+        nothing = np.full_like(given.m, np.nan)
         return Verdict(
             "Gupta et al. 2025, Lemma 1", f"N^{{-1}} {symbol} M^{{-1}}", reading, hypotheses, False,
             nothing, nothing, -np.inf, 0.0, note="an inverse does not exist",
         )  # fmt: skip
-    first, second = PSD.of(m), PSD.of(n)
-    noise = _noise(first, second)
-    gap = np.linalg.eigvalsh(second.half_inverse.T @ (n - m) @ second.half_inverse)
+    first, second, noise = given.first, given.second, given.noise
+    gap = np.linalg.eigvalsh(given.relative_gap(second))
     half = (
         first.root @ second.half_inverse
     )  # eigenvalues of I - R N^{-1} R': the gap of inverses relative to M^{-1}
-    reversed_gap, vectors = np.linalg.eigh(np.eye(len(m)) - half @ half.T)
+    reversed_gap, vectors = np.linalg.eigh(np.eye(first.rank) - half @ half.T)
     floor = noise if strict else -noise
     hypotheses[f"M {symbol} N"] = bool(gap[0] > floor)
-    hypotheses[RESOLVED] = _resolved(m, n, noise, gap)
+    hypotheses[RESOLVED] = given.resolved(noise, gap)
     witness = first.root.T @ vectors[:, 0]
     return Verdict(
         "Gupta et al. 2025, Lemma 1", f"N^{{-1}} {symbol} M^{{-1}}", reading, hypotheses,
@@ -97,26 +98,28 @@ def lemma_2(m: ArrayLike, n: ArrayLike, *, reading: Reading = "as_holds") -> Ver
         False
     """
     check_reading(reading)
-    m = as_symmetric(m, "M")
-    n = as_symmetric(n, "N", dim=len(m))
-    first, second = PSD.of(m, name="M"), PSD.of(n, name="N")
-    noise = _noise(first, second)
-    same = first.rank == second.rank and bool(np.all(second.contains(first.range_basis)))
+    given = _Ordered.semidefinite(m, n)
+    first, second, noise = given.first, given.second, given.noise
+    outside = second.outside(
+        first.root.T
+    )  # rows of the root are exact in every unit, an orthonormal basis is not
+    same = first.rank == second.rank and bool((outside <= RANGE_TOLERANCE).all())
+    sure = given.clear(RANGE_TOLERANCE, outside) or not given.decided
     hypotheses = {"ker M = ker N": same}
     if reading == "as_stated" or not same:
-        gap = compare(m, n)
+        gap = given.order
         back = compare(second.pinv, first.pinv, rounding=noise)
         hypotheses["M ≺ N on the whole space"] = gap.is_strictly_below
-        hypotheses[RESOLVED] = _resolved(m, n, noise, gap.scaled_min, back.scaled_min)
+        hypotheses[RESOLVED] = sure and given.resolved(noise, gap.scaled_min, back.scaled_min)
         holds, margin, witness = back.is_strictly_below, back.scaled_min, back.positive
-        note = f"the common kernel has dimension {len(m) - first.rank}: no strict order" if same else ""
-        note = note if first.rank < len(m) else ""
+        note = f"the common kernel has dimension {first.dim - first.rank}: no strict order" if same else ""
+        note = note if first.rank < first.dim else ""
     else:
-        relative = np.linalg.eigvalsh(second.half_inverse.T @ (n - m) @ second.half_inverse)
+        relative = np.linalg.eigvalsh(given.relative_gap(second))
         half = first.root @ second.half_inverse
         drops = np.linalg.eigvalsh(np.eye(first.rank) - half @ half.T)
         hypotheses["M ≺ N on S"] = bool((relative > noise).all())
-        hypotheses[RESOLVED] = _resolved(m, n, noise, relative)
+        hypotheses[RESOLVED] = sure and given.resolved(noise, relative)
         holds, margin = bool((drops > noise).all()), float(drops.min(initial=1.0))
         witness, note = (first.range_basis[:, 0] if first.rank else None), ""
     return Verdict(
@@ -146,29 +149,34 @@ def lemma_3(m: ArrayLike, n: ArrayLike, v: ArrayLike, *, reading: Reading = "as_
         '(N - M) M^{-1} v = 0: equality'
     """
     check_reading(reading)
-    m, n, definite, hypotheses = _definite_pair(m, n)
-    v = as_direction(v, len(m))
+    given, hypotheses = _Ordered.of(m, n)
+    v = as_direction(v, given.dim)
     statement, claim = (
         "Gupta et al. 2025, Lemma 3 (1)",
         "v'N^{-1}v ≤ v'M^{-1}v, strict iff (N - M) M^{-1} v ≠ 0",
     )
-    hypotheses["M ⪯ N"] = compare(m, n).is_below
+    hypotheses["M ⪯ N"] = given.order.is_below
+    growth, floor = given.growth(v), given.entry_noise
     if reading == "as_stated":
-        hypotheses["v'Mv < v'Nv"] = bool(v @ (n - m) @ v > tolerance(len(m)) * (v**2 @ n.diagonal()))
-    if not definite:
+        hypotheses["v'Mv < v'Nv"] = growth > floor
+    grows = reading == "as_holds" or not given.decided or given.clear(floor, growth)
+    if not given.definite:
+        hypotheses[RESOLVED] = grows and given.order_is_clear
         return Verdict(statement, claim, reading, hypotheses, False, np.nan, np.nan, -np.inf, 0.0)
-    first, second = PSD.of(m), PSD.of(n)
-    noise = _noise(first, second)
+    first, second, noise = given.first, given.second, given.noise
     left, right = float(second.variance(v)), float(first.variance(v))
     drop = relative_drop(right, left)
     y = second.half_inverse @ (second.half_inverse.T @ v)
-    z = (n - m) @ y
-    predicted = float((y @ z + np.square(first.half_inverse.T @ z).sum()) / right)
+    z = given.gap_times(y)
+    moved = float(np.square(first.half_inverse.T @ z).sum() / right)
+    predicted = float(y @ z / right) + moved
     condition = predicted > noise
-    hypotheses[RESOLVED] = _resolved(m, n, noise, predicted)
+    # a sum of squares and of a difference that is none without it: with roots given, the squares tell
+    settled = not given.decided or condition or moved <= noise**2
+    hypotheses[RESOLVED] = grows and settled and given.resolved(noise, predicted) and given.order_is_clear
     return Verdict(
         statement, claim, reading, hypotheses, drop >= -noise and (drop > noise) == condition, left, right,
-        drop, noise, (n - m) @ first.pinv @ v, f"(N - M) M^{{-1}} v {'≠ 0: strict' if condition else '= 0: equality'}",
+        drop, noise, given.gap_times(first.pinv @ v), f"(N - M) M^{{-1}} v {'≠ 0: strict' if condition else '= 0: equality'}",
     )  # fmt: skip
 
 
@@ -192,23 +200,25 @@ def lemma_3_existence(m: ArrayLike, n: ArrayLike, v: ArrayLike, *, reading: Read
         0.75
     """
     check_reading(reading)
-    m, n, definite, hypotheses = _definite_pair(m, n)
-    v = as_direction(v, len(m))
+    given, hypotheses = _Ordered.of(m, n)
+    v = as_direction(v, given.dim)
     statement, claim = "Gupta et al. 2025, Lemma 3 (2)", "u'N^{-1}u < u'M^{-1}u for some u"
-    hypotheses["M ⪯ N"] = compare(m, n).is_below
-    if not definite:
-        hypotheses["v'Mv < v'Nv"] = bool(v @ m @ v < v @ n @ v)
+    hypotheses["M ⪯ N"] = given.order.is_below
+    growth = given.growth(v)
+    if not given.definite:
+        hypotheses["v'Mv < v'Nv"] = growth > given.entry_noise
+        hypotheses[RESOLVED] = given.order_is_clear and given.clear(given.entry_noise, growth)
         return Verdict(statement, claim, reading, hypotheses, False, np.nan, np.nan, -np.inf, 0.0)
-    first, second = PSD.of(m), PSD.of(n)
-    noise = _noise(first, second)
-    growth = float(v @ (n - m) @ v / (v @ n @ v))
+    first, second, noise = given.first, given.second, given.noise
+    growth = given.share_of_growth(v)
     hypotheses["v'Mv < v'Nv"] = growth > noise
-    hypotheses[RESOLVED] = _resolved(m, n, noise, growth)
-    gap = first.half_inverse.T @ (n - m) @ first.half_inverse
-    u = first.root.T @ np.linalg.eigh(gap)[1][:, -1]
+    values, vectors = np.linalg.eigh(given.relative_gap(first))
+    u = first.root.T @ vectors[:, -1]
     u /= np.linalg.norm(u)
     left, right = float(second.variance(u)), float(first.variance(u))
     drop = relative_drop(right, left)
+    sure = given.order_is_clear and (not given.decided or given.clear(noise, drop, values))
+    hypotheses[RESOLVED] = sure and given.resolved(noise, growth)
     return Verdict(statement, claim, reading, hypotheses, drop > noise, left, right, drop, noise, u)
 
 
@@ -274,23 +284,110 @@ def _gram_is_psd(rows: Array, weight: float, reading: Reading) -> Verdict:
     )  # fmt: skip
 
 
-def _definite_pair(m: ArrayLike, n: ArrayLike) -> tuple[Array, Array, bool, dict[str, bool]]:
-    first = as_symmetric(m, "M")
-    second = as_symmetric(n, "N", dim=len(first))
-    hypotheses = {"M positive definite": _is_definite(first), "N positive definite": _is_definite(second)}
-    return first, second, all(hypotheses.values()), hypotheses
+@dataclass(frozen=True, eq=False)
+class _Ordered:
+    """M and N of Lemmas 1 to 3, decided where they are semidefinite, and the gap N - M between them."""
+
+    m: Array
+    n: Array
+    first: PSD
+    second: PSD
+    order: Comparison
+    definite: bool
+    decided: bool
+
+    @classmethod
+    def of(cls, m: ArrayLike, n: ArrayLike) -> tuple["_Ordered", dict[str, bool]]:
+        """From symmetric matrices, and the hypotheses that both are positive definite."""
+        first, second = as_symmetric(m, "M"), as_symmetric(n, "N", dim=len(np.asarray(m)))
+        hypotheses = {
+            "M positive definite": _is_definite(m, first),
+            "N positive definite": _is_definite(n, second),
+        }
+        if all(hypotheses.values()):
+            return cls._put(m, n, PSD.of(m), PSD.of(n), True), hypotheses
+        zero = PSD.zero(len(first))
+        return cls._put(
+            m, n, *(value if isinstance(value, PSD) else zero for value in (m, n)), False
+        ), hypotheses
+
+    @classmethod
+    def semidefinite(cls, m: ArrayLike, n: ArrayLike) -> "_Ordered":
+        """From positive semidefinite matrices."""
+        as_symmetric(n, "N", dim=len(as_symmetric(m, "M")))
+        return cls._put(m, n, PSD.of(m, name="M"), PSD.of(n, name="N"), True)
+
+    @classmethod
+    def _put(cls, m: ArrayLike, n: ArrayLike, first: PSD, second: PSD, definite: bool) -> "_Ordered":
+        decided = isinstance(m, PSD) and isinstance(n, PSD)
+        arrays = as_symmetric(m, "M"), as_symmetric(n, "N")
+        order = compare(first, second) if decided else compare(*arrays)
+        return cls(*arrays, first, second, order, definite, decided)
+
+    @property
+    def dim(self) -> int:
+        """Dimension d."""
+        return len(self.m)
+
+    @property
+    def noise(self) -> float:
+        """Relative rounding of what is computed from the inverses of the two."""
+        return self.first.own_rounding + self.second.own_rounding
+
+    @property
+    def entry_noise(self) -> float:
+        """Relative rounding of v'(N - M)v in units of sum_i N_ii v_i^2."""
+        return max(tolerance(self.dim), self.dim * self.second.entry_rounding if self.decided else 0.0)
+
+    @property
+    def order_is_clear(self) -> bool:
+        """Whether the order of M and N, and their ranks, are beyond doubt."""
+        if not self.decided:
+            return clear(self.order.tolerance, min(self.order.scaled_min, 0.0))
+        return self.sure and self.clear(self.order.tolerance, self.order.scaled_min)
+
+    @property
+    def sure(self) -> bool:
+        """Whether both came to their ranks beyond doubt."""
+        return self.first.sure and self.second.sure
+
+    def clear(self, noise: float, *values: ArrayLike) -> bool:
+        """`results.clear`, strict about what is smaller than the noise where both came decided."""
+        return clear(noise, *values, nothing=noise / DOUBT if self.decided else None)
+
+    def resolved(self, noise: float, *values: ArrayLike) -> bool:
+        """Whether the values are clear of rounding, and M has not drowned in N = M + (N - M)."""
+        if not self.decided:
+            return not drowned(self.m, self.n) and clear(noise, *values)
+        sizes = np.linalg.norm(self.first.root, axis=0)
+        lost = bool(((sizes > 0) & (sizes < self.second.rounding * self.second.scale)).any())
+        return self.sure and not lost and self.clear(noise, *values)
+
+    def relative_gap(self, beside: PSD) -> Array:
+        """W'(N - M)W with W W' the inverse of one of the two."""
+        w = beside.half_inverse
+        if not self.decided:
+            return w.T @ (self.n - self.m) @ w
+        halves = [part.root @ w for part in (self.second, self.first)]
+        return halves[0].T @ halves[0] - halves[1].T @ halves[1]
+
+    def gap_times(self, y: Array) -> Array:
+        """(N - M) y."""
+        if not self.decided:
+            return (self.n - self.m) @ y
+        return self.second.root.T @ (self.second.root @ y) - self.first.root.T @ (self.first.root @ y)
+
+    def growth(self, v: Array) -> float:
+        """v'(N - M)v in units of sum_i N_ii v_i^2."""
+        return float(v @ self.gap_times(v)) / (float(v**2 @ self.n.diagonal()) or 1.0)
+
+    def share_of_growth(self, v: Array) -> float:
+        """v'(N - M)v / v'Nv for definite N."""
+        return float(v @ self.gap_times(v) / (v @ self.n @ v))
 
 
-def _resolved(m: Array, n: Array, noise: float, *values: ArrayLike) -> bool:
-    """Whether the values are clear of rounding, and M has not drowned in N = M + (N - M)."""
-    return not drowned(m, n) and clear(noise, *values)
-
-
-def _is_definite(m: Array) -> bool:
+def _is_definite(given: ArrayLike, m: Array) -> bool:
     """Positive definite by both rules: no eigenvalue is rounding, absolutely or beside the largest."""
+    if isinstance(given, PSD):
+        return given.rank == given.dim
     return compare(np.zeros_like(m), m).is_strictly_below and PSD.of(m).rank == len(m)
-
-
-def _noise(first: PSD, second: PSD) -> float:
-    """Relative rounding of what is computed from the inverses of two matrices."""
-    return tolerance(first.dim) * (first.condition**2 + second.condition**2)

@@ -13,10 +13,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from fisherkit.checks import as_symmetric
 from fisherkit.loewner import Comparison, compare
-from fisherkit.psd import PSD, RANGE_TOLERANCE, tolerance
+from fisherkit.psd import DOUBT, PSD, RANGE_TOLERANCE, tolerance
 from fisherkit.theorems.results import clear, drowned
 
-__all__ = ["Pair"]
+__all__ = ["Pair", "range_coordinates"]
 
 Array = NDArray[np.float64]
 
@@ -25,13 +25,19 @@ Array = NDArray[np.float64]
 class Pair:
     """M_X, M_Y and M_XY = M_X + M_Y with everything the statements ask of them.
 
+    Given matrices are trusted to the tolerance of `fisherkit.psd`: what is smaller is zero. A model's own objects are
+    trusted to their last digit, so that what is smaller than the tolerance but not rounding beyond doubt leaves a
+    statement unresolved.
+
     Attributes:
         x: M_X.
         y: M_Y.
         xy: M_XY, summed from the given matrices, or from the roots where these were given.
         m_x: (d, d) as given.
         m_y: (d, d) as given.
+        m_xy: (d, d) their sum.
         order: M_X against M_Y in the Loewner order.
+        decided: whether M_X or M_Y was given as a `PSD`.
 
     Example:
         >>> pair = Pair.of(np.diag([1.0, 2.0, 0.0]), np.diag([0.0, 2.0, 3.0]))
@@ -44,7 +50,9 @@ class Pair:
     xy: PSD
     m_x: Array
     m_y: Array
+    m_xy: Array
     order: Comparison
+    decided: bool
 
     @classmethod
     def of(cls, m_x: ArrayLike, m_y: ArrayLike) -> "Pair":
@@ -61,23 +69,25 @@ class Pair:
         second = as_symmetric(m_y, "M_Y", dim=len(first))
         x, y = PSD.of(m_x, name="M_X"), PSD.of(m_y, name="M_Y")
         if isinstance(m_x, PSD) or isinstance(m_y, PSD):
-            return cls(x, y, x.plus(y), first, second, compare(m_x, m_y))
-        return cls(x, y, PSD.of(first + second, name="M_X + M_Y"), first, second, compare(first, second))
+            xy = x.plus(y)
+            return cls(x, y, xy, first, second, xy.matrix, compare(x, y), True)
+        joint = first + second
+        return cls(x, y, PSD.of(joint, name="M_X + M_Y"), first, second, joint, compare(first, second), False)
 
     @property
     def dim(self) -> int:
         """Dimension d."""
         return self.x.dim
 
-    @property
+    @cached_property
     def noise(self) -> float:
         """Relative rounding of variances and shares."""
-        return self.x.resolution + self.xy.resolution
+        return self.x.own_rounding + self.xy.own_rounding
 
-    @property
+    @cached_property
     def form_noise(self) -> float:
-        """Relative rounding of quadratic forms v'Mv, in units of sum_i s_i v_i^2."""
-        return self.dim * tolerance(self.dim)
+        """Relative rounding of quadratic forms v'Mv, in units of sum_i M_ii v_i^2."""
+        return self.dim * max(tolerance(self.dim), self.xy.entry_rounding if self.decided else 0.0)
 
     @cached_property
     def shares(self) -> Array:
@@ -86,24 +96,76 @@ class Pair:
         return np.clip(np.linalg.eigvalsh(half.T @ half), 0.0, 1.0)
 
     @cached_property
-    def drops(self) -> Array:
-        """(rank M_X,) relative variance reductions over range(M_X), ascending, from X's own root."""
-        half = self.x.root @ self.xy.half_inverse
-        return np.asarray(np.linalg.eigvalsh(np.eye(self.x.rank) - half @ half.T), dtype=np.float64)
-
-    @property
     def ranks_agree(self) -> bool:
         """Whether ranks of M_X and M_Y on their own and within the sum are the same: no information drowned.
 
         Neither may that of any one coordinate: ranks can survive it, variances do not.
         """
-        shares, noise = self.shares, self.noise
         return (
-            not drowned(self.m_x, self.m_y)
-            and clear(noise, shares, 1 - shares)
-            and int((1 - shares > noise).sum()) == self.x.rank
-            and int((shares > noise).sum()) == self.y.rank
+            not self.drowned
+            and self.clear(self.noise, self.shares, 1 - self.shares)
+            and int((1 - self.shares > self.noise).sum()) == self.x.rank
+            and self.y_agrees
         )
+
+    @property
+    def y_agrees(self) -> bool:
+        """Whether M_Y informs as many directions beside M_X as it does on its own, beyond doubt."""
+        found = int((self.shares > self.noise).sum())
+        return self.sure and self.clear(self.noise, self.shares) and found == self.y.rank
+
+    @property
+    def sure(self) -> bool:
+        """Whether all three matrices came to their ranks beyond doubt."""
+        return self.x.sure and self.y.sure and self.xy.sure
+
+    @property
+    def drowned(self) -> bool:
+        """Whether a coordinate of one matrix loses all its digits in the sum with the other."""
+        if not self.decided:
+            return drowned(self.m_x, self.m_y)
+        sizes = np.stack([np.linalg.norm(m.root, axis=0) for m in (self.x, self.y)])
+        return bool(((sizes > 0) & (sizes < self.xy.rounding * self.xy.scale)).any())
+
+    def clear(self, noise: float, *values: ArrayLike) -> bool:
+        """`results.clear`, strict about what is smaller than the noise where matrices came decided.
+
+        Args:
+            noise: relative rounding of the values.
+            *values: numbers or arrays of order one.
+
+        Returns:
+            Whether each is zero or not beyond doubt.
+        """
+        return clear(noise, *values, nothing=noise / DOUBT if self.decided else None)
+
+    def sees(self, psd: PSD, v: Array) -> tuple[bool, bool]:
+        """Whether M v != 0 for one of the matrices, and whether that is beyond doubt.
+
+        Args:
+            psd: `x` or `y`.
+            v: (d,) direction.
+
+        Returns:
+            (M v != 0, resolved), judged beside the matrix' own diagonal.
+        """
+        # |root v|^2 is a sum of squares, which vanishes far below the rounding of v'Mv itself
+        floor = self.dim * (psd.rounding * psd.own_ratio) ** 2
+        seen = float(np.square(psd.root @ v).sum() / (np.square(psd.own_units * v).sum() or 1.0))
+        nothing = floor / DOUBT**2 if self.decided else None
+        return seen > floor, psd.sure and clear(floor, seen, nothing=nothing)
+
+    def form_share(self, psd: PSD, v: Array) -> float:
+        """v'Mv of one of the matrices, relative to the size that v'M_XY v could have with its diagonal.
+
+        Args:
+            psd: `x`, `y` or `xy`.
+            v: (d,) direction.
+
+        Returns:
+            Number >= 0, rounded to `form_noise`.
+        """
+        return float(np.square(psd.root @ v).sum() / (v**2 @ self.m_xy.diagonal() or 1.0))
 
     def membership(self, psd: PSD, v: Array) -> tuple[bool, bool]:
         """Whether v lies in the range of one of the matrices, and whether that is beyond doubt.
@@ -115,9 +177,37 @@ class Pair:
         Returns:
             (inside, resolved).
         """
-        outside = float(psd.outside(v))
-        sure = psd.resolution <= RANGE_TOLERANCE
-        return outside <= RANGE_TOLERANCE, sure and clear(RANGE_TOLERANCE, outside)
+        outside, rounding = float(psd.outside(v)), psd.own_rounding
+        sure = psd.sure and rounding <= RANGE_TOLERANCE
+        nothing = rounding if self.decided else None
+        return outside <= RANGE_TOLERANCE, sure and clear(RANGE_TOLERANCE, outside, nothing=nothing)
+
+    def settled(self, v: Array) -> bool:
+        """Whether both variances at v, and whether they differ, are beyond doubt.
+
+        Args:
+            v: (d,) direction.
+
+        Returns:
+            Whether ranges, ranks and the relative variance reduction are resolved.
+        """
+        (inside, sure), (joint, sure_joint) = (self.membership(m, v) for m in (self.x, self.xy))
+        if not (sure and sure_joint and self.ranks_agree and (joint or not inside)):
+            return False
+        return not inside or self.drop_is_clear(self.predicted_drop(self.project(v)))
+
+    def drop_is_clear(self, drop: float) -> bool:
+        """Whether a relative reduction that is a sum of squares is zero, or large enough to be seen as a difference.
+
+        Args:
+            drop: from `predicted_drop`.
+
+        Returns:
+            The verdict.
+        """
+        # squares of linear quantities vanish far below the rounding of a difference, if roots were given
+        squares = sum((m.rounding * m.condition) ** 2 for m in (self.x, self.xy))
+        return clear(self.noise, drop, nothing=squares if self.decided else None)
 
     def project(self, v: Array) -> Array:
         """The vector of range(M_X) that a direction inside it stands for, free of rounding off the range.
@@ -129,6 +219,21 @@ class Pair:
             M_X M_X^- v.
         """
         return self.x.root.T @ (self.x.half_inverse.T @ v)
+
+    def common(self, v: Array) -> float:
+        """Fraction of the joint variance at v that comes from directions which both matrices inform.
+
+        Args:
+            v: (d,) direction.
+
+        Returns:
+            Sum of squares in [0, 1]; 0 for a v that no information is about.
+        """
+        half = self.y.root @ self.xy.half_inverse
+        shares, vectors = np.linalg.eigh(half.T @ half)
+        parts = np.square(vectors.T @ (self.xy.half_inverse.T @ v))
+        both = (shares > self.noise) & (1 - shares > self.noise)
+        return float(parts[both].sum() / (parts.sum() or 1.0))
 
     def predicted_drop(self, v: Array) -> float:
         """Relative variance reduction at v in range(M_X), as a sum of squares that vanishes iff M_Y M_XY^+ v = 0.
@@ -145,3 +250,19 @@ class Pair:
         z = self.y.root.T @ (self.y.root @ y)
         total = np.square(self.y.root @ y).sum() + np.square(self.x.half_inverse.T @ z).sum()
         return float(total / np.square(self.x.half_inverse.T @ v).sum())
+
+
+def range_coordinates(psd: PSD) -> tuple[Array, float]:
+    """Basis of range(M) in the units given.
+
+    Args:
+        psd: M.
+
+    Returns:
+        Orthonormal basis, (d, rank), and the ratio of the units that its columns mix, which its rounding grows by.
+    """
+    seen = psd.root.any(axis=0)
+    if psd.rank == seen.sum():  # all that is seen: the coordinates themselves, and nothing is mixed
+        return np.eye(psd.dim)[:, seen], 1.0
+    unit = np.linalg.norm(psd.root, axis=0)[seen]
+    return psd.range_basis, float(unit.max() / unit.min())

@@ -118,18 +118,20 @@ def as_direction(v: ArrayLike, dim: int) -> Array:
     return vector
 
 
-def clear(noise: float, *values: ArrayLike) -> bool:
+def clear(noise: float, *values: ArrayLike, nothing: float | None = None) -> bool:
     """Whether each value is either rounding or well above it, so that "is it zero?" has one answer.
 
     Args:
         noise: relative rounding of the values.
         *values: numbers or arrays of order one.
+        nothing: values of at most this size are zero, default the noise; less where a smaller one can be true.
 
     Returns:
-        False if the noise is hopeless or any |value| lies between noise and `CLEAR` times noise.
+        False if the noise is hopeless or any |value| lies between `nothing` and `CLEAR` times noise.
     """
     size = np.abs(np.concatenate([np.ravel(value) for value in values])) if values else np.zeros(0)
-    return noise < _HOPELESS and not bool(((size > noise) & (size < CLEAR * noise)).any())
+    least = noise if nothing is None else min(nothing, noise)
+    return noise < _HOPELESS and not bool(((size > least) & (size < CLEAR * noise)).any())
 
 
 def drowned(a: Array, b: Array) -> bool:
