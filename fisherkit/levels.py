@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from fisherkit.checks import UnknownNameError, as_array
 from fisherkit.criteria import Criterion
@@ -258,9 +258,7 @@ class CountCriterion:
         return 0.0 if criterion is None else amount_to_reach(criterion, start, step, level)
 
 
-def amount_to_reach(
-    criterion: Criterion, base: PSD | ArrayLike, step: PSD | ArrayLike, level: float
-) -> float:
+def amount_to_reach(criterion: Criterion, base: PSD, step: PSD, level: float) -> float:
     """The least r >= 0 with phi(base + r step) <= level.
 
     Closed form where base is nothing (phi is homogeneous), else the root of a monotone sum over the directions that
@@ -268,8 +266,8 @@ def amount_to_reach(
 
     Args:
         criterion: phi.
-        base: (d, d) information that is there, or a root of it, (b, d).
-        step: (d, d) information that is multiplied, or a root of it.
+        base: (d, d) information that is there.
+        step: (d, d) information that is multiplied.
         level: wanted value of phi.
 
     Returns:
@@ -277,17 +275,16 @@ def amount_to_reach(
 
     Example:
         >>> from fisherkit.criteria import a_criterion
-        >>> round(amount_to_reach(a_criterion(), np.array([[1.0]]), np.array([[2.0]]), 0.2), 9)  # 1 + 4 r = 5
+        >>> round(amount_to_reach(a_criterion(), PSD.of([[1.0]]), PSD.of([[4.0]]), 0.2), 9)  # 1 + 4 r = 5
         1.0
     """
-    there, more = (m if isinstance(m, PSD) else PSD.from_root(m) for m in (base, step))
-    if not there.rank:
-        return criterion.factor_to_reach(more, level)
-    if reached(criterion, there, level):
+    if not base.rank:
+        return criterion.factor_to_reach(step, level)
+    if reached(criterion, base, level):
         return 0.0
-    if not more.rank:
+    if not step.rank:
         return math.inf
-    return reach_along(criterion, Pencil.of(there, more), (1.0, 0.0), (0.0, 1.0), level)
+    return reach_along(criterion, Pencil.of(base, step), (1.0, 0.0), (0.0, 1.0), level)
 
 
 def reached(criterion: Criterion, information: PSD, level: float) -> bool:

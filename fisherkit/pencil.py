@@ -70,7 +70,7 @@ class Pencil:
         return cls(a, b, both, half @ vectors, vectors.T @ both.root, first, second / weight)
 
     def at(self, x: float, y: float) -> PSD:
-        """X A + y B.
+        """The information x A + y B.
 
         Args:
             x: >= 0.
@@ -90,6 +90,7 @@ class Pencil:
             np.where(scale > 0, scale, 1.0),
             self.both.condition * spread,
             max(self.a.rounding, self.b.rounding),
+            self.both.sure,
         )
 
 

@@ -433,11 +433,11 @@ def test_monte_carlo_agrees_with_the_equivalent_count():
 
 def test_amounts_and_reach_by_themselves():
     assert as_amounts(2, ["a", "b"]) == {"a": 2.0, "b": 2.0}
-    nothing, unit = np.zeros((0, 1)), np.array([[1.0]])
+    nothing, unit = fk.PSD.zero(1), fk.PSD.of([[1.0]])
     assert amount_to_reach(a_criterion(), nothing, nothing, 1.0) == np.inf
     assert amount_to_reach(a_criterion(), unit, nothing, 2.0) == 0
     assert amount_to_reach(a_criterion(), unit, nothing, 0.5) == np.inf
-    assert amount_to_reach(a_criterion(), unit, 1e-8 * unit, 1e-6) == pytest.approx(999_999e16, rel=1e-9)
+    assert amount_to_reach(a_criterion(), unit, 1e-16 * unit, 1e-6) == pytest.approx(999_999e16, rel=1e-9)
 
 
 def test_bad_requests_are_refused():

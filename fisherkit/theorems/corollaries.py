@@ -184,7 +184,7 @@ def _is_block_diagonal(pair: Pair, v: Array) -> tuple[bool, bool]:
 
 
 def _form(pair: Pair, psd: PSD, v: Array) -> float:
-    """v'Mv of one of the matrices."""
+    """V'Mv of one of the matrices."""
     given = pair.m_x if psd is pair.x else pair.m_y
     return float(np.square(psd.root @ v).sum() if pair.decided else v @ given @ v)
 

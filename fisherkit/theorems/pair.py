@@ -156,7 +156,7 @@ class Pair:
         return seen > floor, psd.sure and clear(floor, seen, nothing=nothing)
 
     def form_share(self, psd: PSD, v: Array) -> float:
-        """v'Mv of one of the matrices, relative to the size that v'M_XY v could have with its diagonal.
+        """V'Mv of one of the matrices, relative to the size that v'M_XY v could have with its diagonal.
 
         Args:
             psd: `x`, `y` or `xy`.
