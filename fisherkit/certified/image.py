@@ -5,33 +5,35 @@ not the float nearest to it. docs/certified.md, section 6.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
-import numpy as np
-
-from fisherkit.certified.rational import (
-    Integers,
-    Symmetric,
-    as_fraction,
-    as_fractions,
-    integer_type,
-    product,
-    seconds,
+from fisherkit.certified.rational import Integers, Symmetric, product, seconds
+from fisherkit.certified.reading import (
+    integers_in,
+    precision_of,
+    read_exact,
+    read_modality,
+    repeated_like,
+    units_of,
 )
-from fisherkit.checks import UnknownNameError, as_counts
+from fisherkit.certified.sizes import Counts, Sizes, dim_about, read_sizes
 from fisherkit.layout import SHARED, Layout
-from fisherkit.model import LinearGaussian, Modality
+from fisherkit.model import LinearGaussian
 
-__all__ = ["Counts", "ExactModality", "ExactModel", "Model", "Sizes"]
+__all__ = [
+    "ExactModality",
+    "ExactModel",
+    "Model",
+    "World",
+    "designs_of",
+    "exact_image",
+    "seconds_of_image",
+]
 
-#: {modality: number of samples}, one number for all, or the name of a modality of which one average sample is meant.
-Counts = Mapping[str, int] | int | str
-#: {modality: (first n samples, factor)}.
-Sizes = dict[str, tuple[int, Fraction]]
 Table = list[list[Fraction]]
 
 
@@ -58,6 +60,14 @@ class ExactModality:
         """d_k."""
         return len(self.designs[0][0]) - self.shared_dim
 
+    @property
+    def bits(self) -> int:
+        """About how long the integers of the information are."""
+        flat = self.precision[0] if isinstance(self.precision[0], list) else self.precision
+        noise = max(int(w.bit_length()) for w in flat) + self.scale.denominator.bit_length()
+        size = max((int(x.bit_length()) for row in self.designs[0] for x in row), default=0)
+        return noise + 2 * size + (len(self.precision) * len(self.designs)).bit_length()
+
     def information(self, count: int) -> Symmetric:
         """Information of the first samples about (theta_c, theta_k), in units.
 
@@ -73,9 +83,7 @@ class ExactModality:
         if isinstance(self.precision[0], list):
             weighted = [row for design in used for row in product(self.precision, design)]
         else:
-            weighted = [
-                [w * x for x in row] for d in used for w, row in zip(self.precision, d, strict=True)
-            ]
+            weighted = [[w * x for x in row] for d in used for w, row in zip(self.precision, d, strict=True)]
         rows = [row for design in used for row in design]
         full = product(list(zip(*rows, strict=True)), weighted)
         lower = [row[: i + 1] for i, row in enumerate(full)]
@@ -91,13 +99,9 @@ class ExactModality:
             Seconds.
         """
         p, m = self.shared_dim + self.private_dim, len(self.precision)
-        flat = self.precision[0] if isinstance(self.precision[0], list) else self.precision
-        noise = max(int(w.bit_length()) for w in flat)
-        size = max((int(x.bit_length()) for row in self.designs[0] for x in row), default=0)
-        used = 1 if self.repeated else min(count, len(self.designs))
-        each = 1e-6 + 1e-9 * (noise + 2 * size)
-        multiply = used * m * p * each * (p + (m if isinstance(self.precision[0], list) else 1))
-        return multiply + seconds(p, self.private_dim, noise + 2 * size + int(m * used).bit_length())
+        rows = m * (1 if self.repeated else min(count, len(self.designs)))
+        per_entry = p + (m if isinstance(self.precision[0], list) else 1)
+        return rows * p * per_entry * (1e-6 + 1e-9 * self.bits) + seconds(p, self.private_dim, self.bits)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -123,12 +127,13 @@ class ExactModel:
     units: tuple[Fraction, ...]
 
     @classmethod
-    def of(cls, model: "Model") -> "ExactModel":
+    def of(cls, model: "Model", sizes: Sizes | None = None) -> "ExactModel":
         """The exact image.
 
         Args:
             model: LinearGaussian, or {modality: (C, S, variance)} with exact entries and repeated designs: C (m, d_c),
                 S (m, d_k) or None, variance a number, (m,) or (m, m) (or left out: 1).
+            sizes: of per-sample designs read only as many as are asked for here; None for all.
 
         Returns:
             The exact model; an ExactModel itself.
@@ -141,10 +146,11 @@ class ExactModel:
         if isinstance(model, ExactModel):
             return model
         if isinstance(model, LinearGaussian):
-            read = {name: _read_modality(model[name], name) for name in model.names}
+            first = {name: None if sizes is None else max(1, sizes[name][0]) for name in model.names}
+            read = {name: read_modality(model[name], name, first[name]) for name in model.names}
             repeated = {name: model[name].repeated for name in model.names}
         elif isinstance(model, Mapping) and model:
-            read = {name: _read_exact(name, value) for name, value in model.items()}
+            read = {name: read_exact(name, value) for name, value in model.items()}
             repeated = dict.fromkeys(read, True)
         else:
             raise TypeError(
@@ -157,16 +163,16 @@ class ExactModel:
         layout = Layout(
             next(iter(widths.values())), {name: len(private[0][0]) for name, (_, private, _) in read.items()}
         )
-        common = _units([row for shared, _, _ in read.values() for block in shared for row in block])
+        common = units_of([row for shared, _, _ in read.values() for block in shared for row in block])
         units, parts = list(common), {}
         for name, (shared, private, noise) in read.items():
-            own = _units([row for block in private for row in block])
+            own = units_of([row for block in private for row in block])
             units += own
             designs = [
-                _integers([a + b for a, b in zip(c, s, strict=True)], [*common, *own])
-                for c, s in zip(_repeat(shared, private), _repeat(private, shared), strict=True)
+                integers_in([a + b for a, b in zip(c, s, strict=True)], [*common, *own])
+                for c, s in zip(repeated_like(shared, private), repeated_like(private, shared), strict=True)
             ]
-            precision, scale = _precision(noise, name)
+            precision, scale = precision_of(noise, name)
             parts[name] = ExactModality(designs, repeated[name], layout.shared_dim, precision, scale)
         return cls(layout, parts, tuple(units))
 
@@ -184,10 +190,23 @@ class ExactModel:
         return self.units[: self.layout.shared_dim]
 
     @cached_property
-    def averages(self) -> dict[str, Symmetric]:
-        """{modality: S_k}, effective information of one sample in units: of all designs over their number."""
-        whole = {name: 1 if part.repeated else len(part.designs) for name, part in self.parts.items()}
-        return {name: self.contribution(name, n).times(Fraction(1, n)) for name, n in whole.items()}
+    def _averages(self) -> dict[str, Symmetric]:
+        return {}
+
+    def average(self, name: str) -> Symmetric:
+        """S_k, effective information of one sample about theta_c in units: of all designs over their number.
+
+        Args:
+            name: modality.
+
+        Returns:
+            (d_c, d_c).
+        """
+        if name not in self._averages:
+            part = self.parts[name]
+            whole = part.information(len(part.designs)).times(Fraction(1, len(part.designs)))
+            self._averages[name] = whole.eliminated(part.private_dim).rest
+        return self._averages[name]
 
     def contribution(self, name: str, count: int) -> Symmetric:
         """Effective information of a modality's first samples about theta_c, in units.
@@ -202,50 +221,15 @@ class ExactModel:
         part = self.parts[name]
         if not count:
             return Symmetric.zero(part.shared_dim)
-        if part.repeated and count != 1:
-            return self.averages[name].times(count)
+        if part.repeated:
+            return self.average(name).times(count)
         return part.information(count).eliminated(part.private_dim).rest
-
-    def sizes(self, counts: Counts, what: str = "counts") -> Sizes:
-        """Counts in the form that the arithmetic uses.
-
-        Args:
-            counts: see `Counts`.
-            what: how messages call them.
-
-        Returns:
-            {modality: (n, factor)} in the model's order.
-
-        Raises:
-            UnknownNameError: a name that the model does not have.
-            TypeError: no counts.
-            ValueError: a negative or fractional count, or more samples than there are per-sample designs.
-        """
-        if isinstance(counts, str):
-            if counts not in self.parts:
-                raise UnknownNameError(counts, self.names)
-            n = 1 if self.parts[counts].repeated else len(self.parts[counts].designs)
-            return {name: (n, Fraction(1, n)) if name == counts else (0, Fraction(1)) for name in self.names}
-        if not isinstance(counts, Mapping | int | float | np.number):
-            raise TypeError(
-                f"{what}: expected {{modality: number of samples}}, one number for all, or the name of a modality, got "
-                f"{type(counts).__name__}"
-            )
-        checked = as_counts(counts, self.names)  # type: ignore[arg-type]
-        for name, n in checked.items():
-            part = self.parts[name]
-            if not part.repeated and n > len(part.designs):
-                raise ValueError(
-                    f"{name}: {n} samples asked for, but there are only {len(part.designs)} per-sample designs; pass "
-                    "more designs, or one repeated design"
-                )
-        return {name: (n, Fraction(1)) for name, n in checked.items()}
 
     def total(self, sizes: Sizes) -> Symmetric:
         """Information about all parameters, in units.
 
         Args:
-            sizes: from `sizes`; factors may be negative.
+            sizes: from `read_sizes`; factors may be negative.
 
         Returns:
             (d, d), laid out by `layout`.
@@ -264,19 +248,15 @@ class ExactModel:
         """Effective information, in units.
 
         Args:
-            sizes: from `sizes`.
+            sizes: from `read_sizes`.
             about: "shared", a modality for its private block, None for all parameters.
 
         Returns:
             Square matrix of the block's size.
-
-        Raises:
-            UnknownNameError: `about` names no block.
         """
+        dim_about(self.layout, about)
         if about is None:
             return self.total(sizes)
-        if about not in self.layout.slices:
-            raise UnknownNameError(about, self.layout.slices, "parameter block")
         shared = self.layout.shared_dim
         seen = Symmetric.zero(shared)
         for name, (n, factor) in sizes.items():
@@ -300,19 +280,18 @@ class ExactModel:
 
         Returns:
             Nested lists of Fractions, 1 / parameter units squared.
-
-        Raises:
-            UnknownNameError: a name that is no modality, or no parameter block.
         """
-        rows = self.effective(self.sizes(counts), about).fractions()
+        rows = self.effective(read_sizes(designs_of(self), counts), about).fractions()
         units = self.units[slice(None) if about is None else self.layout.slices[about]]
-        return [[x * u * v for x, v in zip(row, units, strict=True)] for row, u in zip(rows, units, strict=True)]
+        return [
+            [x * u * v for x, v in zip(row, units, strict=True)] for row, u in zip(rows, units, strict=True)
+        ]
 
     def seconds(self, sizes: Sizes) -> float:
-        """Rough time that the effective information takes.
+        """Rough time that the effective informations take.
 
         Args:
-            sizes: from `sizes`.
+            sizes: from `read_sizes`.
 
         Returns:
             Seconds.
@@ -320,91 +299,60 @@ class ExactModel:
         return sum((self.parts[name].seconds(n) for name, (n, _) in sizes.items() if n), 0.0)
 
 
-Model = LinearGaussian | ExactModel | Mapping[str, Sequence[Any]]
+World = LinearGaussian | ExactModel
+Model = World | Mapping[str, Sequence[Any]]
 
 
-def _read_modality(modality: Modality, name: str) -> tuple[list[Table], list[Table], list[Any]]:
-    def blocks(design: Any) -> list[Table]:  # noqa: ANN401, an array
-        tables = design.astype(np.float64)[None] if design.ndim == 2 else design.astype(np.float64)
-        return [[[Fraction(x) for x in row] for row in table] for table in tables.tolist()]
+def designs_of(world: World) -> dict[str, int | None]:
+    """Numbers of per-sample designs.
 
-    if modality.noise_std is not None:
-        noise: list[Any] = [Fraction(modality.noise_std) ** 2] * modality.obs_dim
-    elif modality.noise_var is not None:
-        noise = as_fractions(modality.noise_var, f"{name}: noise_var", 1)
-    else:
-        noise = as_fractions(modality.noise_cov, f"{name}: noise_cov", 2)
-    return blocks(modality.shared), blocks(modality.private), noise
+    Args:
+        world: the model.
 
-
-def _read_exact(name: object, value: object) -> tuple[list[Table], list[Table], list[Any]]:
-    if not isinstance(name, str) or name == SHARED:
-        raise TypeError(f'modality names must be strings other than "shared", got {name!r}')
-    if isinstance(value, Modality):
-        raise TypeError(f"{name}: a Modality; pass LinearGaussian({{...}}) for a model of floats")
-    if not isinstance(value, tuple | list) or not 1 <= len(value) <= 3:
-        raise TypeError(f"{name}: expected (C, S, variance), S and variance optional, got {value!r:.60}")
-    shared, private, variance = [*value, *(None, 1)[len(value) - 1 :]]
-    c = as_fractions(shared, f"{name}: shared design", 2)
-    if not c:
-        raise ValueError(f"{name}: zero observed coordinates (m = 0)")
-    s = [[] for _ in c] if private is None else as_fractions(private, f"{name}: private design", 2)
-    m = len(c)
-    if len(s) != m:
-        raise ValueError(f"{name}: private design has {len(s)} rows, but the shared design has {m}")
-    given = variance.tolist() if hasattr(variance, "tolist") else variance
-    if isinstance(given, str) or not isinstance(given, Sequence):
-        noise: list[Any] = [as_fraction(given, f"{name}: variance")] * m
-    elif given and isinstance(given[0], Sequence) and not isinstance(given[0], str):
-        noise = as_fractions(given, f"{name}: variance", 2)
-    else:
-        noise = as_fractions(given, f"{name}: variance", 1)
-    if len(noise) != m or (isinstance(noise[0], list) and len(noise[0]) != m):
-        raise ValueError(f"{name}: variance: expected a number, ({m},) or ({m}, {m})")
-    return [c], [s], noise
+    Returns:
+        {modality: number, None for a repeated design}.
+    """
+    if isinstance(world, LinearGaussian):
+        return {name: world[name].n_designs for name in world.names}
+    return {name: None if part.repeated else len(part.designs) for name, part in world.parts.items()}
 
 
-def _repeat(blocks: list[Table], others: list[Table]) -> list[Table]:
-    """A repeated block beside per-sample ones."""
-    return blocks * len(others) if len(blocks) == 1 else blocks
+def exact_image(model: World, sizes: Sizes, most: float = math.inf) -> tuple[ExactModel | None, float]:
+    """The exact image with as many per-sample designs as are asked for, unless that or what follows takes too long.
+
+    Args:
+        model: the world.
+        sizes: from `read_sizes`.
+        most: seconds that image and effective informations may take.
+
+    Returns:
+        The image, None if it would take longer, and the estimated seconds.
+    """
+    needed = 0.0
+    if isinstance(model, LinearGaussian):
+        needed = seconds_of_image(model, sizes)
+        if needed > most:
+            return None, needed
+        model = ExactModel.of(model, sizes)
+    needed += model.seconds(sizes)
+    return (model, needed) if needed <= most else (None, needed)
 
 
-def _units(rows: Iterable[Sequence[Fraction]]) -> list[Fraction]:
-    """For each column, the largest number that all entries are whole multiples of."""
-    units = []
-    for column in zip(*rows, strict=True):
-        below = math.lcm(*(x.denominator for x in column))
-        above = math.gcd(*(x.numerator * (below // x.denominator) for x in column))
-        units.append(Fraction(above or 1, below))
-    return units
+def seconds_of_image(model: LinearGaussian, sizes: Sizes) -> float:
+    """Rough time that the exact image takes.
 
+    Args:
+        model: the world.
+        sizes: from `read_sizes`.
 
-def _integers(rows: Table, units: Sequence[Fraction]) -> Integers:
-    make = integer_type()
-    return [[make((x / u).numerator) for x, u in zip(row, units, strict=True)] for row in rows]
-
-
-def _precision(noise: list[Any], name: str) -> tuple[list[Any], Fraction]:
-    """Inverse covariance as integers and what to multiply them by."""
-    make = integer_type()
-    if not isinstance(noise[0], list):
-        if min(noise) <= 0:
-            raise ValueError(f"{name}: noise variances must be positive, got {float(min(noise)):.6g}")
-        common = math.lcm(*(v.numerator for v in noise))
-        weights = [common // v.numerator * v.denominator for v in noise]
-        shared = math.gcd(*weights)
-        return [make(w // shared) for w in weights], Fraction(shared, common)
-    m = len(noise)
-    if any(noise[i][j] != noise[j][i] for i in range(m) for j in range(i)):
-        raise ValueError(f"{name}: noise covariance is not exactly symmetric")
-    try:
-        done = Symmetric.of(noise).bordered([[Fraction(i == j) for j in range(m)] for i in range(m)]).eliminated(m)
-    except ArithmeticError:
-        done = None
-    if done is None or len(done.pivots) < m:
-        raise ValueError(
-            f"{name}: noise covariance is not positive definite in exact arithmetic; add measurement noise to it"
-        )
-    rest = done.rest  # minus the inverse
-    full = [[-rest.lower[max(i, j)][min(i, j)] for j in range(m)] for i in range(m)]
-    return full, rest.scale
+    Returns:
+        Seconds.
+    """
+    total = 0.0
+    for name, (n, _) in sizes.items():
+        part = model[name]
+        blocks = 1 if part.repeated else max(1, n)
+        total += 5e-6 * blocks * part.obs_dim * (part.shared_dim + part.private_dim)
+        if part.noise_cov is not None:
+            total += seconds(2 * part.obs_dim, part.obs_dim, 60)
+    return total

@@ -5,16 +5,20 @@ operations in the same order, so the same answers. docs/certified.md, section 6.
 """
 
 import math
-import numbers
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from importlib import import_module
 from typing import Any, TypeAlias
 
-import numpy as np
-
-__all__ = ["Integers", "Symmetric", "as_fraction", "as_fractions", "integer_type", "product", "seconds"]
+__all__ = [
+    "Elimination",
+    "Integers",
+    "Symmetric",
+    "integer_type",
+    "product",
+    "seconds",
+]
 
 #: An int, or an fmpz of python-flint.
 Integer: TypeAlias = Any
@@ -204,7 +208,9 @@ class Symmetric:
                 raise ArithmeticError("not positive semidefinite")
             pivots.append((labels.pop(), work.scale * int(p)))
             rest = [
-                [p * x - last[i] * y for x, y in zip(row, last, strict=False)] if last[i] else [p * x for x in row]
+                [p * x - last[i] * y for x, y in zip(row, last, strict=False)]
+                if last[i]
+                else [p * x for x in row]
                 for i, row in enumerate(rows)
             ]
             work = Symmetric(rest, work.scale / int(p))._reduced()
@@ -296,73 +302,6 @@ def seconds(dim: int, steps: int, bits: int) -> float:
         each = 1e-6 + 6e-8 * words**1.35 if flint else 2.5e-6 + 6e-8 * words**1.7
         total += (dim - k + 1) ** 2 / 2 * each
     return total
-
-
-def as_fraction(value: object, name: str) -> Fraction:
-    """The rational number that a value is, to the last bit.
-
-    Args:
-        value: int, float (a dyadic rational), Fraction, Decimal, NumPy number, sympy Rational, or a string such as
-            "1/3" or "0.1".
-        name: how the message calls it.
-
-    Returns:
-        Fraction.
-
-    Raises:
-        TypeError: not a rational number.
-        ValueError: not finite, or text that is no number.
-
-    Example:
-        >>> as_fraction("1/3", "x"), as_fraction(0.5, "x")
-        (Fraction(1, 3), Fraction(1, 2))
-    """
-    try:
-        if isinstance(value, np.generic):
-            value = value.item() if value.dtype.itemsize <= 8 else value
-        if isinstance(value, bool):
-            return Fraction(int(value))
-        if isinstance(value, numbers.Rational):
-            return Fraction(int(value.numerator), int(value.denominator))
-        if not isinstance(value, np.generic) and (
-            isinstance(value, float | str) or type(value).__name__ == "Decimal"
-        ):
-            return Fraction(value)  # type: ignore[arg-type]
-    except (ValueError, OverflowError, ZeroDivisionError):
-        raise ValueError(
-            f'{name}: expected a finite number or a text such as "1/3", got {value!r}'
-        ) from None
-    raise TypeError(
-        f"{name}: {value!r} ({type(value).__name__}) is not an exact rational number; pass an int, a float, a Fraction "
-        'or a text such as "1/3"'
-    )
-
-
-def as_fractions(value: object, name: str, ndim: int) -> list[Any]:
-    """Nested lists of fractions.
-
-    Args:
-        value: nested sequences or an array, of what `as_fraction` takes.
-        name: how messages call it.
-        ndim: number of axes, 1 or 2.
-
-    Returns:
-        List, or list of lists of one length.
-
-    Raises:
-        ValueError: not so many axes, or rows of different lengths.
-    """
-    rows = value.tolist() if hasattr(value, "tolist") else value
-    if isinstance(value, np.ndarray) and value.dtype.itemsize > 8 and value.dtype.kind in "fc":
-        raise TypeError(f"{name}: entries of dtype {value.dtype}; pass float64 or Fractions")
-    if isinstance(rows, str) or not isinstance(rows, Sequence):
-        raise ValueError(f"{name}: expected {ndim} dimension{'s' * (ndim > 1)}, got {value!r:.60}")
-    if ndim == 1:
-        return [as_fraction(x, f"{name}: entry {i}") for i, x in enumerate(rows)]
-    table = [as_fractions(row, f"{name}: row {i}", 1) for i, row in enumerate(rows)]
-    if len({len(row) for row in table}) > 1:
-        raise ValueError(f"{name}: rows of different lengths, {sorted({len(row) for row in table})}")
-    return table
 
 
 def _gcd(a: Integer, b: Integer) -> Integer:
