@@ -12,7 +12,7 @@ from fisherkit.certified.dual_points import dual_points, inverse, solver_point
 from fisherkit.certified.duality import Bound, Shop
 from fisherkit.certified.image import ExactModel, Model, World, designs_of, exact_image
 from fisherkit.certified.order import AUTO_SECONDS
-from fisherkit.certified.rational import Symmetric, seconds
+from fisherkit.certified.rational import Symmetric
 from fisherkit.certified.reading import as_fraction
 from fisherkit.certified.rounding import float_above, float_below, log_bounds, root_below
 from fisherkit.checks import as_counts, check_names
@@ -327,14 +327,8 @@ def _contradictions(
 def _image(world: World, designs: Mapping[str, int | None], columns: int, force: bool) -> ExactModel:
     """The image of all designs, unless the proof would take too long."""
     most = math.inf if force else AUTO_SECONDS
-    image, needed = exact_image(world, {k: (n or 1, Fraction(1)) for k, n in designs.items()}, most)
-    if image is not None:
-        d = image.layout.n_params
-        bits = sum(part.bits for part in image.parts.values())
-        needed += seconds(d + columns, d, bits) + 4 * seconds(
-            2 * image.layout.shared_dim, image.layout.shared_dim, 256
-        )
-    if image is None or needed > most:
+    image, needed = exact_image(world, {k: (n or 1, Fraction(1)) for k, n in designs.items()}, most, columns)
+    if image is None:
         raise ValueError(
             f"model: a proof in rational arithmetic would take about {needed:.0f} s (python-flint, the extra 'exact', "
             "makes it faster); force=True computes it all the same"

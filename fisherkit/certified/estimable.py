@@ -13,7 +13,7 @@ from fisherkit.certified.enclosure import Enclosed
 from fisherkit.certified.image import ExactModel, Model, World, designs_of, exact_image
 from fisherkit.certified.model_enclosure import NoEnclosure, enclosed_effective
 from fisherkit.certified.order import AUTO_SECONDS, Exact, certify_positive_definite, check_exact
-from fisherkit.certified.rational import Elimination, seconds
+from fisherkit.certified.rational import Elimination
 from fisherkit.certified.reading import as_fractions
 from fisherkit.certified.sizes import Counts, Sizes, read_sizes
 from fisherkit.layout import Layout
@@ -143,13 +143,10 @@ def _elimination(
     world: World, sizes: Sizes, columns: list[list[Fraction]], most: float
 ) -> tuple[Elimination | None, float]:
     """All parameters eliminated from the information bordered by directions, None if that takes too long."""
-    image, needed = exact_image(world, sizes, most)
+    image, needed = exact_image(world, sizes, most, len(columns))
     if image is None:
         return None, needed
     full, d = image.total(sizes), image.layout.n_params
-    needed += seconds(d + len(columns), d, full.bits)
-    if needed > most:
-        return None, needed
     border = [[x / u for x in row] for row, u in zip(zip(*columns, strict=True), image.units, strict=True)]
     return full.bordered(border).eliminated(d), needed
 

@@ -60,13 +60,18 @@ class ExactModality:
         """d_k."""
         return len(self.designs[0][0]) - self.shared_dim
 
-    @property
-    def bits(self) -> int:
-        """About how long the integers of the information are."""
-        flat = self.precision[0] if isinstance(self.precision[0], list) else self.precision
+    @cached_property
+    def bits(self) -> tuple[int, int]:
+        """About how long the integers of the information are, and how much a step of an elimination adds.
+
+        By the formula of Cauchy and Binet every reciprocal variance occurs once in a minor, if they differ.
+        """
+        full = isinstance(self.precision[0], list)
+        flat = [w for row in self.precision for w in row] if full else self.precision
         noise = max(int(w.bit_length()) for w in flat) + self.scale.denominator.bit_length()
         size = max((int(x.bit_length()) for row in self.designs[0] for x in row), default=0)
-        return noise + 2 * size + (len(self.precision) * len(self.designs)).bit_length()
+        rest = 2 * size + (len(self.precision) * len(self.designs)).bit_length()
+        return noise + rest, rest if full or len(set(map(int, flat))) > 1 else noise + rest
 
     def information(self, count: int) -> Symmetric:
         """Information of the first samples about (theta_c, theta_k), in units.
@@ -101,7 +106,7 @@ class ExactModality:
         p, m = self.shared_dim + self.private_dim, len(self.precision)
         rows = m * (1 if self.repeated else min(count, len(self.designs)))
         per_entry = p + (m if isinstance(self.precision[0], list) else 1)
-        return rows * p * per_entry * (1e-6 + 1e-9 * self.bits) + seconds(p, self.private_dim, self.bits)
+        return rows * p * per_entry * (1e-6 + 1e-9 * self.bits[0]) + seconds(p, self.private_dim, *self.bits)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -287,16 +292,25 @@ class ExactModel:
             [x * u * v for x, v in zip(row, units, strict=True)] for row, u in zip(rows, units, strict=True)
         ]
 
-    def seconds(self, sizes: Sizes) -> float:
-        """Rough time that the effective informations take.
+    def seconds(self, sizes: Sizes, columns: int | None = None) -> float:
+        """Rough time that the effective informations take, or an elimination of all parameters.
 
         Args:
             sizes: from `read_sizes`.
+            columns: how many directions the information about all parameters is bordered by; None for the effective
+                informations.
 
         Returns:
             Seconds.
         """
-        return sum((self.parts[name].seconds(n) for name, (n, _) in sizes.items() if n), 0.0)
+        used = {name: self.parts[name] for name, (n, _) in sizes.items() if n}
+        total = sum((part.seconds(sizes[name][0]) for name, part in used.items()), 0.0)
+        if columns is None or not used:
+            return total
+        d = self.layout.n_params
+        bits = sum(part.bits[0] for part in used.values())
+        growth = sum(part.bits[1] for part in used.values())
+        return total + seconds(d + columns, d, bits, growth)
 
 
 World = LinearGaussian | ExactModel
@@ -317,13 +331,16 @@ def designs_of(world: World) -> dict[str, int | None]:
     return {name: None if part.repeated else len(part.designs) for name, part in world.parts.items()}
 
 
-def exact_image(model: World, sizes: Sizes, most: float = math.inf) -> tuple[ExactModel | None, float]:
+def exact_image(
+    model: World, sizes: Sizes, most: float = math.inf, columns: int | None = None
+) -> tuple[ExactModel | None, float]:
     """The exact image with as many per-sample designs as are asked for, unless that or what follows takes too long.
 
     Args:
         model: the world.
         sizes: from `read_sizes`.
-        most: seconds that image and effective informations may take.
+        most: seconds that image and what follows may take.
+        columns: what follows, see `ExactModel.seconds`.
 
     Returns:
         The image, None if it would take longer, and the estimated seconds.
@@ -334,7 +351,7 @@ def exact_image(model: World, sizes: Sizes, most: float = math.inf) -> tuple[Exa
         if needed > most:
             return None, needed
         model = ExactModel.of(model, sizes)
-    needed += model.seconds(sizes)
+    needed += model.seconds(sizes, columns)
     return (model, needed) if needed <= most else (None, needed)
 
 

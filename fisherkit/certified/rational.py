@@ -284,13 +284,14 @@ def product(a: Sequence[Sequence[Integer]], b: Sequence[Sequence[Integer]]) -> I
     return [[sum(x * y for x, y in zip(row, column, strict=True)) for column in columns] for row in a]
 
 
-def seconds(dim: int, steps: int, bits: int) -> float:
+def seconds(dim: int, steps: int, bits: int, growth: int | None = None) -> float:
     """Rough time that an elimination takes on an ordinary processor.
 
     Args:
         dim: rows before it.
         steps: rows that are eliminated.
         bits: length of the integers before it.
+        growth: how much longer a step makes them, default as long as they were.
 
     Returns:
         Seconds, right within a factor of about 4.
@@ -298,8 +299,8 @@ def seconds(dim: int, steps: int, bits: int) -> float:
     flint = integer_type() is not int
     total = 0.0
     for k in range(1, steps + 1):
-        words = k * bits / 64
-        each = 1e-6 + 6e-8 * words**1.35 if flint else 2.5e-6 + 6e-8 * words**1.7
+        words = (bits + k * (bits if growth is None else growth)) / 64
+        each = 1e-6 + 2.5e-8 * words**1.35 if flint else 2e-6 + 2e-8 * words**1.7
         total += (dim - k + 1) ** 2 / 2 * each
     return total
 
