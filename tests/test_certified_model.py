@@ -1,6 +1,7 @@
 """Certificates from a model: order, estimability and allocation against slow arithmetic of Fractions, world by world."""
 
 import itertools
+from dataclasses import replace
 from fractions import Fraction
 from importlib import import_module
 
@@ -408,3 +409,514 @@ def test_allocations_of_300_worlds_are_proved_or_disproved():
 @pytest.mark.parametrize("check", [check_order, check_estimable, check_allocation])
 def test_two_thousand_worlds_are_right(check):
     run(check, 2000, start=10_000)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Hard cases
+
+
+def test_confounding_to_the_last_bit_is_seen():
+    c = np.array([[0.1, 0.7], [0.3, 0.9], [0.5, 0.2]])
+    for entry, step in itertools.product(range(3), (-np.inf, np.inf)):
+        s = c[:, :1].copy()
+        exactly = fk.LinearGaussian({"x": fk.Modality(c, s.copy())})
+        s[entry] = np.nextafter(s[entry], step)
+        nearly = fk.LinearGaussian({"x": fk.Modality(c, s)})
+        first = np.array([1.0, 0.0])
+        assert certify_estimable(exactly, 1, first).verdicts == (False,)
+        assert certify_estimable(nearly, 1, first).verdicts == (True,)
+        for model in (exactly, nearly):
+            assert certify_estimable(model, 1, first, exact=False).verdicts == (None,)
+            assert certify_model(model, 0, 1, exact=False).status is Status.CERTIFIED_BY_FACTOR
+        assert certify_model(exactly, 0, 1).status is Status.EXACT_BELOW
+        assert certify_model(nearly, 0, 1).status is Status.EXACT_STRICTLY_BELOW
+        spread = certify_estimable(nearly, 1, first, variances=True).variances[0]
+        assert spread == variances(exact_total(nearly, {"x": 1}), [[ONE, ZERO, ZERO]])[0]
+        assert spread > 10**30
+
+
+@pytest.mark.parametrize("decades", [6, 12, 15])
+def test_conditions_that_floats_cannot_decide_are_decided(decades):
+    rng = np.random.default_rng(decades)
+    u, _ = np.linalg.qr(rng.standard_normal((8, 8)))
+    v, _ = np.linalg.qr(rng.standard_normal((5, 5)))
+    design = u[:, :5] * np.logspace(0, -decades, 5) @ v.T
+    model = fk.LinearGaussian({
+        "x": fk.Modality(design[:, :3], design[:, 3:]),
+        "y": fk.Modality(design[:, :3]),
+    })
+    quick = certify_estimable(model, {"x": 1}, np.eye(5), exact=False)
+    assert set(quick.verdicts) <= {True, None}
+    assert (None in quick.verdicts) == (decades > 8)  # the information has the square of the condition
+    exact = certify_estimable(model, {"x": 1}, np.eye(5), variances=True)
+    assert exact.variances == tuple(
+        variances(exact_total(model, {"x": 1}), [[Fraction(i == j) for j in range(5)] for i in range(5)])
+    )
+    assert certify_model(model, "x", "y").is_below  # no private parameters to learn
+    assert certify_model(model, "y", "x", exact=False).status in (Status.REFUTED, Status.UNDECIDED)
+
+
+def test_a_standard_deviation_means_its_exact_square():
+    # the float nearest to 0.1 * 0.1 is not the square of the float 0.1
+    square = Fraction(0.1) ** 2
+    assert Fraction(0.1 * 0.1) != square
+    model = fk.LinearGaussian({
+        "x": fk.Modality([[1.0]], noise_std=0.1),
+        "y": fk.Modality([[1.0]], noise_var=[0.1 * 0.1]),
+    })
+    assert ExactModel.of(model).effective_information("x") == [[1 / square]]
+    answer = certify_model(model, "x", "y")
+    assert answer.relation is (
+        Relation.STRICTLY_BELOW if Fraction(0.1 * 0.1) < square else Relation.STRICTLY_ABOVE
+    )
+    assert certify_model(model, "x", "y", exact=False).status is Status.UNDECIDED
+
+
+def test_per_sample_designs_are_the_first_ones_and_names_mean_the_average():
+    design = np.zeros((4, 1, 2))
+    design[:2, 0, 0], design[2:, 0, 1] = 1.0, 1.0
+    model = fk.LinearGaussian({"x": fk.Modality(design), "y": fk.Modality(np.eye(2))})
+    assert certify_estimable(model, {"x": 2}, np.eye(2)).verdicts == (True, False)
+    assert certify_estimable(model, {"x": 2}, np.eye(2)).methods == ("floating point", "unseen")
+    assert certify_estimable(model, {"x": 3}, np.eye(2)).all_estimable
+    assert ExactModel.of(model).effective_information("x") == [[Fraction(1, 2), 0], [0, Fraction(1, 2)]]
+    assert certify_model(model, "x", "y").is_strictly_below
+    assert certify_model(model, {"x": 3}, {"x": 4}).status is Status.EXACT_BELOW
+
+
+@given(seeds)
+def test_common_samples_cancel_and_growth_is_known_without_arithmetic(seed):
+    model, rng = small_world(seed, per_sample=False)
+    a = some_counts(model, rng)
+    more = {name: n + int(rng.integers(0, 2)) for name, n in a.items()}
+    for about in (None, "shared", model.names[0]):
+        assert certify_model(model, a, more, about=about, exact=False).is_below
+        assert certify_model(model, a, a, about=about).relation is Relation.EQUAL
+    huge = {name: n * 10**12 for name, n in a.items()}
+    assert certify_model(model, huge, {name: n + 1 for name, n in huge.items()}, exact=False).is_below
+
+
+@given(seeds)
+def test_python_integers_give_the_same_answers(seed):
+    rational, exact = (
+        import_module("fisherkit.certified.rational"),
+        import_module("fisherkit.certified.exact"),
+    )
+
+    def without(name):
+        if name == "flint":
+            raise ImportError(name)
+        return import_module(name)
+
+    def answers():
+        model, rng = small_world(seed)
+        a, b = some_counts(model, rng), some_counts(model, rng)
+        order = certify_model(model, a, b, exact=True)
+        found = certify_estimable(model, a, np.eye(model.n_params), variances=True)
+        return order.inertia, found.verdicts, found.variances, ExactModel.of(model).effective_information(a)
+
+    first = answers()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rational, "import_module", without)
+        patch.setattr(exact, "import_module", without)
+        assert rational.integer_type() is int
+        assert answers() == first
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Exact numbers
+
+
+def test_exact_numbers_are_taken_as_they_are():
+    world = {
+        "x": ([["1/3", 0.5]], None, "1/9"),
+        "y": ([[Fraction(1, 7), 2], [0, 1]], [[1], [np.int64(1)]], [[2, 1], [1, "3/2"]]),
+        "z": ([[1, 1]],),
+    }
+    model = ExactModel.of(world)
+    assert repr(model) == "ExactModel(3 parameters: shared 2 + x 0 + y 1 + z 0)"
+    x = model.effective_information("x")
+    assert x == [[1, Fraction(3, 2)], [Fraction(3, 2), Fraction(9, 4)]]
+    precision = solve([[Fraction(2), ONE], [ONE, Fraction(3, 2)]], [[ONE, ZERO], [ZERO, ONE]])
+    rows = [[Fraction(1, 7), Fraction(2), ONE], [ZERO, ONE, ONE]]
+    full = [
+        [
+            sum((rows[p][i] * precision[p][q] * rows[q][j] for p in range(2) for q in range(2)), ZERO)
+            for j in range(3)
+        ]
+        for i in range(3)
+    ]
+    assert model.effective_information({"y": 1}) == effective(full, [0, 1])
+    assert model.effective_information({"y": 5}, "y") == [[5 * effective(full, [2])[0][0]]]
+    assert model.effective_information({"y": 1}, None) == full
+    answer = certify_estimable(world, {"x": 4}, [["2/3"], [1], [0]], variances=True)
+    assert answer.variances == (Fraction(1, 9),)  # (2/3, 1) is twice the row
+    assert repr(answer) == "Estimability(directions estimable 0 (proved: exact))"
+    assert certify_model(world, "x", {"x": 1, "z": 1}).status is Status.EXACT_BELOW
+    undecided = certify_estimable(world, {"x": 4}, [["2/3"], [1], [0]], exact=False)
+    assert repr(undecided) == (
+        "Estimability(directions undecided 0 (exact numbers need rational arithmetic; exact=True decides))"
+    )
+
+
+@given(seeds)
+def test_a_model_and_its_own_fractions_are_the_same(seed):
+    model, rng = small_world(seed, per_sample=False)
+    same = {}
+    for name in model.names:
+        part = model[name]
+        cov = solve(
+            exact_precision(part),
+            [[Fraction(i == j) for j in range(part.obs_dim)] for i in range(part.obs_dim)],
+        )
+        same[name] = (part.shared, part.private, [list(row) for row in zip(*cov, strict=True)])
+    counts = some_counts(model, rng)
+    for about in (None, "shared", model.names[-1]):
+        assert ExactModel.of(same).effective_information(counts, about) == ExactModel.of(
+            model
+        ).effective_information(counts, about)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Allocation
+
+
+def pair(eps=0.0):
+    return fk.LinearGaussian({
+        "image": fk.Modality(np.eye(2), noise_std=1.0),
+        "text": fk.Modality([[eps, 1.0]], noise_std=1.0),
+    })
+
+
+COSTS = {"image": 9.0, "text": 1.0}
+
+
+@pytest.mark.parametrize("kind", ["c", "A", "D", "E"])
+@pytest.mark.parametrize("question", [{"budget": 600.0}, {"target": 0.05}])
+def test_a_good_allocation_is_proved_sharply(kind, question):
+    criterion = c_criterion([1.0, 2.0]) if kind == "c" else as_criterion(kind)
+    if kind == "D" and "target" in question:
+        question = {"target": -9.0}
+    best = allocate(pair(0.25), COSTS, criterion=criterion, **question, integer=False)
+    proof = certify_allocation(pair(0.25), best, COSTS)
+    assert proof.holds, proof
+    assert 0 <= proof.gap < 2e-6
+    assert proof.bound <= proof.value
+    assert abs(proof.value - best.value) < 1e-7 * max(1, abs(best.value))
+    whole = allocate(pair(0.25), COSTS, criterion=criterion, **question)
+    counted = certify_allocation(pair(0.25), whole, COSTS)
+    assert counted.holds, counted
+    assert counted.counts == whole.integer_counts
+    assert counted.gap <= whole.integer_loss + 2e-6
+    if "target" in question:
+        assert counted.cost_bound <= counted.cost
+        assert best.cost_bound == pytest.approx(float(proof.cost_bound), rel=2e-6)
+        assert "reaches it" in repr(counted)
+    else:
+        assert counted.cost_bound is None
+        assert counted.limit == 600
+
+
+def test_the_text_of_a_certificate():
+    best = allocate(pair(), COSTS, budget=600.0)
+    proof = certify_allocation(pair(), best, COSTS)
+    assert isinstance(proof, AllocationCertificate)
+    assert repr(proof).startswith(
+        "AllocationCertificate(A, image 55, text 105 at cost 600: value <= 0.0244318, no affordable counts below 0.0244"
+    )
+    assert "exactly" in repr(proof)
+    assert proof.exact_value == Fraction(1, 55) + Fraction(1, 160)
+
+
+def test_limits_free_samples_and_collected_ones():
+    costs, limits = {"image": 9.0, "text": 0.0}, {"image": (3.0, 20.0), "text": (None, 7.0)}
+    collected = {"text": 2, "image": 1}
+    best = allocate(pair(0.5), costs, budget=100.0, limits=limits, collected=collected)
+    proof = certify_allocation(pair(0.5), best, costs, limits=limits, collected=collected)
+    assert proof.holds, proof
+    assert proof.counts["text"] == 7
+    assert proof.gap < 0.1  # whole samples
+    with pytest.raises(ValueError, match=r"text: samples cost nothing and have no upper limit"):
+        certify_allocation(pair(0.5), best, costs)
+
+
+def test_decimal_costs_are_no_contradiction():
+    model = fk.LinearGaussian({"x": fk.Modality([[1.0]])})
+    best = allocate(model, 0.1, budget=0.3)
+    assert best.integer_counts == {"x": 3} or best.integer_counts == {"x": 2}
+    three = replace(best, integer_counts={"x": 3}, integer_value=1 / 3)
+    floats = certify_allocation(model, three, 0.1)
+    assert floats.holds
+    assert not floats.within_budget  # three times the float 0.1 is more than the float 0.3
+    assert floats.gap == 0.0
+    four = certify_allocation(model, replace(three, integer_counts={"x": 4}, integer_value=0.25), "1/10")
+    assert four.cost == Fraction(2, 5)
+    assert not four.holds
+
+
+def test_information_that_squares_the_condition_is_proved_or_disproved():
+    for eps in (1e-3, 1e-5, 1e-6):
+        model = fk.LinearGaussian({"x": fk.Modality([[1, 1.0], [1, 1 + eps]])})
+        best = allocate(model, 1.0, budget=100.0)
+        proof = certify_allocation(model, best, 1.0)
+        off = Fraction(1 + eps) - 1
+        assert proof.exact_value == (2 + 1 + (1 + off) ** 2) / (100 * off**2)
+        assert proof.gap < 1e-100
+        assert proof.holds == (abs(best.integer_value / float(proof.exact_value) - 1) <= 1e-6)
+
+
+def test_what_an_allocation_says_falsely_is_disproved():
+    best = allocate(pair(), COSTS, budget=600.0)
+    false = [
+        (
+            replace(best, integer_counts={"image": 56, "text": 105}),
+            "the counts cost 609, more than the budget 600",
+        ),
+        (replace(best, integer_value=0.02), "the criterion at these counts is 0.024431"),
+        (
+            replace(best, bound=0.03),
+            "the bound 0.029999999999999999 is above what these affordable counts reach",
+        ),
+        (
+            replace(best, integer_counts={"image": 0, "text": 600}),
+            "the criterion is infinite at these counts",
+        ),
+    ]
+    for allocation, text in false:
+        proof = certify_allocation(pair(), allocation, COSTS)
+        assert not proof.holds
+        assert any(text in sentence for sentence in proof.contradictions), proof.contradictions
+        assert "DISPROVED" in repr(proof)
+    proof = certify_allocation(pair(), best, COSTS, limits={"image": (0, 50)})
+    assert "55 samples of 'image' are outside its limits" in proof.contradictions
+    reached = allocate(pair(), COSTS, target=0.05)
+    low = replace(reached, integer_counts={"image": 20, "text": 10})
+    assert any("above the target" in text for text in certify_allocation(pair(), low, COSTS).contradictions)
+    dear = certify_allocation(pair(), reached, COSTS, limits={"image": (0, 1)})
+    assert dear.cost_bound > 10**6
+    strict = certify_allocation(pair(), reached, COSTS, limits={"image": (0, 1), "text": (0, 5)})
+    assert strict.gap == 1.0
+    assert "no counts within the limits reach the target" in strict.contradictions
+
+
+def test_per_sample_designs_are_named_in_an_allocation():
+    design = np.eye(2)[:, None, :]
+    model = fk.LinearGaussian({"x": fk.Modality(design), "y": fk.Modality(np.eye(2), noise_std=3.0)})
+    informations = fk.shared_information(model)
+    best = allocate_information({k: np.asarray(s) for k, s in informations.items()}, 1.0, budget=10.0)
+    proof = certify_allocation(model, best, 1.0)
+    assert proof.averaged == ("x",)
+    assert "x by its average design" in repr(proof)
+    assert proof.exact_value == Fraction(4, 10)
+
+
+@given(seeds)
+def test_knapsacks_agree_with_linear_programming(seed):
+    from scipy.optimize import linprog
+
+    rng = np.random.default_rng(seed)
+    names = [f"m{k}" for k in range(int(rng.integers(1, 5)))]
+    costs = {n: Fraction(int(rng.integers(0, 4))) for n in names}
+    low = {n: Fraction(int(rng.integers(0, 3)), 2) for n in names}
+    high = {
+        n: low[n] + int(rng.integers(0, 5)) if costs[n] == 0 or rng.random() < 0.5 else None for n in names
+    }
+    scores = {n: Fraction(int(rng.integers(0, 5))) for n in names}
+    shop = Shop(costs, low, high, dict.fromkeys(names, 0))
+    budget = shop.cost(low) + Fraction(int(rng.integers(0, 9)))
+    g, c = (np.array([float(x[n]) for n in names]) for x in (scores, costs))
+    bounds = [(float(low[n]), None if high[n] is None else float(high[n])) for n in names]
+    best = linprog(-g, A_ub=[c], b_ub=[float(budget)], bounds=bounds)
+    assert float(shop.most(scores, budget)) == pytest.approx(-best.fun, abs=1e-7)
+    wanted = Fraction(int(rng.integers(0, 30)))
+    cheapest = linprog(c, A_ub=[-g], b_ub=[-float(wanted)], bounds=bounds)
+    answer = shop.least(scores, wanted)
+    assert (answer is None) == (not cheapest.success)
+    if answer is not None:
+        assert float(answer) == pytest.approx(cheapest.fun, abs=1e-7)
+
+
+@given(st.fractions(min_value=Fraction(1, 10**9), max_value=10**9), st.integers(1, 9))
+def test_roundings_keep_their_side(x, degree):
+    assert float_below(x) <= x <= float_above(x)
+    assert float_above(x) - float_below(x) <= 2 * np.spacing(float(x))
+    assert float_below(-x) <= -x <= float_above(-x)
+    low, high = log_bounds(x)
+    assert low < high
+    assert float(high - low) <= 1e-45 * max(1.0, abs(float(low)))
+    assert float(low) == pytest.approx(np.log(float(x)), abs=1e-12)
+    root = root_below(x, ZERO, degree)
+    assert root**degree < x
+    assert root**degree > x * (1 - Fraction(1, 10**35))
+    assert abs(significant(x, 60) - x) <= x / 2**58
+
+
+def test_floats_beyond_the_range_keep_their_side():
+    huge = Fraction(10) ** 400
+    assert float_above(huge) == np.inf
+    assert float_below(huge) == np.finfo(float).max
+    assert float_above(1 / huge) == 5e-324
+    assert float_below(1 / huge) == 0
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Refusals and messages
+
+
+def test_what_takes_too_long_is_refused_with_an_estimate(monkeypatch):
+    model, best = pair(), allocate(pair(), COSTS, budget=600.0)
+    for module in ("model_order", "estimable", "allocation_proof"):
+        monkeypatch.setattr(f"fisherkit.certified.{module}.AUTO_SECONDS", 0.0)
+    answer = certify_model(model, "text", {"text": 2})
+    assert answer.status is Status.CERTIFIED_BY_FACTOR
+    swapped = certify_model(model, {"text": 2}, {"text": 1, "image": 0})
+    assert swapped.status in (Status.UNDECIDED, Status.REFUTED)
+    undecided = certify_model(model, "image", {"image": 1, "text": 1}, about=None)
+    assert undecided.is_below
+    equal = fk.LinearGaussian({"x": fk.Modality([[1.0]]), "y": fk.Modality([[1.0]])})
+    assert "exact=True would decide in about 0 s" in repr(certify_model(equal, "x", "y"))
+    assert certify_model(equal, "x", "y", exact=True).relation is Relation.EQUAL
+    one_sided = certify_estimable(model, {"text": 1}, np.array([[0.0], [1.0]]))
+    assert one_sided.verdicts == (True,)
+    confounded = fk.LinearGaussian({"x": fk.Modality(np.ones((2, 2)))})
+    assert "exact=True would decide" in certify_estimable(confounded, 1, [1.0, 1.0]).reason
+    with pytest.raises(ValueError, match=r"exact ones would take about 0 s; exact=True computes them"):
+        certify_estimable(model, 1, [1.0, 1.0], variances=True)
+    with pytest.raises(
+        ValueError, match=r"model: a proof in rational arithmetic would take about 0 s.*force=True"
+    ):
+        certify_allocation(model, best, COSTS)
+    assert certify_allocation(model, best, COSTS, force=True).holds
+
+
+def test_large_models_are_refused_before_anything_is_computed():
+    rng = np.random.default_rng(0)
+    model = fk.LinearGaussian({"x": fk.Modality(rng.standard_normal((10_000, 20, 15)), noise_std=0.3)})
+    answer = certify_model(model, {"x": 9_999}, {"x": 10_000})
+    assert answer.is_below
+    assert certify_estimable(model, 10_000, np.eye(15)).all_estimable  # floating point proves it
+    with pytest.raises(ValueError, match=r"exact ones would take about \d+ s"):
+        certify_estimable(model, 10_000, np.eye(15), variances=True)
+
+
+GOOD = {"x": ([[1]], None, 1)}
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: certify_model(3, 1, 1), TypeError, r"model: expected a LinearGaussian, or .*got int"),
+        (lambda: certify_model(pair(), None, 1), TypeError, r"counts_a: expected \{modality: .*got NoneType"),
+        (lambda: certify_model(pair(), 1, [1]), TypeError, r"counts_b: expected .*got list"),
+        (lambda: certify_model(pair(), "imgae", 1), UnknownNameError, r"'imgae'; did you mean 'image'"),
+        (lambda: certify_model(pair(), {"txt": 1}, 1), UnknownNameError, r"'txt'; did you mean 'text'"),
+        (lambda: certify_model(pair(), {"text": -1}, 1), ValueError, r"text: sample count must be .*got -1"),
+        (
+            lambda: certify_model(pair(), 1, 2, about="shard"),
+            UnknownNameError,
+            r"unknown parameter block 'shard'",
+        ),
+        (
+            lambda: certify_model(pair(), 1, 2, exact="maybe"),
+            ValueError,
+            r"exact: expected True, False or \"auto\"",
+        ),
+        (
+            lambda: certify_model(fk.LinearGaussian({"x": fk.Modality(np.ones((2, 1, 1)))}), 3, 1),
+            ValueError,
+            r"x: 3 samples asked for, but there are only 2 per-sample designs",
+        ),
+        (lambda: certify_estimable(pair(), 1, [1.0]), ValueError, r"directions: expected length 2 .*got 1"),
+        (
+            lambda: certify_estimable(pair(), 1, [1.0, np.nan]),
+            ValueError,
+            r"directions: entry 1: expected a finite",
+        ),
+        (lambda: certify_estimable(pair(), 1, [1, "a"]), ValueError, r"directions: entry 1: .*got 'a'"),
+        (
+            lambda: certify_estimable(pair(), 1, [1, 1j]),
+            TypeError,
+            r"directions: entry 1: 1j \(complex\) is not",
+        ),
+        (lambda: certify_estimable(pair(), 1, 1.0), TypeError, r"directions: expected 1 dimension, got 1.0"),
+        (
+            lambda: certify_estimable(pair(), 1, [1, 0], exact=False, variances=True),
+            ValueError,
+            r"variances: exact variances need rational arithmetic",
+        ),
+        (lambda: ExactModel.of({}), TypeError, r"model: expected a LinearGaussian"),
+        (lambda: ExactModel.of({"x": 3}), TypeError, r"x: expected \(C, S, variance\)"),
+        (
+            lambda: ExactModel.of({"x": fk.Modality([[1.0]])}),
+            TypeError,
+            r"x: a Modality; pass LinearGaussian",
+        ),
+        (lambda: ExactModel.of({"shared": ([[1]],)}), TypeError, r"other than \"shared\""),
+        (lambda: ExactModel.of({"x": ([],)}), ValueError, r"x: zero observed coordinates"),
+        (
+            lambda: ExactModel.of({"x": ([[1], [1, 2]],)}),
+            ValueError,
+            r"x: shared design: rows of different lengths",
+        ),
+        (
+            lambda: ExactModel.of({"x": ([[1]], [[1], [2]])}),
+            ValueError,
+            r"x: private design has 2 rows, .* has 1",
+        ),
+        (lambda: ExactModel.of({"x": ([[1]], None, [1, 2])}), ValueError, r"x: variance: expected a number"),
+        (lambda: ExactModel.of({"x": ([[1]], None, 0)}), ValueError, r"x: noise variances must be positive"),
+        (
+            lambda: ExactModel.of({"x": ([[1], [1]], None, [[1, 1], [1, 1]])}),
+            ValueError,
+            r"x: noise covariance is not positive definite in exact arithmetic",
+        ),
+        (
+            lambda: ExactModel.of({"x": ([[1], [1]], None, [[1, 1], [0, 1]])}),
+            ValueError,
+            r"x: noise covariance is not exactly symmetric",
+        ),
+        (lambda: ExactModel.of({"x": ([[1]],), "y": ([[1, 2]],)}), ValueError, r"same number of columns"),
+        (
+            lambda: ExactModel.of({"x": (np.ones((1, 1), dtype=np.longdouble),)}),
+            TypeError,
+            r"x: shared design: .*longdouble|float128",
+        ),
+        (lambda: ExactModel.of(GOOD).effective_information("y"), UnknownNameError, r"unknown modality 'y'"),
+        (
+            lambda: certify_allocation(pair(), 3, 1.0),
+            TypeError,
+            r"allocation: expected the result of .*got int",
+        ),
+    ],
+)
+def test_messages_name_the_argument_and_the_remedy(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
+
+
+def test_messages_about_an_allocation_that_does_not_fit():
+    best = allocate(pair(), COSTS, budget=600.0)
+    with pytest.raises(
+        ValueError, match=r"costs: the allocation's counts cost .* but it says 600; pass the costs"
+    ):
+        certify_allocation(pair(), best, {"image": 1.0, "text": 1.0})
+    with pytest.raises(ValueError, match=r"costs: none given for 'text'"):
+        certify_allocation(pair(), best, {"image": 9.0})
+    with pytest.raises(UnknownNameError, match=r"'txt'; did you mean 'text'"):
+        certify_allocation(pair(), best, {"image": 9.0, "txt": 1.0})
+    with pytest.raises(ValueError, match=r"image: limits must be a pair"):
+        certify_allocation(pair(), best, COSTS, limits={"image": 3})
+    with pytest.raises(ValueError, match=r"image: limits contradict each other"):
+        certify_allocation(pair(), best, COSTS, limits={"image": (3, 2)})
+    with pytest.raises(ValueError, match=r"image: cost per sample must be >= 0"):
+        certify_allocation(pair(), best, {"image": -1, "text": 1})
+    with pytest.raises(
+        ValueError, match=r"allocation: its modalities are 'image', 'text', those of the model 'x'"
+    ):
+        certify_allocation(fk.LinearGaussian({"x": fk.Modality(np.eye(2))}), best, COSTS)
+    other = allocate(pair(), COSTS, budget=600.0, criterion=c_criterion([1.0, 1.0]))
+    wide = fk.LinearGaussian({"image": fk.Modality(np.eye(3)), "text": fk.Modality(np.eye(3))})
+    with pytest.raises(
+        ValueError, match=r"its directions have length 2, but the model has 3 shared parameters"
+    ):
+        certify_allocation(wide, other, COSTS)

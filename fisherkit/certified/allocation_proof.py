@@ -6,13 +6,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from fisherkit.certified.dual_points import dual_points, inverse, solver_point
+from fisherkit.certified.dual_points import dual_points, solver_point
 from fisherkit.certified.duality import Bound, Shop
+from fisherkit.certified.exact_criteria import exact_value, shown
 from fisherkit.certified.image import ExactModel, Model, World, designs_of, exact_image
 from fisherkit.certified.order import AUTO_SECONDS
-from fisherkit.certified.rational import Symmetric
 from fisherkit.certified.reading import as_fraction
 from fisherkit.certified.rounding import float_above, float_below, log_bounds, root_below
 from fisherkit.checks import as_counts, check_names
@@ -27,6 +25,9 @@ Table = list[list[Fraction]]
 
 #: Relative error of a value that an allocation may state without being contradicted: what `allocate` certifies itself.
 _STATED = 1e-6
+#: Real counts are rounded themselves, so that they may miss a budget or a target by this fraction; whole ones may exceed
+#: a budget by what the rounding of costs and budget to floats explains, and must reach the target.
+_REAL_COUNTS, _ROUNDED_COSTS = Fraction(1, 10**9), Fraction(1, 2**51)
 #: Proved gap beyond which the solver is asked for its own dual point.
 _SHARP = 1e-9
 
@@ -64,6 +65,11 @@ class AllocationCertificate:
     gap: float
     contradictions: tuple[str, ...]
     averaged: tuple[str, ...]
+
+    @property
+    def within_budget(self) -> bool:
+        """Whether the counts cost at most the limit, to the last bit."""
+        return self.cost <= self.limit
 
     @property
     def holds(self) -> bool:
@@ -150,14 +156,16 @@ def certify_allocation(
     counts = real if whole is None else {name: Fraction(whole[name]) for name in names}
     taken = {k: (n or 1, (counts[k] + shop.collected[k]) / (n or 1)) for k, n in designs.items()}
     criterion = allocation.criterion.name
+    target = None if allocation.target is None else Fraction(allocation.target)
     proof = _Proof(
         criterion,
         len(wanted),
-        _value(image, image.total(taken), criterion, wanted),
+        exact_value(image, image.total(taken), criterion, wanted, target),
         shop,
         shop.cost(real) if allocation.budget is None else Fraction(allocation.budget),
-        None if allocation.target is None else Fraction(allocation.target),
+        target,
         shop.cost(counts),
+        whole is not None,
     )
     best = {name: n + shop.collected[name] for name, n in real.items()}
     for matrix in dual_points(image, allocation.criterion, wanted, best):
@@ -171,9 +179,9 @@ def certify_allocation(
         counts={name: float(n) if whole is None else int(n) for name, n in counts.items()},
         cost=proof.cost,
         limit=proof.limit,
-        value=_shown(criterion, proof.exact, up=True),
+        value=shown(criterion, proof.exact, up=True),
         exact_value=proof.exact,
-        bound=_shown(criterion, proof.bound, up=False),
+        bound=shown(criterion, proof.bound, up=False),
         exact_bound=proof.bound,
         cost_bound=proof.cost_bound,
         gap=proof.gap(),
@@ -194,9 +202,11 @@ class _Proof:
         limit: Fraction,
         target: Fraction | None,
         cost: Fraction,
+        whole: bool,
     ) -> None:
         self.criterion, self.dim, self.exact = criterion, dim, exact
         self.shop, self.limit, self.target, self.cost = shop, limit, target, cost
+        self.whole = whole
         self.affordable = shop.cost(shop.low) <= limit
         self.bound: Fraction | None = Fraction(0)
         self.cost_bound: Fraction | None = None if target is None else shop.cost(shop.low)
@@ -215,75 +225,23 @@ class _Proof:
         if self.exact is None or self.bound is None:
             return 1.0
         if self.target is not None:
-            if self.cost_bound is None or not _reaches(self.criterion, self.exact, self.target):
+            if self.cost_bound is None or not self.reaches():
                 return 1.0
-            return float_above(1 - self.cost_bound / self.cost) if self.cost else 0.0
-        ratio = self.bound / self.exact
+            return float_above(max(Fraction(0), 1 - self.cost_bound / self.cost)) if self.cost else 0.0
+        ratio = min(Fraction(1), self.bound / self.exact)
         if self.criterion == "D":
             return float_above(1 - root_below(ratio, Fraction(0), self.dim)) if ratio else 1.0
         return float_above(1 - ratio)
 
-
-def _value(image: ExactModel, full: Symmetric, criterion: str, wanted: Table) -> Fraction | None:
-    """The criterion as a fraction (exp(phi) for D, an upper bound for E) from the information about all parameters."""
-    d, units = image.layout.n_params, image.shared_units
-    shared = len(units)
-    if criterion in ("c", "A"):
-        border = [[x / u for x in row] for row, u in zip(wanted, units, strict=True)]
-        border += [[Fraction(0)] * len(wanted[0])] * (d - shared)
-        done = full.bordered(border).eliminated(d)
-        if any(done.outside):
-            return None
-        return sum((-done.rest.entry(i, i) for i in range(done.rest.dim)), Fraction(0))
-    pivots = [pivot for label, pivot in full.eliminated(d).pivots if label < shared]
-    if len(pivots) < shared:
-        return None
-    if criterion == "D":
-        return 1 / math.prod((p * u**2 for p, u in zip(pivots, units, strict=True)), start=Fraction(1))
-    return _worst_variance(full, units)
-
-
-def _worst_variance(full: Symmetric, units: Sequence[Fraction]) -> Fraction:
-    """A number that is proved to be at least 1 / lambda_min, and is hardly more."""
-    shared = len(units)
-    table = inverse(full.eliminated(full.dim - shared).rest)[0]
-    scaled = [
-        [x / (u * v) for x, v in zip(row, units, strict=True)] for row, u in zip(table, units, strict=True)
-    ]
-    largest = max(abs(x) for row in scaled for x in row)
-    ratio = np.linalg.eigvalsh(np.array([[float(x / largest) for x in row] for row in scaled]))[-1]
-    guess = largest * Fraction(float(ratio))
-    for slack in range(44, -1000, -4):
-        value = guess * (1 + Fraction(2) ** -slack)
-        small = [
-            [-1 / (value * u**2) if i == j and i < shared else Fraction(0) for j in range(i + 1)]
-            for i, u in enumerate([*units, *[Fraction(1)] * (full.dim - shared)])
-        ]
-        try:
-            (full + Symmetric.of(small)).eliminated(full.dim)
-        except ArithmeticError:
-            continue
-        return value
-    raise ArithmeticError("no upper bound of the largest variance was found")
-
-
-def _reaches(criterion: str, exact: Fraction, target: Fraction) -> bool:
-    """Whether the target is proved to be reached."""
-    if criterion == "D":
-        return Fraction(log_bounds(exact)[1]) <= target
-    return exact <= target
-
-
-def _shown(criterion: str, exact: Fraction | None, *, up: bool) -> float:
-    """The criterion as a float on the safe side."""
-    if exact is None:
-        return math.inf
-    if criterion != "D":
-        return float_above(exact) if up else float_below(exact)
-    if not exact:
-        return -math.inf
-    low, high = log_bounds(exact)
-    return float_above(high) if up else float_below(low)
+    def reaches(self) -> bool:
+        """Whether the target is proved to be reached."""
+        assert self.target is not None
+        if self.exact is None:
+            return False
+        granted = Fraction(0) if self.whole else _REAL_COUNTS
+        if self.criterion == "D":
+            return Fraction(log_bounds(self.exact)[1]) <= self.target + granted
+        return self.exact <= self.target * (1 + granted)
 
 
 def _contradictions(
@@ -294,7 +252,8 @@ def _contradictions(
 ) -> list[str]:
     """Sentences for what the allocation says and arithmetic disproves."""
     found, whole, exact = [], allocation.integer_counts is not None, proof.exact
-    if allocation.budget is not None and proof.cost > proof.limit:
+    granted = _ROUNDED_COSTS if whole else _REAL_COUNTS
+    if allocation.budget is not None and proof.cost > proof.limit * (1 + granted):
         found.append(
             f"the counts cost {float(proof.cost):.17g}, more than the budget {allocation.budget:.17g}"
         )
@@ -306,12 +265,12 @@ def _contradictions(
     if exact is None:
         found.append(f"the criterion is infinite at these counts, not {stated:.6g}")
         return found
-    value = _shown(proof.criterion, exact, up=True)
+    value = shown(proof.criterion, exact, up=True)
     assert stated is not None
     size = max(1.0, abs(value)) if proof.criterion == "D" else abs(value)
     if not abs(stated - value) <= _STATED * size:
         found.append(f"the criterion at these counts is {value:.9g}, not {stated:.9g}")
-    if proof.target is not None and not _reaches(proof.criterion, exact, proof.target):
+    if proof.target is not None and not proof.reaches():
         found.append(
             f"the criterion at these counts is {value:.17g}, above the target {allocation.target:.17g}"
         )

@@ -5,6 +5,7 @@ The information is rounded to 256 bits before it is inverted, so that condition 
 
 import math
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from fractions import Fraction
 
 import numpy as np
@@ -75,10 +76,12 @@ def solver_point(world: World, criterion: Criterion, shop: Shop, budget: float) 
     """
     if not isinstance(world, LinearGaussian):
         return None
-    from fisherkit.allocation.engine import solve_budget
+    from fisherkit.allocation.engine import TOLERANCE, solve_budget
+    from fisherkit.allocation.errors import SolverError
     from fisherkit.allocation.problem import as_problem
     from fisherkit.information import shared_information
 
+    matrix = None
     try:
         problem = as_problem(
             shared_information(world),
@@ -87,10 +90,13 @@ def solver_point(world: World, criterion: Criterion, shop: Shop, budget: float) 
             limits={name: (float(low), _as_float(shop.high[name])) for name, low in shop.low.items()},
             collected=shop.collected,
         )
-        matrix = solve_budget(problem, budget, 0.5).dual.matrix
-    except (ValueError, RuntimeError, ArithmeticError, np.linalg.LinAlgError):
+        for tolerance in (TOLERANCE, 0.5):  # what it certifies itself does not matter
+            with suppress(SolverError):
+                matrix = solve_budget(problem, budget, tolerance).dual.matrix
+                break
+    except (ValueError, RuntimeError, ArithmeticError):  # also LinAlgError: it has no answer, then
         return None
-    if not np.isfinite(matrix).all():
+    if matrix is None or not np.isfinite(matrix).all():
         return None
     return [[Fraction(x) for x in row] for row in matrix.tolist()]
 
