@@ -7,7 +7,7 @@ from importlib import import_module
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fisherkit as fk
@@ -21,10 +21,12 @@ from fisherkit.certified import (
     certify_model,
 )
 from fisherkit.certified.duality import Shop
+from fisherkit.certified.model_enclosure import NoEnclosure, enclosed_effective
 from fisherkit.certified.rounding import float_above, float_below, log_bounds, root_below, significant
 from fisherkit.checks import UnknownNameError
 from fisherkit.criteria import as_criterion, c_criterion
 from fisherkit.loewner import Relation
+from tests.model_strategies import counts_for, models
 from tests.reference import noise_covariance, offsets
 from tests.strategies import seeds
 
@@ -523,6 +525,43 @@ def test_python_integers_give_the_same_answers(seed):
         assert answers() == first
 
 
+@settings(max_examples=150)
+@given(models(max_condition=1e4), st.data())
+def test_floating_point_encloses_the_exact_image(model, data):
+    counts = data.draw(counts_for(model))
+    about = data.draw(st.sampled_from([None, "shared", *model.names]))
+    image = ExactModel.of(model)
+    sizes = {name: (n, ONE) for name, n in counts.items()}
+    if data.draw(st.booleans()):  # the average design
+        name = model.names[0]
+        n = model[name].n_designs or 1
+        counts, sizes = name, {name: (n, Fraction(1, n))}
+    try:
+        found = enclosed_effective(model, sizes, about)
+    except NoEnclosure:
+        return
+    exact = image.effective_information(counts, about)
+    for row, middles, radii in zip(exact, found.midpoint.tolist(), found.radius.tolist(), strict=True):
+        for x, middle, radius in zip(row, middles, radii, strict=True):
+            assert abs(x - Fraction(middle)) <= Fraction(radius)
+
+
+def test_floating_point_encloses_a_well_conditioned_model_closely():
+    rng = np.random.default_rng(0)
+    half = rng.standard_normal((8, 8))
+    noises = [
+        {"noise_std": 0.3},
+        {"noise_var": rng.uniform(0.1, 1, 8)},
+        {"noise_cov": half @ half.T + np.eye(8)},
+    ]
+    for noise, shape in itertools.product(noises, [(8,), (3, 8)]):
+        c, s = rng.standard_normal((*shape, 4)), rng.standard_normal((*shape, 2))
+        model = fk.LinearGaussian({"x": fk.Modality(c, s, **noise)})
+        for about in (None, "shared", "x"):
+            found = enclosed_effective(model, {"x": (3, ONE)}, about)
+            assert found.radius.max() < 1e-11 * np.abs(found.midpoint).max()
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # Exact numbers
 
@@ -662,7 +701,10 @@ def test_information_that_squares_the_condition_is_proved_or_disproved():
         off = Fraction(1 + eps) - 1
         assert proof.exact_value == (2 + 1 + (1 + off) ** 2) / (100 * off**2)
         assert proof.gap < 1e-100
-        assert proof.holds == (abs(best.integer_value / float(proof.exact_value) - 1) <= 1e-6)
+        is_right = abs(best.integer_value / float(proof.exact_value) - 1) <= 1e-6
+        is_bound = Fraction(best.bound) <= proof.exact_value
+        loss = 1 - Fraction(best.bound) / proof.exact_value
+        assert proof.holds == (is_right and is_bound and loss <= best.integer_loss + 1e-10)
 
 
 def test_what_an_allocation_says_falsely_is_disproved():
@@ -673,6 +715,7 @@ def test_what_an_allocation_says_falsely_is_disproved():
             "the counts cost 609, more than the budget 600",
         ),
         (replace(best, integer_value=0.02), "the criterion at these counts is 0.024431"),
+        (replace(best, integer_loss=0.0), "away from these counts, not 0"),
         (
             replace(best, bound=0.03),
             "the bound 0.029999999999999999 is above what these affordable counts reach",

@@ -28,6 +28,8 @@ _STATED = 1e-6
 #: Real counts are rounded themselves, so that they may miss a budget or a target by this fraction; whole ones may exceed
 #: a budget by what the rounding of costs and budget to floats explains, and must reach the target.
 _REAL_COUNTS, _ROUNDED_COSTS = Fraction(1, 10**9), Fraction(1, 2**51)
+#: What evaluating a loss in floats explains.
+_ROUNDED_LOSS = Fraction(1, 10**10)
 #: Proved gap beyond which the solver is asked for its own dual point.
 _SHARP = 1e-9
 
@@ -128,7 +130,7 @@ def certify_allocation(
     Example:
         >>> from fisherkit import LinearGaussian, Modality
         >>> from fisherkit.allocation import allocate
-        >>> model = LinearGaussian({"image": Modality(np.eye(2)), "text": Modality([[0.0, 1.0]])})
+        >>> model = LinearGaussian({"image": Modality([[1.0, 0.0], [0.0, 1.0]]), "text": Modality([[0.0, 1.0]])})
         >>> costs = {"image": 9.0, "text": 1.0}
         >>> certify_allocation(model, allocate(model, costs, budget=600.0), costs)
         AllocationCertificate(A, image 55, text 105 at cost 600: value <= 0.0244318, no affordable counts below ...
@@ -270,6 +272,10 @@ def _contradictions(
     size = max(1.0, abs(value)) if proof.criterion == "D" else abs(value)
     if not abs(stated - value) <= _STATED * size:
         found.append(f"the criterion at these counts is {value:.9g}, not {stated:.9g}")
+    if whole and proof.target is None and proof.criterion in ("c", "A"):
+        loss, claimed = 1 - Fraction(allocation.bound) / exact, Fraction(allocation.integer_loss or 0.0)
+        if loss > claimed + _ROUNDED_LOSS:
+            found.append(f"the bound is {float(loss):.12g} away from these counts, not {float(claimed):.12g}")
     if proof.target is not None and not proof.reaches():
         found.append(
             f"the criterion at these counts is {value:.17g}, above the target {allocation.target:.17g}"
