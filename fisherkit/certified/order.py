@@ -14,7 +14,7 @@ from fisherkit.certified.verdict import Certificate, Status
 from fisherkit.certified.witness import refute
 from fisherkit.loewner import Relation
 
-__all__ = ["certify", "certify_growth", "certify_positive_definite"]
+__all__ = ["AUTO_SECONDS", "Exact", "certify", "certify_growth", "certify_positive_definite", "check_exact"]
 
 #: An undecided comparison with ``exact="auto"`` goes on in rational arithmetic if that takes fewer seconds.
 AUTO_SECONDS = 10.0
@@ -76,7 +76,7 @@ def certify(
         A ⪯ B, exactly: eigenvalues of B - A: 1 positive, 0 negative, 1 zero
     """
     require_ieee()
-    _check_exact(exact)
+    check_exact(exact)
     if roots is not None:
         root = _require_sum(a, b, radius_a, radius_b, roots)
         return _growth(root, exact, check_factor)
@@ -109,7 +109,7 @@ def certify_positive_definite(
         <Status.UNDECIDED: 'undecided'>
     """
     require_ieee()
-    _check_exact(exact)
+    check_exact(exact)
     return _decide(None, matrix, 0.0, radius, ("0", "M"), exact, check_factor)
 
 
@@ -141,7 +141,7 @@ def certify_growth(roots: Roots, *, exact: Exact = False, check_factor: bool = F
         A ⪯ B, exactly: eigenvalues of B - A: 1 positive, 0 negative, 1 zero
     """
     require_ieee()
-    _check_exact(exact)
+    check_exact(exact)
     return _growth(_stack(roots), exact, check_factor)
 
 
@@ -255,6 +255,14 @@ def _as_root(root: Any) -> Enclosed:  # noqa: ANN401, an array or Enclosed
     return root if isinstance(root, Enclosed) else Enclosed(as_float_matrix(root, "roots"))
 
 
-def _check_exact(exact: Exact) -> None:
+def check_exact(exact: Exact) -> None:
+    """Raise unless it says when to use rational arithmetic.
+
+    Args:
+        exact: True, False or "auto".
+
+    Raises:
+        ValueError: anything else.
+    """
     if not isinstance(exact, bool) and exact != "auto":
         raise ValueError(f'exact: expected True, False or "auto", got {exact!r}')
