@@ -136,9 +136,7 @@ class ExactCriterion:
         if self._meets(self.phi(base), level):
             return 0.0
         limit = self.limit(base, step)
-        if mpmath.isinf(limit) and limit > 0:
-            return np.inf
-        return np.inf if self.name != "D" and (limit > level or same(limit, level)) else None
+        return np.inf if limit > level or same(limit, level) else None
 
     def meets_at(self, base, step, r, level, delta=1e-6):
         """Whether r, to a relative `delta`, is where phi(base + r step) crosses the level (50 digits)."""
