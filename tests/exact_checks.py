@@ -57,11 +57,18 @@ def wrong_matrix(what, got, want, sizes, rel=1e-9):
     got = np.asarray(got, dtype=float)
     if got.shape != want.shape:
         return [f"{what}: shape {got.shape}, expected {want.shape}"]
-    for i, j in np.ndindex(*want.shape):
-        allowed = rel * mpmath.sqrt(as_mpf(sizes[i]) * as_mpf(sizes[j]))
-        if not abs(float(got[i, j]) - as_mpf(want[i, j])) <= allowed:
-            return [f"{what}: entry ({i}, {j}) is {got[i, j]!r}, exact {float(as_fraction(want[i, j]))!r}"]
-    return []
+    exactly = to_floats(want)
+    size = np.sqrt(to_floats(np.asarray(sizes, dtype=object)))
+    bad = ~(np.abs(got - exactly) <= rel * np.outer(size, size))  # NaN is bad
+    if not bad.any():
+        return []
+    i, j = np.argwhere(bad)[0]
+    return [f"{what}: entry ({i}, {j}) is {got[i, j]!r}, exact {exactly[i, j]!r}"]
+
+
+def to_floats(array):
+    """The floats nearest to exact numbers."""
+    return np.array([float(as_fraction(x)) for x in array.ravel()], dtype=float).reshape(array.shape)
 
 
 def wrong_information(what, got, want, sizes):
@@ -153,8 +160,8 @@ def check_effective_information(world):
         if world.kind == "noise" and name != "shared":
             continue  # what one block tells drowns in what is subtracted
         out += wrong_information(f"effective_information {name}", got, schur(whole, block, rest), sizes)
-    variances = _exact_variances(world, counts, world.directions)
-    for v, variance in zip(world.directions.T, variances, strict=True):
+    some = world.directions[:, world.seed % 3 :: 4]
+    for v, variance in zip(some.T, _exact_variances(world, counts, some), strict=True):
         if v.any():
             got = float(fk.effective_information(model, counts, v))
             if not close(got, 1 / variance, tolerance_of(world)):
@@ -282,7 +289,7 @@ def check_dtype(world):
         return []  # 2^100 is no float16
     out, want = [], dict(_answers(world.model, world))
     casts = list(CASTS)
-    for label in (casts[world.seed % len(casts)], casts[(world.seed // 7 + 3) % len(casts)], "float32"):
+    for label in {casts[world.seed % len(casts)], "float32"}:
         for key, got in _answers(world.model_of(CASTS[label]), world):
             if not np.array_equal(got, want[key], equal_nan=True):
                 out.append(f"{label} designs: {key} differs from float64")

@@ -5,7 +5,7 @@ Nothing here is from the library. Equal means equal to 30 digits: two different 
 earlier.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import mpmath
 import numpy as np
@@ -54,9 +54,16 @@ class ExactCriterion:
 
     name: str
     directions: np.ndarray | None = None
+    known: dict = field(default_factory=dict)
 
     def phi(self, m):
-        """phi(M) to 50 digits, infinite where it is not estimable."""
+        """phi(M) to 50 digits, infinite where it is not estimable; remembered."""
+        key = tuple(m.ravel())
+        if key not in self.known:
+            self.known[key] = self._phi(m)
+        return self.known[key]
+
+    def _phi(self, m):
         with mpmath.workdps(DIGITS):
             if self.name == "c":
                 parts = quadratic_inverse(m, self.directions)

@@ -78,7 +78,7 @@ class ExactWorld:
     """One world: the library's model of it, and exact answers."""
 
     def __init__(self, kind, seed):
-        self.kind, self.seed = kind, seed
+        self.kind, self.seed, self._known = kind, seed, {}
         rng = np.random.default_rng([KINDS.index(kind), seed])
         self.shared_dim = int(rng.integers(1, 5))
         self.names = NAMES[: int(rng.choice([1, 2, 2, 3]))]
@@ -144,7 +144,13 @@ class ExactWorld:
         return total
 
     def effective(self, counts):
-        """Exact (d_c, d_c) effective information about theta_c."""
+        """Exact (d_c, d_c) effective information about theta_c; remembered."""
+        key = tuple(counts.items())
+        if key not in self._known:
+            self._known[key] = self._effective(counts)
+        return self._known[key]
+
+    def _effective(self, counts):
         total = 0 * identity(self.shared_dim)
         for name, n in counts.items():
             if n:
@@ -185,13 +191,13 @@ class ExactWorld:
         kept = [v for v in candidates if v.any()]
         return np.stack(kept, axis=1) * 2.0 ** self.exponents[:d, None]
 
-    def criteria(self, names=None):
+    @cached_property
+    def criteria(self):
         """[(label, library's criterion, exact criterion)]; A and E depend on units and are left out with those."""
         v, n = self.shared_directions, self.shared_directions.shape[1]
         chosen = {"c": v[:, self.seed % n], "c2": v[:, [self.seed % n, (self.seed // n) % n]]}
-        labels = names or (("c", "c2", "D") if self.kind == "units" else ("c", "c2", "A", "D", "E"))
         out = []
-        for label in labels:
+        for label in ("c", "c2", "D") if self.kind == "units" else ("c", "c2", "A", "D", "E"):
             if label in chosen:
                 w = chosen[label]
                 out.append((label, c_criterion(w), ExactCriterion("c", exact_directions(w))))
