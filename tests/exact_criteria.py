@@ -58,10 +58,9 @@ class ExactCriterion:
 
     def phi(self, m):
         """phi(M) to 50 digits, infinite where it is not estimable; remembered."""
-        key = tuple(m.ravel())
-        if key not in self.known:
-            self.known[key] = self._phi(m)
-        return self.known[key]
+        if id(m) not in self.known:
+            self.known[id(m)] = m, self._phi(m)  # with the matrix, which keeps its id
+        return self.known[id(m)][1]
 
     def _phi(self, m):
         with mpmath.workdps(DIGITS):

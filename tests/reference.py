@@ -145,14 +145,13 @@ def number(value, kind=None):
 
     `kind` is "flint" or "fractions"; default flint's where there is one.
     """
-    if kind == "flint" or (kind is None and flint is not None):
-        if isinstance(value, flint.fmpq):
-            return value
-        ratio = Fraction(value) if not isinstance(value, np.generic) else Fraction(value.item())
-        return flint.fmpq(ratio.numerator, ratio.denominator)
     if isinstance(value, np.generic):
         value = value.item()
-    return as_fraction(value)
+    if kind == "fractions" or flint is None:
+        return as_fraction(value)
+    if isinstance(value, flint.fmpq):
+        return value
+    return flint.fmpq(*value.as_integer_ratio())
 
 
 def as_fraction(value):
@@ -166,7 +165,7 @@ def exact(array, kind=None):
     """Object array of exact numbers with the entries of an array."""
     given = np.asarray(array)
     out = np.empty(given.shape, dtype=object)
-    out.ravel()[:] = [number(x, kind) for x in given.ravel()]
+    out.ravel()[:] = [number(x, kind) for x in given.ravel().tolist()]
     return out
 
 
@@ -306,5 +305,7 @@ def eigenvalues(matrix, digits=50):
 
 
 def as_mpf(value):
-    ratio = as_fraction(value)
-    return mpmath.mpf(ratio.numerator) / ratio.denominator
+    if isinstance(value, int | float | Fraction):
+        ratio = Fraction(value)
+        return mpmath.mpf(ratio.numerator) / ratio.denominator
+    return mpmath.mpf(int(value.p)) / int(value.q)
