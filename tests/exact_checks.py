@@ -12,7 +12,16 @@ import numpy as np
 
 import fisherkit as fk
 from tests.exact_criteria import DIGITS, INFINITE, close, exact_directions
-from tests.reference import as_fraction, as_mpf, exact, exact_rank, number, quadratic_inverse, schur, solve_any
+from tests.reference import (
+    as_fraction,
+    as_mpf,
+    exact,
+    exact_rank,
+    number,
+    quadratic_inverse,
+    schur,
+    solve_any,
+)
 
 #: Relative accuracy asked of values; infinities, ranks, relations and exact zeros are asked for exactly.
 RELATIVE = 1e-6
@@ -165,7 +174,9 @@ def check_effective_information(world):
         if v.any():
             got = float(fk.effective_information(model, counts, v))
             if not close(got, 1 / variance, tolerance_of(world)):
-                out.append(f"effective_information of a direction: got {got!r}, exact {float(1 / variance)!r}")
+                out.append(
+                    f"effective_information of a direction: got {got!r}, exact {float(1 / variance)!r}"
+                )
     return out
 
 
@@ -225,7 +236,9 @@ def _wrong_covariance(world, estimate, variances, rel):
             if i in columns and j in columns:
                 size = mpmath.sqrt(variances[i] * variances[j])
                 if not abs(float(got) - as_mpf(columns[j][i])) <= rel * size:
-                    return [f"covariance ({i}, {j}): got {got!r}, exact {float(as_fraction(columns[j][i]))!r}"]
+                    return [
+                        f"covariance ({i}, {j}): got {got!r}, exact {float(as_fraction(columns[j][i]))!r}"
+                    ]
             elif not (np.isinf(got) if i == j else np.isnan(got)):
                 return [f"covariance ({i}, {j}): got {got!r}, not estimable"]
     return []
@@ -258,7 +271,9 @@ CASTS = {
     "float32": _float32,
     "float16": lambda x: np.asarray(x, dtype=np.float16),
     "int8": lambda x: np.asarray(x, dtype=np.int8) if (np.asarray(x) == np.round(x)).all() else np.asarray(x),
-    "int64": lambda x: np.asarray(x, dtype=np.int64) if (np.asarray(x) == np.round(x)).all() else np.asarray(x),
+    "int64": lambda x: (
+        np.asarray(x, dtype=np.int64) if (np.asarray(x) == np.round(x)).all() else np.asarray(x)
+    ),
     "big-endian": lambda x: np.asarray(x, dtype=">f8"),
     "big-endian float32": lambda x: np.asarray(x, dtype=">f4"),
     "list": lambda x: np.asarray(x, dtype=float).tolist() if np.asarray(x).size else np.asarray(x),

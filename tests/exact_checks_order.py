@@ -35,7 +35,9 @@ def pairs(world):
         return [(f"{x}, 2 {x}", parts[x], 2 * parts[x], m[x], number(2) * m[x])]
     y = world.names[1]
     out = [(f"{x}, {y}", parts[x], parts[y], m[x], m[y]), (f"{y}, {x}", parts[y], parts[x], m[y], m[x])]
-    both = fk.effective_information(world.model, {**dict.fromkeys(world.names, 0), x: counts[x], y: counts[y]})
+    both = fk.effective_information(
+        world.model, {**dict.fromkeys(world.names, 0), x: counts[x], y: counts[y]}
+    )
     return [*out, (f"{x}, {x} + {y}", parts[x], both, m[x], m[x] + m[y])]
 
 
@@ -137,7 +139,9 @@ def check_theorems(world):
                 got = _said(verdict, name)
                 right = close(got, want, 1e-6) if name in ("left", "right") else got == want
                 if not right:
-                    out.append(f"{what}: {name}: got {got!r}, exact {float(want) if name in ('left', 'right') else want!r}")
+                    out.append(
+                        f"{what}: {name}: got {got!r}, exact {float(want) if name in ('left', 'right') else want!r}"
+                    )
     return out
 
 
@@ -171,11 +175,17 @@ def _verdicts(world, x, y, m_x, m_y):
     rows = row_reduced(m_x)[1]
     drop = (m_x - m_x @ pinv_joint @ m_x)[np.ix_(rows, rows)]
     falls = elimination(drop)[0][0] == len(rows)
-    yield th.theorem_1_variance(x, y), {"M_Y positive definite": definite, "holds": falls and ranks[2] == len(joint)}
+    yield (
+        th.theorem_1_variance(x, y),
+        {"M_Y positive definite": definite, "holds": falls and ranks[2] == len(joint)},
+    )
     strictly = elimination(pinv_x - pinv_joint)[0][0] == len(m_x)
     yield th.theorem_1_variance(x, y, reading="as_stated"), {"holds": strictly}
     yield th.theorem_3(x, y), {"holds": True, "witness exists": above > 0}
-    yield th.theorem_3(x, y, reading="as_stated"), {"range(I_Y) ⊄ range(I_X)": not included, "holds": above > 0}
+    yield (
+        th.theorem_3(x, y, reading="as_stated"),
+        {"range(I_Y) ⊄ range(I_X)": not included, "holds": above > 0},
+    )
     yield (
         th.theorem_2_existence(x, y),
         {"holds": True, "note": f"dim of range(M_X) ∩ range(M_Y) is {common}"},
@@ -255,5 +265,7 @@ def check_theorem_1_private(world):
         facts = {hypothesis: want, "holds": whole == d_c + alone}
         for name, truth in facts.items():
             if _said(got, name) != truth:
-                out.append(f"theorem_1_private {reading} {x}, {y}: {name}: got {_said(got, name)}, exact {truth}")
+                out.append(
+                    f"theorem_1_private {reading} {x}, {y}: {name}: got {_said(got, name)}, exact {truth}"
+                )
     return out

@@ -16,6 +16,8 @@ from tests.exact_checks_worth import chosen, floor_of
 from tests.exact_criteria import DIGITS, close
 from tests.reference import number
 
+#: How many next samples are asked for at once; no fewer than there are modalities.
+SEVERAL = 3
 LAST_DIGIT = 4 * float(np.finfo(float).eps)
 
 
@@ -104,7 +106,10 @@ def _wrong_plan(world, label, exactly, plan, there):
     for split in itertools.product((0, 1, 3), repeat=len(world.names)):
         price = sum(s * Fraction(world.costs[name]) for s, name in zip(split, world.names, strict=True))
         if price:
-            money = {name: number(s * budget / price + there.get(name, 0)) for s, name in zip(split, world.names, strict=True)}
+            money = {
+                name: number(s * budget / price + there.get(name, 0))
+                for s, name in zip(split, world.names, strict=True)
+            }
             tried.append(exactly.phi(world.effective({name: n for name, n in money.items() if n})))
     if not plan.bound <= min(tried):
         yield f"bound {plan.bound!r}, but affordable counts reach {float(min(tried))!r}"
@@ -135,7 +140,8 @@ def check_allocate_target(world):
         what = f"allocate {label} for what {counts} reach"
         if mpmath.isinf(value):
             _, error = attempt(
-                lambda c=criterion: allocate(world.model, world.costs, target=1.0, criterion=c), NotEstimableError
+                lambda c=criterion: allocate(world.model, world.costs, target=1.0, criterion=c),
+                NotEstimableError,
             )
             if error is None:
                 out.append(f"{what}: an answer, though nothing is estimable")
@@ -148,7 +154,9 @@ def check_allocate_target(world):
             if not reached <= target + slack:
                 out.append(f"{what}: {name} {dict(found)} reach {float(reached)!r}, target {target!r}")
         if not Fraction(plan.cost_bound) <= _cost(world, counts):
-            out.append(f"{what}: cost_bound {plan.cost_bound!r}, but they cost {float(_cost(world, counts))!r}")
+            out.append(
+                f"{what}: cost_bound {plan.cost_bound!r}, but they cost {float(_cost(world, counts))!r}"
+            )
         true = distance("A", 1, mpmath.mpf(plan.integer_cost), mpmath.mpf(plan.cost_bound))
         if not plan.integer_loss >= true - LAST_DIGIT:
             out.append(f"{what}: integer_loss {plan.integer_loss!r} of cost {plan.integer_cost!r}")
@@ -165,23 +173,28 @@ def check_next_sample(world):
         now = _phi(world, exactly, counts)
         after = {name: _phi(world, exactly, counts, {name: 1}) for name in world.names}
         what, floor = f"next_sample {label} after {counts}", floor_of(label)
-        got, error = attempt(lambda c=criterion: next_sample(world.model, counts, criterion=c), NotEstimableError)
+        got, error = attempt(
+            lambda c=criterion: next_sample(world.model, counts, criterion=c), NotEstimableError
+        )
         best = min(after.values())
         if (error is None) == bool(mpmath.isinf(best)):
             out.append(f"{what}: got {error or got!r}, exact best {float(best)!r}")
             continue
         if error is None:
             out += [f"{what}: {text}" for text in _wrong_next(got, now, after, best, floor)]
-        n = 3
-        got, error = attempt(lambda c=criterion: next_sample(world.model, counts, criterion=c, n=n), NotEstimableError)
-        subsets = (dict.fromkeys(world.names, 1),) if len(world.names) <= n else ()
+        got, error = attempt(
+            lambda c=criterion: next_sample(world.model, counts, criterion=c, n=SEVERAL), NotEstimableError
+        )
+        subsets = (dict.fromkeys(world.names, 1),) if len(world.names) <= SEVERAL else ()
         possible = any(not mpmath.isinf(_phi(world, exactly, counts, s)) for s in subsets)
         if (error is None) != possible:
-            out.append(f"{what}, n={n}: got {error or got!r}, estimable: {possible}")
+            out.append(f"{what}, n={SEVERAL}: got {error or got!r}, estimable: {possible}")
         elif error is None:
             reached = _phi(world, exactly, counts, got.best)
-            if sum(got.best.values()) > n or not close(got.after, reached, RELATIVE, floor):
-                out.append(f"{what}, n={n}: {dict(got.best)} -> {got.after!r}, exact {float(reached)!r}")
+            if sum(got.best.values()) > SEVERAL or not close(got.after, reached, RELATIVE, floor):
+                out.append(
+                    f"{what}, n={SEVERAL}: {dict(got.best)} -> {got.after!r}, exact {float(reached)!r}"
+                )
     return out
 
 
@@ -224,7 +237,9 @@ def check_plans_of_samples(world):
         if plan is not None:
             exact_value = exactly.phi(world.effective(plan.integer_counts))
             if np.isfinite(plan.integer_value) and mpmath.isinf(exact_value):
-                out.append(f"{what}: whole counts {dict(plan.integer_counts)} -> {plan.integer_value!r}, exact inf")
+                out.append(
+                    f"{what}: whole counts {dict(plan.integer_counts)} -> {plan.integer_value!r}, exact inf"
+                )
         now = exactly.phi(world.effective(world.counts))
         if all(world.counts[name] < most[name] for name in world.names):
             try:
@@ -236,5 +251,3 @@ def check_plans_of_samples(world):
                 if np.isfinite(said) and mpmath.isinf(true):
                     out.append(f"next_sample {label} after {world.counts}: {got!r}: {said!r}, exact inf")
     return out
-
-

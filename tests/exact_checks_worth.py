@@ -70,7 +70,9 @@ def check_marginal_value(world):
             for name in world.names:
                 want = exactly.marginal(m, world.parts[name].effective(1))
                 if not (is_zero(got[name]) if not want else close(got[name], want, rel)):
-                    out.append(f"marginal_value {label} of {name} at {counts}: got {got[name]!r}, exact {float(want)!r}")
+                    out.append(
+                        f"marginal_value {label} of {name} at {counts}: got {got[name]!r}, exact {float(want)!r}"
+                    )
     return out
 
 
@@ -87,13 +89,19 @@ def check_exchange_rate(world):
             for of, in_ in exchanges(world)[counts is world.counts :][:1]:
                 want = ratio(worth[of], worth[in_])
                 got, error = attempt(
-                    lambda of=of, in_=in_, c=criterion, n=counts: exchange_rate(world.model, n, of=of, in_=in_, criterion=c),
+                    lambda of=of, in_=in_, c=criterion, n=counts: exchange_rate(
+                        world.model, n, of=of, in_=in_, criterion=c
+                    ),
                     ValueError,
                 )
                 if (error is None) != (want is not None):
-                    out.append(f"exchange_rate {label} of {of} in {in_} at {counts}: got {error or got!r}, exact {want}")
+                    out.append(
+                        f"exchange_rate {label} of {of} in {in_} at {counts}: got {error or got!r}, exact {want}"
+                    )
                 elif error is None and not (is_zero(got) if not want else close(got, want, rel)):
-                    out.append(f"exchange_rate {label} of {of} in {in_} at {counts}: got {got!r}, exact {float(want)!r}")
+                    out.append(
+                        f"exchange_rate {label} of {of} in {in_} at {counts}: got {got!r}, exact {float(want)!r}"
+                    )
     return out
 
 
@@ -173,9 +181,13 @@ def check_isoline(world):
             ValueError,
         )
         what = f"isoline {label} of {x}, {y} through {through} beside {base}"
-        drawn = not mpmath.isinf(level) and not (exactly.phi(there) <= level or same(exactly.phi(there), level))
+        drawn = not mpmath.isinf(level) and not (
+            exactly.phi(there) <= level or same(exactly.phi(there), level)
+        )
         if (error is None) != drawn:
-            out.append(f"{what}: got {error or line!r}, exact level {float(level)!r}, now {float(exactly.phi(there))!r}")
+            out.append(
+                f"{what}: got {error or line!r}, exact level {float(level)!r}, now {float(exactly.phi(there))!r}"
+            )
         if error is not None or not drawn:
             continue
         for a, b, rate in zip(line.n_x, line.n_y, line.rate, strict=True):
@@ -189,7 +201,9 @@ def check_isoline(world):
         for got, step in ((line.x_intercept, s_x), (line.y_intercept, s_y)):
             out += wrong_amount(f"{what}: intercept", got, exactly, there, step, level)
         for name, step, other in ((x, s_x, s_y), (y, s_y, s_x)):
-            out += _wrong_minimum(f"{what}: minimum {name}", line.minimum[name], exactly, there, step, other, level)
+            out += _wrong_minimum(
+                f"{what}: minimum {name}", line.minimum[name], exactly, there, step, other, level
+            )
     return out
 
 
@@ -205,9 +219,14 @@ def _wrong_minimum(what, got, exactly, base, step, other, level):
     if not (np.isfinite(got) and got > 0):
         return [f"{what}: got {got!r}, exact limit without it {float(limit)!r}"]
     low, high = (
-        exactly.limit(base + number(as_fraction(float(got)) * as_fraction(1 + s * RELATIVE)) * step, other) for s in (-1, 1)
+        exactly.limit(base + number(as_fraction(float(got)) * as_fraction(1 + s * RELATIVE)) * step, other)
+        for s in (-1, 1)
     )
-    return [] if low > level > high or same(high, level) else [f"{what}: got {got!r}, does not cross {float(level)!r}"]
+    return (
+        []
+        if low > level > high or same(high, level)
+        else [f"{what}: got {got!r}, does not cross {float(level)!r}"]
+    )
 
 
 @check
@@ -277,5 +296,3 @@ def check_samples(world):
         if np.isfinite(got):
             out.append(f"CountCriterion {label} at {counts}: got {got!r}, the first samples give infinity")
     return out
-
-

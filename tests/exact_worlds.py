@@ -168,7 +168,10 @@ class ExactWorld:
             place = self.slices["shared"] + self.slices[name]
             rows[place] = designs[: rows.shape[1]].T / 2.0 ** self.exponents[place, None]
             columns.append(rows)
-        columns.append(np.concatenate(columns[1:], axis=1) @ rng.integers(-2, 3, (sum(c.shape[1] for c in columns[1:]), 2)))
+        columns.append(
+            np.concatenate(columns[1:], axis=1)
+            @ rng.integers(-2, 3, (sum(c.shape[1] for c in columns[1:]), 2))
+        )
         columns.append(rng.integers(-3, 4, (d, 2)).astype(float))
         return np.concatenate(columns, axis=1)
 
@@ -217,7 +220,9 @@ def _blocks(rng, m, d_c, d_k):
     if d_c > 1 and rng.random() < 0.15:
         c[:, rng.integers(d_c)] = c[:, rng.integers(d_c)]
     for j in range(d_k):
-        how = rng.choice(["any", "combination", "copy", "mixture", "ones", "zero"], p=[0.2, 0.3, 0.2, 0.1, 0.15, 0.05])
+        how = rng.choice(
+            ["any", "combination", "copy", "mixture", "ones", "zero"], p=[0.2, 0.3, 0.2, 0.1, 0.15, 0.05]
+        )
         if how == "combination":
             s[:, j] = c @ rng.integers(-2, 3, d_c)
         elif how == "copy":

@@ -139,7 +139,11 @@ def test_inertia_and_determinant_of_indefinite_matrices():
             np.fill_diagonal(m, 0)
         signs, det = elimination(exact(m))
         values = np.linalg.eigvalsh(m.astype(float))
-        assert signs == (int((values > 1e-9).sum()), int((values < -1e-9).sum()), int((abs(values) <= 1e-9).sum()))
+        assert signs == (
+            int((values > 1e-9).sum()),
+            int((values < -1e-9).sum()),
+            int((abs(values) <= 1e-9).sum()),
+        )
         assert abs(float(det) - np.linalg.det(m.astype(float))) <= 1e-9 * max(1.0, abs(float(det)))
 
 
