@@ -1,7 +1,7 @@
 """What the library says of an exact world, compared: information, bounds and estimates.
 
-Each `check_<answer>(world)` returns a list of mismatches, empty where everything is right. An exception (or a warning,
-which the tests turn into one) that the answer does not call for is a mismatch.
+Each `check_<answer>(world)` returns a list of mismatches, empty where everything is right. An exception (or a
+warning, which the tests turn into one) that the answer does not call for is a mismatch.
 """
 
 import functools
@@ -62,7 +62,7 @@ def tolerance_of(world):
 
 
 def wrong_matrix(what, got, want, sizes, rel=1e-9):
-    """Entries beyond `rel` times sqrt(s_i s_j); sizes are exact diagonals that entries were subtracted from."""
+    """Entries off by more than `rel` sqrt(s_i s_j), s the exact diagonal that they were subtracted from."""
     got = np.asarray(got, dtype=float)
     if got.shape != want.shape:
         return [f"{what}: shape {got.shape}, expected {want.shape}"]
@@ -194,7 +194,7 @@ def check_schur_complement(world):
 
 @check
 def check_estimate(world):
-    """fit: estimates against exact weighted least squares of the floats, variances, covariance, estimability."""
+    """fit: estimates against exact weighted least squares of the floats, and all that goes with them."""
     theta = world.rng.integers(-3, 4, world.n_params) * 2.0**-world.exponents
     data = fk.simulate(world.model, world.counts, seed=world.seed, theta=theta)
     estimate = fk.fit(data)

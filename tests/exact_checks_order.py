@@ -1,4 +1,4 @@
-"""What the library says of two informations' order, compared with an exact world: order, ranges, theorems, certificates.
+"""Two informations compared, as the library and an exact world see them: order, ranges, theorems, certificates.
 
 Same form as `tests.exact_checks`. The matrices are handed on as `shared_information` returned them.
 """
@@ -126,7 +126,7 @@ def directions_for(world, m_x, m_y):
 
 @check
 def check_theorems(world):
-    """Hypotheses and conclusions of the statements about M_X, M_Y and v, where the verdict calls itself resolved."""
+    """Hypotheses and conclusions about M_X, M_Y and v, where the verdict calls itself resolved."""
     if world.kind not in ("plain", "samples"):
         return []
     out = []
@@ -136,12 +136,9 @@ def check_theorems(world):
                 continue
             what = f"{verdict.statement}, {verdict.reading}, {label}"
             for name, want in facts.items():
-                got = _said(verdict, name)
-                right = close(got, want, 1e-6) if name in ("left", "right") else got == want
-                if not right:
-                    out.append(
-                        f"{what}: {name}: got {got!r}, exact {float(want) if name in ('left', 'right') else want!r}"
-                    )
+                got, side = _said(verdict, name), name in ("left", "right")
+                if not (close(got, want, 1e-6) if side else got == want):
+                    out.append(f"{what}: {name}: got {got!r}, exact {float(want) if side else want!r}")
     return out
 
 

@@ -1,7 +1,7 @@
-"""What the library plans, compared with an exact world: allocation for a budget, for a target, and the next sample.
+"""What the library plans, compared with an exact world: allocation for a budget or a target, the next sample.
 
-Same form as `tests.exact_checks`. Bounds are held to what they claim without any tolerance; a loss may differ by the
-rounding of its own last operation.
+Same form as `tests.exact_checks`. Bounds are held to what they claim without any tolerance; a loss may be off by
+the rounding of its last operation.
 """
 
 import itertools
@@ -34,7 +34,7 @@ def distance(label, dim, value, bound):
 
 
 def affordable(world, exactly, budget, collected=None, limits=None):
-    """Whether some whole counts within the budget determine what is asked (one of each of a subset is enough)."""
+    """Whether some whole counts within the budget determine what is asked (one of each of some is enough)."""
     names = [name for name in world.names if limits is None or limits[name][1] >= 1]
     subsets = itertools.chain.from_iterable(itertools.combinations(names, k) for k in range(len(names) + 1))
     return any(
@@ -54,7 +54,7 @@ def _case(world):
 
 @check
 def check_allocate(world):
-    """For a budget: value, bound and whole samples; an error exactly where nothing affordable is estimable."""
+    """For a budget: value, bound, whole samples; an error exactly where nothing affordable is estimable."""
     if world.kind in ("samples", "noise"):
         return []
     out, (budget, there) = [], _case(world)
@@ -125,7 +125,8 @@ def _wrong_plan(world, label, exactly, plan, there):
         yield f"whole counts cost {float(_cost(world, plan.integer_counts))!r}"
     true = distance(label, world.shared_dim, rounded, mpmath.mpf(plan.bound))
     if not plan.integer_loss >= true - LAST_DIGIT:
-        yield f"integer_loss {plan.integer_loss!r}, true distance to the bound larger by {float(true - plan.integer_loss):.2g}"
+        more = float(true - plan.integer_loss)
+        yield f"integer_loss {plan.integer_loss!r}, true distance to the bound larger by {more:.2g}"
 
 
 @check

@@ -1,4 +1,4 @@
-"""What the library says samples are worth, compared with an exact world: criteria, rates, exchanges, isolines.
+"""What samples are worth, as the library and an exact world see it: criteria, rates, exchanges, isolines.
 
 Same form as `tests.exact_checks`.
 """
@@ -71,7 +71,7 @@ def check_marginal_value(world):
                 want = exactly.marginal(m, world.parts[name].effective(1))
                 if not (is_zero(got[name]) if not want else close(got[name], want, rel)):
                     out.append(
-                        f"marginal_value {label} of {name} at {counts}: got {got[name]!r}, exact {float(want)!r}"
+                        f"marginal_value {label} of {name} at {counts}: {got[name]!r}, exact {float(want)!r}"
                     )
     return out
 
@@ -96,11 +96,11 @@ def check_exchange_rate(world):
                 )
                 if (error is None) != (want is not None):
                     out.append(
-                        f"exchange_rate {label} of {of} in {in_} at {counts}: got {error or got!r}, exact {want}"
+                        f"exchange_rate {label} of {of} in {in_} at {counts}: {error or got!r}, exact {want}"
                     )
                 elif error is None and not (is_zero(got) if not want else close(got, want, rel)):
                     out.append(
-                        f"exchange_rate {label} of {of} in {in_} at {counts}: got {got!r}, exact {float(want)!r}"
+                        f"exchange_rate {label} of {of} in {in_} at {counts}: {got!r}, exact {float(want)!r}"
                     )
     return out
 
@@ -186,7 +186,7 @@ def check_isoline(world):
         )
         if (error is None) != drawn:
             out.append(
-                f"{what}: got {error or line!r}, exact level {float(level)!r}, now {float(exactly.phi(there))!r}"
+                f"{what}: {error or line!r}, exact level {float(level)!r}, now {float(exactly.phi(there))!r}"
             )
         if error is not None or not drawn:
             continue
@@ -212,7 +212,7 @@ def _right_rate(got, want):
 
 
 def _wrong_minimum(what, got, exactly, base, step, other, level):
-    """Least r such that phi(base + r step + infinitely much of the other) comes as near to the level as one likes."""
+    """Least r such that phi(base + r step + infinitely much of the other) comes arbitrarily near the level."""
     limit = exactly.limit(base, other)
     if limit <= level or same(limit, level) or (exactly.name == "D" and any(other.ravel())):
         return [] if is_zero(got) else [f"{what}: got {got!r}, exact 0"]

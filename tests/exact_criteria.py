@@ -1,8 +1,8 @@
 """The criteria c, A, D, E and what samples are worth, from exact informations, to 50 digits.
 
 Everything up to the last step is rational; only logarithms (D) and eigenvalues (E) are rounded, to 50 digits.
-Nothing here is from the library. Equal means equal to 30 digits: two different numbers of this size of integers differ
-earlier.
+Nothing here is from the library. Equal means equal to 30 digits: two different numbers of integers of this size
+differ earlier.
 """
 
 from dataclasses import dataclass, field
@@ -115,7 +115,7 @@ class ExactCriterion:
             return sum(v - min(values) <= SAME * max(values) for v in values)
 
     def limit(self, m, s):
-        """phi(M + r S) as r grows without bound: what is asked once all that S sees is known (D: -infinity)."""
+        """phi(M + r S) as r grows without bound: what is left once all that S sees is known (D: -infinity)."""
         if mpmath.isinf(self.phi(m + s)):
             return INFINITE
         if not any(s.ravel()):

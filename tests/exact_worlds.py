@@ -1,7 +1,7 @@
 """Worlds of small integers, drawn from a number, with everything the library says about them known exactly.
 
-Private columns explain some shared directions on purpose, so that singular effective information is the rule. Four
-kinds:
+Private columns explain some shared directions on purpose, so that singular effective information is the rule.
+Four kinds:
 
     plain    small integers, noise within a factor of 16 or so, variances and covariances among it
     units    the same, every parameter (private ones too) measured in units of its own, 2^-100 to 2^100
@@ -54,7 +54,7 @@ class ExactModality:
 
     @lru_cache(maxsize=32)  # noqa: B019  (worlds are small and short-lived)
     def information(self, n):
-        """Exact information about (theta_c, theta_k) of the first n samples; n may be real for a repeated design."""
+        """Exact information about (theta_c, theta_k) of the first n samples; n real for a repeated design."""
         designs = np.concatenate([self.shared, self.private], axis=-1)
         if designs.ndim == 2:
             a = exact(designs)
@@ -158,7 +158,7 @@ class ExactWorld:
         return total
 
     def _directions(self, rng):
-        """Over all parameters: coordinates, rows of designs (estimable with a sample), mixtures of both, any."""
+        """Over all parameters: coordinates, rows of designs (estimable with a sample), mixtures, any."""
         d, columns = self.n_params, [np.eye(self.n_params)]
         for name, part in self.parts.items():
             designs = np.concatenate([part.shared, part.private], axis=-1).reshape(
@@ -196,7 +196,7 @@ class ExactWorld:
 
     @cached_property
     def criteria(self):
-        """[(label, library's criterion, exact criterion)]; A and E depend on units and are left out with those."""
+        """[(label, library's criterion, exact one)]; A and E depend on units and are left out with those."""
         v, n = self.shared_directions, self.shared_directions.shape[1]
         chosen = {"c": v[:, self.seed % n], "c2": v[:, [self.seed % n, (self.seed // n) % n]]}
         out = []

@@ -2,8 +2,8 @@
 
 Everything loops over samples, builds dense systems, differentiates numerically or counts in exact fractions.
 
-The second half is linear algebra over the rationals: matrices are object arrays of numbers of one exact type, flint's
-where python-flint is there (fast), else `fractions.Fraction`. Floats are converted as the dyadic rationals they are.
+The second half is linear algebra over the rationals: matrices are object arrays of numbers of one exact type,
+flint's where python-flint is there (fast), else `fractions.Fraction`. A float is the dyadic rational that it is.
 """
 
 import math
@@ -248,8 +248,8 @@ def column_space(matrix):
 def elimination(matrix):
     """Signs of the eigenvalues (positive, negative, zero) and the determinant of a symmetric matrix.
 
-    Symmetric elimination (Sylvester's law of inertia); a diagonal of zeros is left by a 2 x 2 step, which has one
-    positive and one negative eigenvalue.
+    Symmetric elimination (Sylvester's law of inertia); a diagonal of zeros is left by a 2 x 2 step, which has
+    one positive and one negative eigenvalue.
     """
     m, signs, det = matrix.copy(), [0, 0], 1
     while len(m):

@@ -1,4 +1,4 @@
-"""The exact oracle itself, against independent routes: pure fractions, SymPy, difference quotients, minimisation.
+"""The exact oracle itself, by independent routes: pure fractions, SymPy, difference quotients, minimisation.
 
 Nothing of the library but `fisherkit.symbolic` is used, and that as one of the routes.
 """
@@ -171,7 +171,7 @@ def test_marginal_values_are_difference_quotients():
                 t = number(1) / 10**16
                 with mpmath.workdps(DIGITS):
                     quotient = (exactly.phi(m) - exactly.phi(m + t * s)) * 10**16
-                    assert abs(quotient - worth) <= mpmath.mpf("1e-8") * max(abs(worth), mpmath.mpf("1e-14")), (
+                    assert abs(quotient - worth) <= 1e-8 * max(abs(worth), mpmath.mpf("1e-14")), (
                         world, label, name,
                     )  # fmt: skip
                 positive, zero = positive + (worth > 0), zero + (worth == 0)

@@ -1,4 +1,4 @@
-"""Digits that must not be lost: units far apart, noises far apart, and designs close to singular, in exact arithmetic."""
+"""Digits that must not be lost, against exact arithmetic: units and noises far apart, nearly singular designs."""
 
 from fractions import Fraction
 
@@ -25,7 +25,7 @@ def exact_fit(rows, data, std):
 
 
 def in_standard_errors(estimate, solution, information, v):
-    """(estimate of v'theta - exact one) / exact standard error, the sum v'theta itself in exact arithmetic."""
+    """(estimate of v'theta - exact one) / exact standard error, the sum v'theta itself taken exactly."""
     w = exact(v)
     gap = as_fraction(w @ exact(estimate.theta) - w @ solution)
     return float(gap) / float(as_fraction(quadratic_inverse(information, w[:, None])[0])) ** 0.5
@@ -122,7 +122,7 @@ def test_a_value_of_nearly_singular_designs(exponent):
 @settings(max_examples=100)
 @given(st.integers(0, 2**32 - 1))
 def test_loss_of_graded_informations_is_a_bound(seed):
-    # informations of one rank each, many orders of magnitude apart, given as matrices of exact integers times 2^k
+    # informations of one rank each, many orders of magnitude apart, as matrices of integers times 2^k
     rng = np.random.default_rng(seed)
     d = int(rng.integers(2, 4))
     given_, exactly = {}, {}
