@@ -142,6 +142,9 @@ class ExactCriterion:
         if self._meets(self.phi(base), level):
             return 0.0
         limit = self.limit(base, step)
+        if self.name == "E" and same(limit, level):
+            # lambda_min may stay at an eigenvalue that the step does not touch from some r on: not only in the limit
+            return None if same(self.phi(base + number(10**18) * step), limit) else np.inf
         return np.inf if limit > level or same(limit, level) else None
 
     def meets_at(self, base, step, r, level, delta=1e-6):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fisherkit import symbolic
-from tests.exact_criteria import DIGITS, close, same
+from tests.exact_criteria import DIGITS, ExactCriterion, close, same
 from tests.exact_worlds import KINDS, ExactWorld
 from tests.reference import (
     as_fraction,
@@ -202,6 +202,8 @@ def test_amounts_agree_with_bisection():
             level = exactly.phi(s_x + number(2) * s_y)
             if mpmath.isinf(level):
                 continue
+            if label == "E" and same(exactly.phi(s_x + number(1) * s_y), level):
+                continue  # the level is reached before
             want = exactly.amount(s_x, s_y, level)
             reached = [exactly.phi(s_x + number(r) * s_y) <= level for r in (0, 1.99, 2, 2.01, 1e9)]
             if want is None:
@@ -214,6 +216,16 @@ def test_amounts_agree_with_bisection():
                 assert want == 0.0, (world, label)
                 assert same(exactly.phi(s_x), level), (world, label)
     assert found > 20
+
+
+def test_e_may_reach_its_limit():
+    # diag(1, 0) + r diag(0, 1): lambda_min is 1 from r = 1 on; with a coupling it is approached only
+    criterion, step = ExactCriterion("E"), exact([[0, 0], [0, 1]])
+    base = exact([[1, 0], [0, 0]])
+    assert criterion.amount(base, step, mpmath.mpf(1)) is None
+    assert criterion.meets_at(base, step, 1.0, mpmath.mpf(1))
+    coupled = exact([[2, 1], [1, 1]])
+    assert criterion.amount(coupled, step, criterion.limit(coupled, step)) == np.inf
 
 
 def test_units_change_no_exact_answer():
