@@ -95,7 +95,6 @@ class ExactWorld:
         # counts beside which exchanges and plans are made; halves are exact
         self.amounts = {name: float(rng.choice([0, 0.5, 1, 2, 5, 9])) for name in self.names}
         self.costs = {name: float(rng.choice([0.5, 1, 2, 3, 5])) for name in self.names}
-        self.rng = rng
         self.integer_directions = self._directions(rng)
         #: (d, n) float directions over all parameters, in the units of the world
         self.directions = self.integer_directions * 2.0 ** self.exponents[:, None]
