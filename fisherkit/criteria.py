@@ -22,6 +22,10 @@ __all__ = ["Criterion", "a_criterion", "as_criterion", "c_criterion", "d_criteri
 Array = NDArray[np.float64]
 NAMES = ("c", "A", "D", "E")
 
+#: "Well above rounding" is so many times above it.
+_CLEAR = 8.0
+_CONTRIBUTION = "root of the contribution"
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Criterion:
@@ -152,20 +156,20 @@ class Criterion:
             root: (r, d), a square root of S, or S as a `PSD`.
 
         Returns:
-            A value >= 0, exactly 0 where S is useless up to rounding. Where phi(M) is infinite: +infinity if
+            A value >= 0, exactly 0 where S is useless up to rounding: what one sample changes by a fraction of phi below the
+            square of M's `resolution` (1e-20 as a rule, 1e-8 for noises 1e8 apart). Where phi(M) is infinite: +infinity if
             S alone makes it finite, else 0.
 
         Raises:
             ValueError: root or directions of another length than d.
         """
-        more = root if isinstance(root, PSD) else None
-        r = as_matrix(root if more is None else more.root, "root of the contribution", cols=psd.dim)
+        more = root if isinstance(root, PSD) else PSD.from_root(as_matrix(root, _CONTRIBUTION, cols=psd.dim))
+        r = as_matrix(more.root, _CONTRIBUTION, cols=psd.dim)
         if not self.finite_at(psd):
-            joint = psd.plus(PSD.from_root(r) if more is None else more)
-            return float("inf") if r.any() and self.finite_at(joint) else 0.0
+            return float("inf") if more.rank and self.finite_at(psd.plus(more)) else 0.0
         half = psd.half_inverse
         if self.name == "c":
-            return self._least_curvature(psd, r, half @ (half.T @ self._checked(psd)))
+            return self._least_curvature(psd, more, self._checked(psd))
         if self.name == "A":
             return float(np.square(r @ half @ half.T).sum())
         if self.name == "D":
@@ -175,7 +179,8 @@ class Criterion:
         if len(seen) < top.shape[1]:
             return 0.0
         least = float(np.linalg.svd(seen, compute_uv=False).min(initial=np.inf))
-        return (least * variance) ** 2 if least > RANGE_TOLERANCE * np.linalg.norm(r) else 0.0
+        floor = _doubt(psd) * float(np.linalg.norm(r @ half)) / np.sqrt(variance)
+        return (least * variance) ** 2 if least > floor else 0.0
 
     def smooth_at(self, psd: PSD) -> bool:
         """Whether the gradient at M tells the value of every further sample.
@@ -229,21 +234,31 @@ class Criterion:
         return vectors[:, singular >= largest * (1 - RANGE_TOLERANCE)], float(largest**2)
 
     @staticmethod
-    def _least_curvature(psd: PSD, root: Array, x: Array) -> float:
-        """Sum over columns of x of min |root (x + u)|^2 over u in the null space of M."""
-        seen = root @ x
-        # rounding is measured against a vector with all entries as long as x, in the units of coordinates
-        length = np.linalg.norm(np.abs(root) @ (1 / psd.scale))
+    def _least_curvature(psd: PSD, more: PSD, wanted: Array) -> float:
+        """Sum over columns v of min x' S x over all solutions of M x = v."""
+        half = psd.half_inverse
+        whitened, target = more.root @ half, half.T @ wanted
+        seen = whitened @ target
+        # W is known up to a factor I + E on the right, E of the size of the condition's rounding
+        floor = _doubt(psd) * np.linalg.norm(whitened) * np.linalg.norm(target, axis=0)
         if psd.rank < psd.dim:
-            q = np.linalg.qr((psd.root / psd.scale).T, mode="complete")[0][:, psd.rank :]
-            free = q / psd.scale[:, None]  # the null space
-            blind = PSD.from_root(root @ free, noise=RANGE_TOLERANCE, scale=np.full(free.shape[1], length))
-            reach = root @ free @ blind.half_inverse  # orthonormal: what moves in the null space can cancel
+            free, known = psd.null_directions, psd.lengths > 0
+            units = float(np.linalg.norm(more.lengths[known] / psd.scale[known]))
+            blind = PSD.from_root(
+                more.root @ free,
+                noise=max(_CLEAR * more.rounding, _doubt(psd)),
+                scale=more.lengths @ np.abs(free) + units * np.linalg.norm((free.T * psd.lengths).T, axis=0),
+            )
+            # orthonormal columns: what moves in the null space can cancel
+            reach = more.root @ free @ blind.half_inverse
             for _ in range(2):  # twice is enough
                 seen = seen - reach @ (reach.T @ seen)
-        size = length * np.linalg.norm((x.T * psd.scale).T, axis=0)
-        kept = np.linalg.norm(seen, axis=0) > RANGE_TOLERANCE * size
-        return float(np.square(seen[:, kept]).sum())
+        return float(np.square(seen[:, np.linalg.norm(seen, axis=0) > floor]).sum())
+
+
+def _doubt(psd: PSD) -> float:
+    """Relative size below which what is computed from M's inverse root may be rounding."""
+    return _CLEAR * psd.resolution
 
 
 def c_criterion(directions: ArrayLike) -> Criterion:

@@ -270,9 +270,9 @@ def isoline(
     if world.reach(base, {}, level) == 0:
         raise ValueError(f"level {level:.6g}: reached without any sample of {x} or {y}; ask for a lower one")
     intercept = [world.reach(base, {name: 1.0}, level) for name in axes]
-    size = np.array([np.square(world.parts[name].root).sum() for name in axes])
-    ray = 1 / np.where(size > 0, size, size.max() or 1.0)
-    middle = world.reach(base, dict(zip(axes, ray, strict=True)), level) * ray
+    pencil = Pencil.of(world.parts[x], world.parts[y])
+    ray = np.array([1.0, pencil.weight])
+    middle = world.reach(base, dict(zip(axes, ray.tolist(), strict=True)), level) * ray
     if np.isinf(middle).any():
         raise ValueError(
             f"level {level:.6g}: out of reach with any number of samples of {x} and {y}; add samples of "
@@ -280,7 +280,7 @@ def isoline(
         )
     unit = [n if np.isfinite(n) else float(m) for n, m in zip(intercept, middle, strict=True)]
     rays = [(unit[0], unit[1] * ratio) for ratio in np.geomspace(1 / span, span, n_points)]
-    points = _Rays.of(world, base, axes, level).points(rays)
+    points = _Rays.of(world, base, axes, level, pencil).points(rays)
     if np.isfinite(intercept[0]):
         points.insert(0, _edge(world, base, axes, (intercept[0], 0.0)))
     if np.isfinite(intercept[1]):
@@ -331,11 +331,15 @@ class _Rays:
 
     @classmethod
     def of(
-        cls, world: CountCriterion, base: Mapping[str, float], axes: tuple[str, str], level: float
+        cls,
+        world: CountCriterion,
+        base: Mapping[str, float],
+        axes: tuple[str, str],
+        level: float,
+        pencil: Pencil,
     ) -> "_Rays":
         beside = any(n and world.parts[name].rank for name, n in base.items() if name not in axes)
-        x, y = (world.parts[name] for name in axes)
-        return cls(world, base, axes, level, world.total(base) if beside else None, Pencil.of(x, y))
+        return cls(world, base, axes, level, world.total(base) if beside else None, pencil)
 
     def points(self, rays: Sequence[tuple[float, float]]) -> list[_Point]:
         """Where each ray meets the level."""

@@ -352,12 +352,26 @@ def reach_along(
     with np.errstate(divide="ignore", over="ignore"):
         limit = phi(there, ~moves)  # with infinitely many
         if not limit < level * (1 - _ROOM):
-            return math.inf
+            return _plateau(phi, there, more, limit, level) if criterion.name == "E" else math.inf
         enough = phi(more, moves) / (level - limit)
         if not there.any() or not enough > 0:  # homogeneous, or nothing is missing
             return max(0.0, enough)
         every = np.ones(len(more), dtype=np.bool_)
         return _root(lambda r: level / phi(there + r * more, every) - 1, enough, enough)
+
+
+def _plateau(
+    phi: Callable[[Array, NDArray[np.bool_]], float], there: Array, more: Array, limit: float, level: float
+) -> float:
+    """Where E comes down to what no number of samples changes, if it does: the worst direction is not seen by them."""
+    if limit > level * (1 + _ROOM):
+        return math.inf
+    moves, every = more > 0, np.ones(len(more), dtype=np.bool_)
+    enough = 1e6 * phi(more, moves) / level
+    goal = level * (1 + 0.1 * _ROOM)
+    if phi(there + enough * more, every) > goal:
+        return math.inf  # comes as near as one likes, and never there
+    return _root(lambda r: goal / phi(there + r * more, every) - 1, enough, enough)
 
 
 def _first_guess(there: Array, more: Array, moves: NDArray[np.bool_]) -> float:

@@ -24,7 +24,8 @@ class Pencil:
     Attributes:
         a: A.
         b: B.
-        both: A + w B for a weight w > 0 that makes the two about equally large.
+        weight: w > 0 that makes w B about as large as A.
+        both: A + w B.
         frame: (d, r), T with T'AT = diag(first), T'BT = diag(second); r is the rank of A + B.
         dual: (r, d), T^+ with A = dual' diag(first) dual and likewise for B.
         first: (r,) >= 0, exactly 0 where A sees nothing.
@@ -39,6 +40,7 @@ class Pencil:
 
     a: PSD
     b: PSD
+    weight: float
     both: PSD
     frame: Array
     dual: Array
@@ -67,7 +69,7 @@ class Pencil:
         seen = [np.linalg.norm(root @ vectors, axis=0) for root in (root_a, root_b)]
         floor = tolerance(a.dim) * both.condition
         first, second = (np.square(np.where(size > floor, size, 0.0)) for size in seen)
-        return cls(a, b, both, half @ vectors, vectors.T @ both.root, first, second / weight)
+        return cls(a, b, weight, both, half @ vectors, vectors.T @ both.root, first, second / weight)
 
     def at(self, x: float, y: float) -> PSD:
         """The information x A + y B.
