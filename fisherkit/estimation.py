@@ -67,7 +67,8 @@ class Estimate:
     precision: PSD
     noise_scale: Mapping[str, Array]
     condition: float
-    _phi: Array  # (..., r): theta = basis phi up to the null space
+    _phi: Array  # (..., r), theta in the coordinates of the problem
+    _lifted: Array  # (..., d), basis phi: theta before it is moved along the null space
     _spread: Spread  # weights, and the noise that `variance` and `covariance` speak of
     _adaptive: bool  # whether the weights were estimated
     _known: bool  # whether the noise is known
@@ -131,7 +132,7 @@ class Estimate:
             (...) or (..., n), parameter units; nan where v'theta is not estimable.
         """
         u, inside, shape = self._ask(directions)
-        return _shaped(np.where(inside, self._phi @ u, np.nan), shape)
+        return _shaped(np.where(inside, self._value(directions, u), np.nan), shape)
 
     def variance(self, directions: ArrayLike) -> Array:
         """Variance of the estimate of v'theta; +infinity where v'theta is not estimable.
@@ -199,7 +200,7 @@ class Estimate:
         _check_level(level)
         u, inside, shape = self._ask(directions)
         half = np.where(inside, self._half_width(u, level), np.inf)
-        centre = np.where(inside, self._phi @ u, 0.0)
+        centre = np.where(inside, self._value(directions, u), 0.0)
         return _shaped(centre - half, shape), _shaped(centre + half, shape)
 
     def region(self, directions: ArrayLike, level: float = 0.95) -> Region:
@@ -227,7 +228,7 @@ class Estimate:
             )
         spread = self._spread if self._known else self._own
         return ellipsoid(
-            self._phi @ u,
+            self._value(directions, u),
             spread,
             u,
             level,
@@ -240,6 +241,13 @@ class Estimate:
         v = as_directions(directions, self.layout)
         columns = v.reshape(len(v), -1)
         return self._spread.problem.basis.T @ columns, self.precision.contains(columns), v.shape[1:]
+
+    def _value(self, directions: ArrayLike, u: Array) -> Array:
+        """(..., n), by the parameters or by their coordinates, whichever rounding can move less."""
+        v = as_directions(directions, self.layout).reshape(self.precision.dim, -1)
+        sizes = np.abs(self._lifted) @ np.abs(v)
+        moved = np.linalg.norm(self._phi, axis=-1)[..., None] * np.linalg.norm(u, axis=0)
+        return np.where(sizes <= self._spread.problem.precision.condition * moved, self._lifted @ v, self._phi @ u)
 
     @cached_property
     def _own(self) -> Spread:
@@ -339,14 +347,19 @@ def fit(
         relative = scale / unit
         weights = 1 / relative
     theta, phi = problem.solve(weights, relative)
+    lifted = theta
+    if precision.rank < precision.dim:  # what is estimable by itself has no part in the null space
+        alone = precision.contains(np.eye(precision.dim))
+        theta = np.where(alone, theta, precision.minimum_norm(theta))
     return Estimate(
-        precision.minimum_norm(theta),
+        theta,
         statistics.layout,
         {n: roots[n].n_samples if n in roots else 0 for n in statistics.layout.names},
         precision,
         {name: np.sqrt(scale[..., k]) for k, name in enumerate(names)},
         precision.condition,
         phi,
+        lifted,
         Spread(problem, weights, relative),
         adaptive,
         noise == "known",
