@@ -51,8 +51,8 @@ _GOOD_ENOUGH = 0.02
 _ROUGHNESS = 3e-4
 #: Distance of the nodes in log rho, most nodes, and how far they reach beyond where both modalities matter.
 _STEP, _MOST_NODES, _MARGIN = 0.25, 400, 8.0
-#: Relative weight from which a modality matters.
-_MATTERS = 1e-3
+#: Relative weight from which a modality matters; square of a coordinate that is rounding; largest |log rho| looked at.
+_MATTERS, _ROUNDING, _WIDEST = 1e-3, 1e-24, 50.0
 _BETA_NODES = 161
 _MAX_STEPS = 20
 
@@ -115,6 +115,7 @@ def half_width(spread: Spread, degrees: Array, u: Array, level: float, *, adapti
     problem = spread.problem
     assert problem.shares is not None
     shares, squares = problem.shares, np.square(u)
+    squares = np.where(squares > _ROUNDING * squares.max(axis=0, initial=0.0), squares, 0.0)
     if not adaptive:  # as two coordinates that one modality knows each
         squares = Spread(problem, spread.weights, np.ones(2)).parts(u)
         shares = np.eye(2)
@@ -172,7 +173,7 @@ class _Calibration:
     @cached_property
     def nodes(self) -> Array:
         """Values of log rho; none where one modality alone matters at each of them."""
-        wide = np.linspace(-90, 90, 361)
+        wide = np.linspace(-_WIDEST, _WIDEST, 401)
         first, second, _ = self._variances(wide)
         second = second * np.exp(wide)
         p = first / np.where(first + second > 0, first + second, 1.0)
