@@ -3,23 +3,29 @@
 With Gaussian noise of known covariance the maximum-likelihood estimate of theta is weighted least squares, each
 modality in units of its own noise. The paper's unweighted joint least squares (Gupta et al. 2025, C.2) is the
 maximum-likelihood estimate only if all noises are equal; it is here to show when it hurts.
+
+Everything that is estimable is answered in coordinates that do not know the units of theta (`fisherkit.weighted`); theta
+itself, and its covariance, are assembled from them at the end.
 """
 
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fisherkit.accumulation import accumulate
 from fisherkit.checks import UnknownNameError
+from fisherkit.directions import as_directions
+from fisherkit.intervals import half_width, satterthwaite, student_quantile
 from fisherkit.layout import SHARED, Layout
 from fisherkit.noise_scale import likelihood_variances
 from fisherkit.psd import PSD
+from fisherkit.regions import Region, ellipsoid
 from fisherkit.samples import Samples
+from fisherkit.spread import Spread
 from fisherkit.statistics import GRAM_CONDITION, RootStatistics, Statistics
 from fisherkit.weighted import ConditioningWarning, WeightedProblem
 
@@ -32,9 +38,12 @@ Array = NDArray[np.float64]
 class Estimate:
     """Estimate of theta with its covariance and with what can be estimated at all.
 
+    Directions v, of which v'theta is asked, are (d,) or (d, n) over all parameters, or (d_c,) or (d_c, n) over the
+    shared ones.
+
     Attributes:
-        theta: (..., d) estimate, the minimum-norm one where not everything is estimable; leading axes are
-            replicates.
+        theta: (..., d) estimate, the minimum-norm one where not everything is estimable (`value` is exact for what is);
+            leading axes are replicates.
         layout: where each block lies in theta.
         counts: {modality: samples used}.
         precision: information of the samples used at the declared noise: rank, range and null space.
@@ -47,7 +56,7 @@ class Estimate:
         >>> x_only = fit(Samples(model, {"x": [[2.0], [4.0]]}))
         >>> x_only.theta, x_only.std_error([1.0, 0.0]).round(3), x_only.std_error([1.0, 1.0])
         (array([3., 0.]), np.float64(0.707), np.float64(inf))
-        >>> x_only.null_basis.round(3) + 0.0
+        >>> np.abs(x_only.null_basis.round(3))
         array([[0.],
                [1.]])
     """
@@ -58,7 +67,11 @@ class Estimate:
     precision: PSD
     noise_scale: Mapping[str, Array]
     condition: float
-    _spread: Array  # (..., d, d): covariance on range(information), zero outside it
+    _phi: Array  # (..., r), theta in the coordinates of the problem
+    _lifted: Array  # (..., d), basis phi: theta before it is moved along the null space
+    _spread: Spread  # weights, and the noise that `variance` and `covariance` speak of
+    _adaptive: bool  # whether the weights were estimated
+    _known: bool  # whether the noise is known
 
     def __getitem__(self, name: str) -> Array:
         if name not in self.layout.slices:
@@ -86,9 +99,12 @@ class Estimate:
 
     @cached_property
     def covariance(self) -> Array:
-        """Covariance of theta, (..., d, d); a parameter that is not estimable has variance inf, covariances nan."""
+        """Covariance of theta, (..., d, d); a parameter that is not estimable has variance inf, covariances nan.
+
+        Noise variances that were estimated (`noise_scale`) are taken for the true ones, as in `variance`.
+        """
         lost = ~self.estimable(np.eye(self.precision.dim))
-        covariance = self._spread.copy()
+        covariance = self._spread.covariance(self._spread.problem.basis.T)
         covariance[..., lost, :] = np.nan
         covariance[..., :, lost] = np.nan
         index = np.flatnonzero(lost)
@@ -99,62 +115,161 @@ class Estimate:
         """Whether v'theta can be estimated from these samples: v in the range of the information.
 
         Args:
-            directions: (d,) or (d, n) directions.
+            directions: (d,) or (d, n), or shared only.
 
         Returns:
             Boolean scalar array or (n,).
         """
-        return self.precision.contains(directions)
+        return self.precision.contains(as_directions(directions, self.layout))
+
+    def value(self, directions: ArrayLike) -> Array:
+        """Estimate of v'theta, right also where parameters differ in size so much that theta @ v would cancel.
+
+        Args:
+            directions: (d,) or (d, n), or shared only.
+
+        Returns:
+            (...) or (..., n), parameter units; nan where v'theta is not estimable.
+        """
+        u, inside, shape = self._ask(directions)
+        return _shaped(np.where(inside, self._value(directions, u), np.nan), shape)
 
     def variance(self, directions: ArrayLike) -> Array:
         """Variance of the estimate of v'theta; +infinity where v'theta is not estimable.
 
+        Noise variances that were estimated (`noise_scale`) are taken for the true ones: what estimating them costs is
+        in `interval` and `region`, not here.
+
         Args:
-            directions: (d,) or (d, n) directions.
+            directions: (d,) or (d, n), or shared only.
 
         Returns:
             (...) or (..., n), parameter units squared.
         """
-        inside = self.estimable(directions)
-        v = np.asarray(directions, dtype=np.float64)
-        spread = (
-            np.einsum("i...,...ij,j...->...", v, self._spread, v)
-            if v.ndim == 1
-            else (np.einsum("in,...ij,jn->...n", v, self._spread, v))
-        )
-        return np.where(inside, spread, np.inf)
+        u, inside, shape = self._ask(directions)
+        spread = self._spread.parts(u).sum(axis=-2)
+        return _shaped(np.where(inside, spread, np.inf), shape)
 
     def std_error(self, directions: ArrayLike) -> Array:
         """Square root of `variance`.
 
         Args:
-            directions: (d,) or (d, n) directions.
+            directions: (d,) or (d, n), or shared only.
 
         Returns:
             (...) or (..., n), parameter units.
         """
         return np.sqrt(self.variance(directions))
 
-    def interval(self, directions: ArrayLike, level: float = 0.95) -> tuple[Array, Array]:
-        """Normal confidence interval of v'theta; the whole line where it is not estimable.
-
-        Exact for known noise; for estimated noise it is the large-sample interval.
+    def degrees_of_freedom(self, directions: ArrayLike) -> Array:
+        """Degrees of freedom behind the estimated variance of v'theta (Satterthwaite 1946).
 
         Args:
-            directions: (d,) or (d, n) directions.
+            directions: (d,) or (d, n), or shared only.
+
+        Returns:
+            (...) or (..., n); infinite for known noise, n_obs - rank for one modality.
+
+        Raises:
+            ValueError: a modality has no more observations than parameters.
+        """
+        u, _, shape = self._ask(directions)
+        if self._known:
+            return np.full(shape, np.inf)
+        own = self._own
+        return _shaped(satterthwaite(own.parts(u), own.problem.degrees), shape)
+
+    def interval(self, directions: ArrayLike, level: float = 0.95) -> tuple[Array, Array]:
+        """Confidence interval of v'theta; the whole line where it is not estimable.
+
+        Exact for known noise (normal) and for one modality with estimated noise (Student's t); for several with
+        estimated noise see `fisherkit.intervals`. Its noise variances are those of noise="dof" always: maximum-likelihood
+        ones are too small by the degrees of freedom that theta takes. So the half-width is not a multiple of
+        `std_error`.
+
+        Args:
+            directions: (d,) or (d, n), or shared only.
             level: coverage, in (0, 1).
 
         Returns:
             Lower and upper ends, each (...) or (..., n).
 
         Raises:
-            ValueError: level outside (0, 1).
+            ValueError: level outside (0, 1), or a modality without degrees of freedom for its noise.
         """
-        if not 0 < level < 1:
-            raise ValueError(f"level: must lie in (0, 1), got {level}")
-        half = NormalDist().inv_cdf((1 + level) / 2) * self.std_error(directions)
-        centre = self.theta @ np.asarray(directions, dtype=np.float64)
-        return centre - half, centre + half
+        _check_level(level)
+        u, inside, shape = self._ask(directions)
+        half = np.where(inside, self._half_width(u, level), np.inf)
+        centre = np.where(inside, self._value(directions, u), 0.0)
+        return _shaped(centre - half, shape), _shaped(centre + half, shape)
+
+    def region(self, directions: ArrayLike, level: float = 0.95) -> Region:
+        """Joint confidence region of several v'theta: an ellipsoid.
+
+        Exact for known noise (chi-square) and one modality with estimated noise (F); for several modalities the
+        axes are as long as `interval` says for each, with F at the harmonic mean of their degrees of freedom.
+
+        Args:
+            directions: (d,) or (d, n), or shared only; they may depend on each other.
+            level: coverage, in (0, 1).
+
+        Returns:
+            The region.
+
+        Raises:
+            ValueError: level outside (0, 1), a direction that is not estimable, or a modality without degrees of freedom.
+        """
+        _check_level(level)
+        u, inside, _ = self._ask(directions)
+        if not inside.all():
+            raise ValueError(
+                f"directions: number {int((~inside).argmax())} is not estimable, so that the region has no end there; "
+                "ask about estimable ones"
+            )
+        spread = self._spread if self._known else self._own
+        return ellipsoid(
+            self._value(directions, u),
+            spread,
+            u,
+            level,
+            estimated=None if self._known else lambda axes: self._half_width(axes, level),
+            resolution=self.precision.resolution,
+        )
+
+    def _ask(self, directions: ArrayLike) -> tuple[Array, NDArray[np.bool_], tuple[int, ...]]:
+        """Directions as u = W'v, (r, n), whether each is estimable, (n,), and the last axes of the answer."""
+        v = as_directions(directions, self.layout)
+        columns = v.reshape(len(v), -1)
+        return self._spread.problem.basis.T @ columns, self.precision.contains(columns), v.shape[1:]
+
+    def _value(self, directions: ArrayLike, u: Array) -> Array:
+        """(..., n), by the parameters or by their coordinates, whichever rounding can move less."""
+        v = as_directions(directions, self.layout).reshape(self.precision.dim, -1)
+        sizes = np.abs(self._lifted) @ np.abs(v)
+        moved = np.linalg.norm(self._phi, axis=-1)[..., None] * np.linalg.norm(u, axis=0)
+        return np.where(sizes <= self._spread.problem.precision.condition * moved, self._lifted @ v, self._phi @ u)
+
+    @cached_property
+    def _own(self) -> Spread:
+        """The same weights, or those of noise="dof", with noise variances from each modality alone."""
+        problem = self._spread.problem
+        scale = problem.own_variances()
+        return Spread(problem, 1 / scale if self._adaptive else self._spread.weights, scale)
+
+    def _half_width(self, u: Array, level: float) -> Array:
+        if self._known:
+            return student_quantile(np.asarray(np.inf), level) * np.sqrt(self._spread.parts(u).sum(axis=-2))
+        return half_width(self._own, self._own.problem.degrees, u, level, adaptive=self._adaptive)
+
+
+def _shaped(answers: Array, shape: tuple[int, ...]) -> Array:
+    """Answers to n directions, (..., n), with the last axes that the directions had."""
+    return np.asarray(answers.reshape((*answers.shape[:-1], *shape)))
+
+
+def _check_level(level: float) -> None:
+    if not 0 < level < 1:
+        raise ValueError(f"level: must lie in (0, 1), got {level}")
 
 
 def fit(
@@ -223,14 +338,19 @@ def fit(
     elif weighting == "gls":
         scale = likelihood_variances(problem)
     else:
-        scale = problem.residual_variances(problem.solve(weights, ones))
+        scale = problem.residual_variances(problem.solve(weights, ones)[0])
     precision = problem.precision
     relative = scale
-    if weighting == "gls" and noise != "known":
+    adaptive = weighting == "gls" and noise != "known"
+    if adaptive:
         problem, unit = problem.in_units_of(scale)
         relative = scale / unit
         weights = 1 / relative
-    theta = problem.solve(weights, relative)
+    theta, phi = problem.solve(weights, relative)
+    lifted = theta
+    if precision.rank < precision.dim:  # what is estimable by itself has no part in the null space
+        alone = precision.contains(np.eye(precision.dim))
+        theta = np.where(alone, theta, precision.minimum_norm(theta))
     return Estimate(
         theta,
         statistics.layout,
@@ -238,7 +358,11 @@ def fit(
         precision,
         {name: np.sqrt(scale[..., k]) for k, name in enumerate(names)},
         precision.condition,
-        problem.covariance(weights, relative),
+        phi,
+        lifted,
+        Spread(problem, weights, relative),
+        adaptive,
+        noise == "known",
     )
 
 

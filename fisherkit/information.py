@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fisherkit.accumulation import design_root
 from fisherkit.checks import UnknownNameError, as_array, as_counts, as_indices, as_whole
+from fisherkit.directions import as_directions
 from fisherkit.layout import SHARED
 from fisherkit.model import LinearGaussian, Modality
 from fisherkit.psd import PSD, project_out, tolerance, total
@@ -246,14 +247,7 @@ def cramer_rao(
         >>> cramer_rao(model, {"x": 1}, np.eye(2)), cramer_rao(model, {"x": 1, "y": 1}, np.eye(2))
         (array([ 1., inf]), array([1.  , 0.25]))
     """
-    v = as_array(directions, "directions", ndim=(1, 2)).astype(np.float64, copy=False)
-    if len(v) == model.shared_dim:
-        v = np.concatenate([v, np.zeros((model.n_params - len(v), *v.shape[1:]))])
-    if len(v) != model.n_params:
-        raise ValueError(
-            f"directions: expected length {model.n_params} (all parameters) or {model.shared_dim} (shared ones), "
-            f"got {len(v)}"
-        )
+    v = as_directions(directions, model.layout)
     root, rounding = _stacked(model, counts, unit_noise)
     if not fisher_orthogonal:
         return PSD.from_root(root, noise=rounding).variance(v)

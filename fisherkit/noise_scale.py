@@ -85,7 +85,7 @@ class _Likelihood:
     @classmethod
     def of(cls, problem: WeightedProblem, lead: tuple[int, ...]) -> "_Likelihood":
         ones = np.ones(len(problem.local))
-        rest = problem.residuals(problem.solve(ones, ones))
+        rest = problem.residuals(problem.solve(ones, ones)[0])
         rest = [np.broadcast_to(r, (*lead, r.shape[-1])).reshape(-1, r.shape[-1]) for r in rest]
         rss = [np.broadcast_to(root.rss, lead).reshape(-1) for root in problem.roots.values()]
         return cls(
@@ -103,7 +103,7 @@ class _Likelihood:
         weights = np.exp(-log_scale)
         weights = weights / weights.max(axis=-1, keepdims=True)
         rhs = np.einsum("bk,bkr->br", weights, self.pull)
-        phi = np.linalg.solve(self.problem.gram(weights), rhs[..., None])[..., 0]
+        phi = self.problem.gram_solve(weights, rhs[..., None])[..., 0]
         squares = [
             rss + np.square(rest - phi @ a.T).sum(axis=-1)
             for rss, rest, a in zip(self.rss, self.rest, self.problem.local, strict=True)

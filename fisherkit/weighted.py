@@ -1,7 +1,9 @@
 """Weighted least squares on the statistics of several modalities, refined until rounding is small beside the noise.
 
-The algebra behind `fisherkit.fit`. Everything is solved in coordinates in which the total information at the declared
-noise is the identity, so that the length of a correction *is* its size in standard errors.
+The algebra behind `fisherkit.fit`. Everything is solved in coordinates phi, theta = W phi, in which the total information
+at the declared noise is the identity, so that the length of a correction *is* its size in standard errors and the
+units of theta do not matter. Two modalities share eigenvectors there (their parts of the identity commute): phi is
+turned to them, so that every weighted information is diagonal.
 """
 
 import functools
@@ -30,11 +32,13 @@ _SETTLED = 1e-4
 #: Up to this condition a correction would change the 14th digit, and is left out if that is little noise as well:
 _WELL_CONDITIONED = 16.0
 #: rounding expected to move the estimate by less than this many standard errors.
-_NEGLIGIBLE = 1e-7
+_NEGLIGIBLE = 1e-9
 #: A last correction above this many standard errors is reported.
 _LOST = 1e-2
 #: Relative rounding of a residual sum of squares above which an estimated noise is reported.
 _RSS_LOST = 1e-3
+#: Numbers in a stack of weighted informations (32 MB): more replicates than fit are taken in turns.
+_BLOCK = 1 << 22
 #: Ratio of estimated noise variances, in units of the declared ones, from which the units are changed.
 _FAR_OFF = 1e4
 
@@ -52,10 +56,10 @@ class WeightedProblem:
 
     Attributes:
         precision: total information at the declared noise.
-        basis: (d, r), V with V V' = I^+.
+        basis: (d, r), W with W W' a generalised inverse of the information.
         roots: statistics of the modalities used.
         placed: R_k with columns placed in theta, each (r_k, d).
-        local: R_k V, each (r_k, r); sum of local' local is the identity.
+        local: R_k W, each (r_k, r); the sum of local' local is the identity, and each is diagonal where K <= 2.
     """
 
     precision: PSD
@@ -80,9 +84,19 @@ class WeightedProblem:
             placed.append(np.zeros((len(root.matrix), layout.n_params)))
             placed[-1][:, layout.columns(name)] = root.matrix
         rounding = max(root.rounding for root in roots.values())
-        precision = PSD.from_root(np.concatenate(placed), noise=rounding)
-        basis = precision.inverse_root
-        return cls(precision, basis, roots, placed, [r @ basis for r in placed])
+        return cls._around(PSD.from_root(np.concatenate(placed), noise=rounding), roots, placed)
+
+    @classmethod
+    def _around(
+        cls, precision: PSD, roots: Mapping[str, RootStatistics], placed: list[Array]
+    ) -> "WeightedProblem":
+        """In the coordinates of this total information."""
+        basis = precision.half_inverse
+        local = [r @ basis for r in placed]
+        if len(local) == 2 and precision.rank:
+            turn = np.linalg.svd(local[0])[2].T
+            basis, local = basis @ turn, [a @ turn for a in local]
+        return cls(precision, basis, roots, placed, local)
 
     def in_units_of(self, scale: Array) -> tuple["WeightedProblem", Array]:
         """The same problem in units near an estimated noise, if the declared one is far off.
@@ -114,31 +128,30 @@ class WeightedProblem:
         precision = PSD.from_root(np.concatenate(placed), noise=rounding)
         if precision.rank < self.precision.rank:  # what the declared noise could resolve would be lost
             return self, ones
-        basis = precision.inverse_root
-        return WeightedProblem(precision, basis, roots, placed, [r @ basis for r in placed]), typical
+        return self._around(precision, roots, placed), typical
 
-    def solve(self, weights: Array, scale: Array) -> Array:
-        """Weighted least squares, minimum norm; warns if rounding is not small beside the noise.
+    def solve(self, weights: Array, scale: Array) -> tuple[Array, Array]:
+        """Weighted least squares; warns if rounding is not small beside the noise.
 
         Args:
             weights: (K,) or (..., K).
             scale: (K,) or (..., K), the noise that the corrections are measured by.
 
         Returns:
-            (..., d) estimate.
+            (..., d) estimate W phi, not yet the minimum-norm one, and (..., r) phi.
         """
         solver = self._solver(weights)
         phi = solver([root.target for root in self.roots.values()])
         theta, size = phi @ self.basis.T, self._size(phi, scale)
         rounding = np.finfo(np.float64).eps * self.precision.condition * size
         if self.precision.condition <= _WELL_CONDITIONED and rounding <= _NEGLIGIBLE:
-            return theta
+            return theta, phi
         for _ in range(_MAX_CORRECTIONS):
             # each correction multiplies the error by about eps times the condition number
-            phi, before = solver(self.residuals(theta)), size
-            size = self._size(phi, scale)
+            step, before = solver(self.residuals(theta)), size
+            size = self._size(step, scale)
             if size <= before:
-                theta = theta + phi @ self.basis.T
+                theta, phi = theta + step @ self.basis.T, phi + step
             if size <= _SETTLED or not size < before / 2:
                 break
         if not size <= _LOST:
@@ -150,7 +163,7 @@ class WeightedProblem:
                 ConditioningWarning,
                 stacklevel=3,
             )
-        return theta
+        return theta, phi
 
     def residuals(self, theta: Array) -> list[Array]:
         """Targets minus fit, each (..., r_k), in declared-noise units.
@@ -168,28 +181,35 @@ class WeightedProblem:
         if (scale == 1).all():
             squared = np.einsum("...i,...i->...", phi, phi)
         else:
-            moved = [np.square(phi @ a.T).sum(axis=-1) for a in self.local]
-            squared = (np.stack(moved, axis=-1) / scale).sum(axis=-1)
+            squared = (
+                np.stack([np.square(phi @ a.T).sum(axis=-1) for a in self.local], axis=-1) / scale
+            ).sum(axis=-1)
         return float(np.sqrt(squared.max(initial=0.0)))
 
     def _solver(self, weights: Array) -> Solver:
         """From targets (..., r_k) to the phi of least weighted squares, (..., r)."""
         if weights.ndim == 1:
-            maps = self._maps(weights)
+            maps = self.maps(weights)
             return lambda targets: _total(t @ a for t, a in zip(targets, maps, strict=True))
-        gram = self.gram(weights)
 
         def solve(targets: Sequence[Array]) -> Array:
             parts = (
                 weights[..., k, None] * (t @ a)
                 for k, (t, a) in enumerate(zip(targets, self.local, strict=True))
             )
-            return np.asarray(np.linalg.solve(gram, _total(parts)[..., None])[..., 0], dtype=np.float64)
+            return self.gram_solve(weights, _total(parts)[..., None])[..., 0]
 
         return solve
 
-    def _maps(self, weights: Array) -> list[Array]:
-        """M_k, each (r_k, r), with phi = sum_k t_k M_k, for one set of weights (K,)."""
+    def maps(self, weights: Array) -> list[Array]:
+        """M_k with phi = sum_k t_k M_k for one set of weights.
+
+        Args:
+            weights: (K,).
+
+        Returns:
+            (r_k, r) for each modality.
+        """
         if (weights == 1).all():
             return self.local
         # by an orthogonal factorisation: noise levels may differ by more than a Gram matrix resolves
@@ -199,6 +219,13 @@ class WeightedProblem:
         inverse = np.linalg.solve(r, q.T).T
         cuts = np.cumsum([len(a) for a in self.local])[:-1]
         return [w * m for w, m in zip(roots, np.split(inverse, cuts), strict=True)]
+
+    @cached_property
+    def shares(self) -> Array | None:
+        """(K, r), what each modality gives to each coordinate of phi; None where K > 2 parts are not diagonal."""
+        if len(self.local) > 2:
+            return None
+        return np.stack([np.square(a).sum(axis=0) for a in self.local])
 
     def gram(self, weights: Array) -> Array:
         """Weighted information in phi coordinates.
@@ -212,31 +239,38 @@ class WeightedProblem:
         r = self.basis.shape[1]
         return (weights @ self._squares).reshape(*weights.shape[:-1], r, r)
 
+    def gram_solve(self, weights: Array, rhs: Array) -> Array:
+        """Solutions x of gram(weights) x = rhs.
+
+        Args:
+            weights: (..., K).
+            rhs: (..., r, n), leading axes as those of the weights or none.
+
+        Returns:
+            (..., r, n).
+        """
+        lead = weights.shape[:-1]
+        if self.shares is not None:
+            return rhs / (weights @ self.shares)[..., None]
+        flat = weights.reshape(-1, weights.shape[-1])
+        given = rhs if rhs.ndim == 2 else rhs.reshape(-1, *rhs.shape[-2:])
+        out = np.empty((len(flat), *rhs.shape[-2:]))
+        step = max(1, _BLOCK // max(1, self.basis.shape[1] * max(self.basis.shape[1], rhs.shape[-1])))
+        for start in range(0, len(flat), step):
+            part = slice(start, start + step)
+            gram, b = self.gram(flat[part]), given if given.ndim == 2 else given[part]
+            out[part] = np.linalg.solve(gram, np.broadcast_to(b, (len(gram), *b.shape[-2:])))
+        return out.reshape(*lead, *rhs.shape[-2:])
+
     @cached_property
     def _squares(self) -> Array:
         """(K, r * r), local' local of each modality."""
         return np.stack([(a.T @ a).ravel() for a in self.local])
 
-    def covariance(self, weights: Array, scale: Array) -> Array:
-        """Covariance of the estimate on the range of the information.
-
-        Args:
-            weights: (K,) or (..., K), with which it was computed.
-            scale: (K,) or (..., K), true noise variances.
-
-        Returns:
-            (..., d, d).
-        """
-        if weights.ndim == 1:
-            if (weights == 1).all() and (scale == 1).all():
-                return self.basis @ self.basis.T
-            halves = [m @ self.basis.T for m in self._maps(weights)]
-            d = len(self.basis)
-            squares = np.stack([(half.T @ half).ravel() for half in halves])
-            return (scale @ squares).reshape(*scale.shape[:-1], d, d)
-        half = np.linalg.solve(self.gram(weights), np.broadcast_to(self.basis.T, self.basis.T.shape))
-        meat = self.gram(weights**2 * scale)
-        return np.swapaxes(half, -1, -2) @ meat @ half
+    @cached_property
+    def degrees(self) -> Array:
+        """(K,), degrees of freedom n_obs - rank that each modality's own fit leaves for its noise."""
+        return np.array([float(root.n_obs - root.own_fit()[0]) for root in self.roots.values()])
 
     def residual_variances(self, theta: Array) -> Array:
         """Mean squared residual of each modality.

@@ -34,7 +34,7 @@ def test_estimate_and_covariance_equal_the_dense_minimum_norm_solution(samples):
     # covariance on the range: A Cov A' is the projector onto range(A), up to the rounding of its entries in A
     condition = singular[0] / singular[rank - 1] if rank else 1.0
     u = np.linalg.svd(a / unit, full_matrices=False)[0][:, :rank]
-    spread = a @ estimate._spread @ a.T
+    spread = estimate.region(a.T).shape
     np.testing.assert_allclose(spread, u @ u.T, atol=1e-7 + 1e-15 * condition**2)
 
 
@@ -170,7 +170,7 @@ def test_monte_carlo_covariance_is_the_predicted_one_and_bias_is_zero():
     theta = fk.simulate(model, 1, seed=8).theta
     basis = estimate.precision.range_basis
     error = (estimate.theta - theta) @ basis
-    cov = basis.T @ estimate._spread @ basis
+    cov = estimate.region(basis).shape
     white = np.linalg.solve(np.linalg.cholesky(cov), error.T)
     n, r = error.shape
     # n r chi-squared degrees of freedom for the total; each mean is N(0, 1/n): false alarms below 1e-5 in all
@@ -241,8 +241,10 @@ def test_bad_requests_are_refused():
         fk.simulate(model, 10**12, seed=0)
     with pytest.raises(ValueError, match="level: must lie in"):
         fk.fit(samples).interval(np.eye(4)[0], 95)
-    with pytest.raises(ValueError, match="direction: expected length 4, got 2"):
-        fk.fit(samples).variance([1.0, 0.0])
+    with pytest.raises(
+        ValueError, match=r"directions: expected length 4 \(all parameters\) or 2 \(shared ones\), got 3"
+    ):
+        fk.fit(samples).variance([1.0, 0.0, 0.0])
     exact = fk.Samples(model, {"x": np.zeros((3, 3))})
     with pytest.raises(ValueError, match="x: the samples fit exactly"):
         fk.fit(exact, noise="ml")
