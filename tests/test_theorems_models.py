@@ -571,3 +571,43 @@ def test_proposition_1_takes_objects_of_a_model():
     assert verdict.holds
     assert verdict.tolerance < 1e-4
     assert th.proposition_1(objects, 2, reading="as_stated").refuted
+
+
+def test_order_and_ranges_of_objects_are_exact():
+    rng = np.random.default_rng(6)
+    for _ in range(200):
+        world = World(rng)
+        x, y = world.given["x"], world.given["y"]
+        positive, negative = signs(world.y - world.x)
+        wanted = fk.Relation.of_inertia(positive, negative, world.d - positive - negative)
+        assert fk.compare(x, y).relation is wanted
+        within = rank(np.concatenate([world.x, world.y], axis=1)) == rank(world.y)
+        assert fk.range_inclusion(x, y).included == within
+        assert fk.range_inclusion(x, y).rank_a == rank(world.x)
+
+
+@pytest.mark.parametrize("exponent", range(10, 46, 5))
+def test_nearly_dependent_private_columns_still_explain_what_they_span(exponent):
+    """The first shared column is 2^exponent times the difference of two private ones; rounding grows as much."""
+    c = np.array([[1.0, 1], [2, 0], [4, 3], [1, 2], [0, 5]])
+    s = np.c_[np.ones((5, 1)), np.ones((5, 1)) + 2.0**-exponent * c[:, :1]]
+    own = fk.shared_information(fk.LinearGaussian({"x": fk.Modality(c, s)}))["x"]
+    truth = effective(exact(c), exact(s))
+    assert rank(truth) == 1
+    assert own.rank == 1 or not own.sure
+    if own.sure:
+        np.testing.assert_array_equal(own[0], 0)
+        assert abs(own[1, 1] / float(truth[1, 1]) - 1) <= own.resolution
+
+
+@pytest.mark.parametrize("exponent", range(10, 46, 5))
+def test_resolution_bounds_the_error_of_what_little_is_left(exponent):
+    """A private column that is nearly the shared one leaves 2^-exponent of it, known to as many digits fewer."""
+    c = np.array([[1.0], [2], [4]])
+    s = c + 2.0**-exponent * np.array([[1.0], [0], [3]])
+    own = fk.shared_information(fk.LinearGaussian({"x": fk.Modality(c, s)}))["x"]
+    truth = effective(exact(c), exact(s))[0, 0]
+    if own.rank:
+        assert abs(own[0, 0] / float(truth) - 1) <= own.resolution
+    else:
+        assert not own.sure
