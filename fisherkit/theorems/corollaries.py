@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fisherkit.psd import PSD, tolerance
+from fisherkit.psd import DOUBT, PSD, tolerance
 from fisherkit.theorems.pair import Pair, range_coordinates
 from fisherkit.theorems.results import (
     CLEAR,
@@ -12,6 +12,7 @@ from fisherkit.theorems.results import (
     Verdict,
     as_direction,
     check_reading,
+    evenness,
     relative_drop,
 )
 
@@ -216,4 +217,9 @@ def _is_eigenvector(pair: Pair, psd: PSD, v: Array) -> tuple[bool, bool]:
     ):  # not an eigenvalue of 0
         moved = v != 0
         sure = sure and bool((floor * size[moved] < _EIGEN_DIGITS * np.abs(expected[moved])).all())
+    if (
+        parallel and pair.decided
+    ):  # agreement says nothing about terms m_ij v_j that are rounding beside others
+        terms = np.where(np.abs(m) > floor * np.outer(d, d), np.abs(m * v), 0.0)
+        sure = sure and all(evenness(row) > DOUBT * floor for row in terms)
     return parallel, sure

@@ -93,6 +93,12 @@ class Ordered:
         return self.first.own_rounding + self.second.own_rounding
 
     @property
+    def product_noise(self) -> float:
+        """Relative rounding of what passes through both inverses; 0 for arrays, where `noise` is a square already."""
+        product = self.first.own_rounding * self.second.own_rounding
+        return product / tolerance(self.dim) if self.decided else 0.0
+
+    @property
     def entry_noise(self) -> float:
         """Relative rounding of v'(N - M)v in units of sum_i N_ii v_i^2."""
         return max(tolerance(self.dim), self.dim * self.second.entry_rounding if self.decided else 0.0)
