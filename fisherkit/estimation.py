@@ -247,7 +247,9 @@ class Estimate:
         v = as_directions(directions, self.layout).reshape(self.precision.dim, -1)
         sizes = np.abs(self._lifted) @ np.abs(v)
         moved = np.linalg.norm(self._phi, axis=-1)[..., None] * np.linalg.norm(u, axis=0)
-        return np.where(sizes <= self._spread.problem.precision.condition * moved, self._lifted @ v, self._phi @ u)
+        return np.where(
+            sizes <= self._spread.problem.precision.condition * moved, self._lifted @ v, self._phi @ u
+        )
 
     @cached_property
     def _own(self) -> Spread:

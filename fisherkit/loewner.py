@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from fisherkit.checks import as_matrix, as_symmetric
 from fisherkit.psd import PSD, RANGE_TOLERANCE, tolerance
 
-__all__ = ["Comparison", "RangeInclusion", "Relation", "compare", "range_inclusion", "units"]
+__all__ = ["Comparison", "RangeInclusion", "Relation", "compare", "range_inclusion", "relative_gap", "units"]
 
 Array = NDArray[np.float64]
 
@@ -155,7 +155,7 @@ def compare(
         values, vectors = np.linalg.eigh(scaled_basis.T @ difference @ scaled_basis)
         frame = back @ vectors
     else:
-        values, frame, resolution = _relative_gap(*decided)
+        values, frame, resolution = relative_gap(*decided)
         floor = max(floor, resolution)
     positive, negative = values > floor, values < -floor
     relation = Relation.of_inertia(
@@ -270,8 +270,16 @@ def units(a: Array, b: Array) -> Array:
     return unit
 
 
-def _relative_gap(a: PSD, b: PSD) -> tuple[Array, Array, float]:
-    """Eigenvalues of B - A relative to A + B, ascending, the frame that diagonalises it, and their rounding."""
+def relative_gap(a: PSD, b: PSD) -> tuple[Array, Array, float]:
+    """Eigenvalues of B - A relative to A + B, what `compare` judges two decided matrices by.
+
+    Args:
+        a: A.
+        b: B, of the same dimension.
+
+    Returns:
+        (d,) eigenvalues in [-1, 1], ascending; the (d, d) frame that diagonalises the gap; the eigenvalues' rounding.
+    """
     # From the roots, so that information is compared with information in every direction: not with the length that a
     # column had before private parameters were projected out of it.
     both = a.plus(b)

@@ -16,7 +16,7 @@ from scipy.stats import chi2
 from fisherkit.checks import as_array, as_symmetric
 from fisherkit.exchange import Isoline
 from fisherkit.layout import Layout
-from fisherkit.loewner import units
+from fisherkit.loewner import relative_gap, units
 from fisherkit.psd import PSD, tolerance
 
 __all__ = ["fisher_heatmap", "gap_spectrum", "information_ellipses", "isolines"]
@@ -45,7 +45,7 @@ def information_ellipses(
 
     Args:
         ax: where to draw.
-        informations: {label: (2, 2) effective information about two parameters}.
+        informations: {label: (2, 2) effective information about two parameters, array or `PSD`}.
         centre: (2,) middle of the regions.
         level: coverage of the region, in (0, 1).
         extent: half-width of the axes in parameter units; default 1.3 times the largest ellipse.
@@ -71,9 +71,9 @@ def information_ellipses(
         raise ValueError(f"centre: expected length 2 (the two parameters), got {len(middle)}")
     decided = {}
     for label, matrix in informations.items():
-        decided[label] = PSD.of(
-            as_symmetric(matrix, f"information {label!r}", dim=2), name=f"information {label!r}"
-        )
+        name = f"information {label!r}"
+        as_symmetric(matrix, name, dim=2)
+        decided[label] = PSD.of(matrix, name=name)
     angle = np.linspace(0, 2 * np.pi, 361)
     circle = radius * np.stack([np.cos(angle), np.sin(angle)])
     curves = {n: p.half_inverse @ circle for n, p in decided.items() if p.rank == 2}
@@ -146,8 +146,8 @@ def gap_spectrum(ax: Axes, below: ArrayLike, above: ArrayLike, *, label: str = "
 
     Args:
         ax: where to draw.
-        below: (d, d) symmetric.
-        above: (d, d) symmetric.
+        below: (d, d) symmetric, array or `PSD`.
+        above: (d, d) symmetric, array or `PSD`.
         label: name in the legend.
 
     Returns:
@@ -155,13 +155,17 @@ def gap_spectrum(ax: Axes, below: ArrayLike, above: ArrayLike, *, label: str = "
     """
     a = as_symmetric(below, "below")
     b = as_symmetric(above, "above", dim=len(a))
-    unit = units(a, b)
-    eigenvalues = np.linalg.eigvalsh((b / unit - a / unit) / unit[:, None])
-    band = tolerance(len(a))
+    if isinstance(below, PSD) and isinstance(above, PSD):
+        eigenvalues, _, rounding = relative_gap(below, above)
+        band, beside = max(tolerance(len(a)), rounding), "A + B"
+    else:
+        unit = units(a, b)
+        eigenvalues = np.asarray(np.linalg.eigvalsh((b / unit - a / unit) / unit[:, None]), dtype=np.float64)
+        band, beside = tolerance(len(a)), "|A| + |B|"
     ax.axhspan(-band, band, color="0.85", label=f"counts as zero (±{band:.1g})")
     ax.plot(np.arange(1, len(a) + 1), eigenvalues, "o", color="black", label=label)
     ax.set_yscale("symlog", linthresh=10 * band)
-    ax.set(xlabel="eigenvalue number, ascending", ylabel="eigenvalue of the gap, in units of |A| + |B|")
+    ax.set(xlabel="eigenvalue number, ascending", ylabel=f"eigenvalue of the gap, in units of {beside}")
     ax.set_xticks(np.arange(1, len(a) + 1))
     return ax
 

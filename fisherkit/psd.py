@@ -68,7 +68,7 @@ class PSD(NDArrayOperatorsMixin):
             smallest nonzero one (1 if rank 0).
         rounding: relative size of singular values of the root that are rounding.
         sure: False where a singular value or a column, of the root or of what was projected out of it, lay so close to
-            rounding that it may have been taken for what it is not.
+            rounding that it may have been taken for what it is not, or where an addend is lost in a sum.
 
     Example:
         >>> m = PSD.of([[1.0, 0.0], [0.0, 0.0]])
@@ -449,18 +449,21 @@ def total(dim: int, terms: Iterable[tuple[float, PSD]]) -> PSD:
         >>> total(1, [(3.0, PSD.of([[2.0]])), (4.0, PSD.of([[0.5]]))])
         PSD(rank 1 of 1, [[8.]])
     """
-    there = [(n, m) for n, m in terms if n > 0 and m.rank]
-    if not there:
-        return PSD.zero(dim)
-    if len(there) == 1:
-        return there[0][1].times(there[0][0])
+    added = [(n, m) for n, m in terms if n > 0]
+    there, sure = [(n, m) for n, m in added if m.rank], all(m.sure for _, m in added)
+    if len(there) < 2:
+        alone = there[0][1].times(there[0][0]) if there else PSD.zero(dim)
+        return alone if sure else replace(alone, sure=False)
     parts = [(float(np.sqrt(n)), m) for n, m in there]
     lengths = np.stack([size * m.lengths for size, m in parts])
     noise = np.array([m.rounding for _, m in parts])
     scale = _lengths(lengths)
     worst = float((_lengths(noise[:, None] * lengths) / _nonzero(scale)).max())
     summed = PSD.from_root(np.concatenate([size * m.root for size, m in parts]), noise=worst, scale=scale)
-    return summed if all(m.sure for _, m in parts) else replace(summed, sure=False)
+    # nor is a sum sure that says as much without all of an addend
+    shares = (np.linalg.svd(size * m.root @ summed.half_inverse, compute_uv=False).min() for size, m in parts)
+    sure = sure and min(shares) ** 2 > summed.resolution
+    return summed if sure else replace(summed, sure=False)
 
 
 def _combined(ufunc: np.ufunc, inputs: tuple[Any, ...]) -> PSD | None:

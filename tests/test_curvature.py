@@ -420,7 +420,7 @@ def test_information_about_the_trunk_adds(private, kind):
     assert set(result.separate) == set(rows)
     assert result.relative_gap < 1e-9
     np.testing.assert_allclose(result.joint, result.total, rtol=0, atol=1e-6 * np.abs(result.joint).max())
-    assert result.joint.any()
+    assert np.asarray(result.joint).any()
     single = trunk_fisher(net, rows, likelihood)
     verdict = proposition_1(single.matrices, single.shared_dim)
     assert verdict.holds
@@ -477,6 +477,21 @@ def test_gains_are_generalised_eigenvalues(seed, dim):
     )
     assert (chosen.joint_variances < chosen.own_variances).all()
     assert chosen.order.relation is fk.compare(a, b).relation
+
+
+def test_gains_keep_the_scale_of_what_was_projected_out():
+    """A level that each modality's own intercept explains fully is nothing, in the objects as in their sum."""
+    world = fk.LinearGaussian({
+        "x": fk.Modality(np.c_[np.full(5, 0.7), [1.0, 2, 4, 5, 7]], np.ones((5, 1))),
+        "y": fk.Modality(np.c_[np.full(5, 0.3), [1.0, 0, 2, 3, 5]], np.ones((5, 1))),
+    })
+    own, other = fk.shared_information(world).values()
+    gains = modality_gains(own, other, np.eye(2))
+    slopes = own[1, 1], other[1, 1]
+    np.testing.assert_allclose(gains.shares, [np.nan, slopes[1] / sum(slopes)], rtol=1e-12)
+    np.testing.assert_allclose(gains.own_variances, [np.inf, 1 / slopes[0]], rtol=1e-12)
+    np.testing.assert_allclose(gains.joint_variances, [np.inf, 1 / sum(slopes)], rtol=1e-12)
+    assert modality_gains(own, other).directions.shape == (2, 1)
 
 
 def test_gains_where_nothing_is_seen():

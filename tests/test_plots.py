@@ -108,3 +108,19 @@ def test_isolines_end_on_the_axes_or_at_their_asymptotes():
         plots.isolines(ax, {**lines, "turned": isoline(seen, level=0.1, axes=("y", "x"))})
     with pytest.raises(ValueError, match="no isoline"):
         plots.isolines(ax, {})
+
+
+def test_pictures_keep_what_objects_know_of_rounding():
+    """A level that each modality's own intercept explains fully: a strip and no ellipse, equal and no gap."""
+    world = fk.LinearGaussian({
+        "x": fk.Modality(np.c_[np.full(5, 0.7), [1.0, 2, 4, 5, 7]], np.ones((5, 1))),
+        "y": fk.Modality(np.c_[np.full(5, 0.3), [1.0, 0, 2, 3, 5]], np.ones((5, 1))),
+    })
+    parts = fk.shared_information(world)
+    ax = plots.information_ellipses(Figure().add_subplot(), parts)
+    labels = [line.get_label() for line in ax.lines if not line.get_label().startswith("_")]
+    assert labels == [f"{name} (strip: one direction not estimable)" for name in parts]
+    ax = plots.gap_spectrum(Figure().add_subplot(), parts["x"], parts["y"])
+    values = ax.lines[0].get_ydata()
+    assert (values != 0).sum() == 1
+    assert "A + B" in ax.get_ylabel()

@@ -31,7 +31,7 @@ def proposition_1(
     that Schur complement in both readings.
 
     Args:
-        informations: {modality: (d_c + d_k, d_c + d_k)} about (phi_c, phi_k), shared block first.
+        informations: {modality: (d_c + d_k, d_c + d_k)} about (phi_c, phi_k), shared block first, array or `PSD`.
         shared_dim: d_c.
         reading: "as_stated" sums plain blocks, "as_holds" effective ones.
 
@@ -52,34 +52,45 @@ def proposition_1(
     check_reading(reading)
     if not informations:
         raise ValueError("informations: give at least one modality")
-    parts = {name: as_symmetric(value, f"{name}: information") for name, value in informations.items()}
-    for name, part in parts.items():
+    parts: dict[str, PSD | Array] = {}
+    for name, value in informations.items():
+        part = value if isinstance(value, PSD) else as_symmetric(value, f"{name}: information")
+        parts[name] = part
         if len(part) < shared_dim:
             raise ValueError(
                 f"{name}: information has {len(part)} rows, fewer than the {shared_dim} shared parameters"
             )
     block = slice(0, shared_dim)
     plain = sum((part[block, block] for part in parts.values()), np.zeros((shared_dim, shared_dim)))
-    left = schur_complement(total_information(list(parts.values()), shared_dim), block).matrix
+    unit = np.sqrt(np.where(plain.diagonal() > 0, plain.diagonal(), 1.0))
+    joint = schur_complement(total_information(list(parts.values()), shared_dim), block)
+    own = [schur_complement(part, block, name=f"{name}: information") for name, part in parts.items()]
+    left = joint.matrix
     if reading == "as_stated":
         right = plain
     else:
-        own = (
-            schur_complement(part, block, name=f"{name}: information").matrix for name, part in parts.items()
-        )
-        right = sum(own, np.zeros((shared_dim, shared_dim)))
-    worst = max(PSD.of(part, name=name).condition ** 2 for name, part in parts.items())
-    # matrices resolve nuisance directions up to the square root of the tolerance only (see schur_complement)
-    noise = np.sqrt(tolerance(sum(map(len, parts.values())))) * min(np.sqrt(worst), 1e6)
-    unit = np.sqrt(np.where(plain.diagonal() > 0, plain.diagonal(), 1.0))
+        right = sum((part.matrix for part in own), np.zeros((shared_dim, shared_dim)))
+    if all(isinstance(part, PSD) for part in parts.values()):
+        # columns of a root are known to the rounding of their scale, and entries to that times a column of length one
+        found = (joint, *own)
+        noise = max(2 * m.rounding * float((m.lengths / unit).max(initial=1.0)) for m in found)
+        sure = all(m.sure for m in found)
+        along = max((_projected(part, shared_dim, unit) for part in parts.values()), default=0.0)
+    else:
+        worst = max(PSD.of(part, name=name).condition ** 2 for name, part in parts.items())
+        # matrices resolve nuisance directions up to the square root of the tolerance only (see schur_complement)
+        noise = np.sqrt(tolerance(sum(map(len, parts.values())))) * min(np.sqrt(worst), 1e6)
+        sure, along = True, 0.0
     values, vectors = np.linalg.eigh((right - left) / np.outer(unit, unit))
     gap = float(np.abs(values).max(initial=0.0))
     witness = None
     if gap > noise:
         witness = vectors[:, int(np.abs(values).argmax())] / unit
         witness /= np.linalg.norm(witness)
+    if reading == "as_stated" and gap <= noise:  # equal to second order is not equal
+        sure = sure and along <= noise
     hypotheses = {
-        RESOLVED: clear(noise, gap)
+        RESOLVED: sure and clear(noise, gap)
     }  # disjoint private blocks: true by how the total is put together
     kind = "sum of plain blocks" if reading == "as_stated" else "sum of effective informations"
     return Verdict(
@@ -142,6 +153,14 @@ def proposition_1_scores(
         "Gupta et al. 2025, Proposition 1 (scores)", "E[g g'] = E[g_X g_X'] + E[g_Y g_Y']", reading, hypotheses,
         z <= _Z, left, right, _Z - z, 0.0, None, f"largest z-score of the difference {z:.2f}",
     )  # fmt: skip
+
+
+def _projected(part: PSD | Array, shared_dim: int, unit: Array) -> float:
+    """Largest part of a shared column, in the units, that lies in the range of the private columns."""
+    root = PSD.of(part).root
+    size = np.linalg.norm(root[:, shared_dim:], axis=0)
+    basis = PSD.from_root((root[:, shared_dim:] / np.where(size > 0, size, 1.0)).T).range_basis
+    return float((np.linalg.norm(basis.T @ root[:, :shared_dim], axis=0) / unit).max(initial=0.0))
 
 
 def _largest_z(samples: Array) -> float:

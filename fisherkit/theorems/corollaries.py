@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fisherkit.psd import PSD, tolerance
+from fisherkit.psd import DOUBT, PSD, tolerance
 from fisherkit.theorems.pair import Pair, range_coordinates
 from fisherkit.theorems.results import (
     CLEAR,
@@ -12,6 +12,7 @@ from fisherkit.theorems.results import (
     Verdict,
     as_direction,
     check_reading,
+    evenness,
     relative_drop,
 )
 
@@ -63,7 +64,7 @@ def corollary_1(m_x: ArrayLike, m_y: ArrayLike, v: ArrayLike, *, reading: Readin
     if all(hypotheses.values()):
         estimable = all(pair.membership(m, v) == (True, True) for m in (pair.x, pair.xy))
         resolved = resolved and estimable and 1 - factor > CLEAR * noise
-    elif pair.decided and drop > noise:  # two ratios that agree to rounding need not be equal
+    elif pair.decided and sees_x and drop > noise:  # two ratios that agree to rounding need not be equal
         resolved = resolved and not gap < CLEAR * noise
     hypotheses[RESOLVED] = resolved
     holds = gap <= noise and drop > noise
@@ -149,14 +150,15 @@ def corollary_3(m_x: ArrayLike, m_y: ArrayLike, v: ArrayLike, *, reading: Readin
         hypotheses["P_S M_Y P_S-perp = 0"], clean = _is_block_diagonal(pair, v)
         both = pair.y.rank and pair.x.rank
         largest = float(np.linalg.norm(pair.y.root @ pair.x.half_inverse, 2)) ** 2 if both else 0.0
-        resolved = resolved and (clean or not hypotheses["v'M_Y v > 0"])
+        resolved = resolved and (clean or not (sees_y or pair.decided))
         if all(hypotheses.values()):
             resolved = (
                 resolved and inside and b / a / (1 + largest) > CLEAR * noise
             )  # a lower bound of the drop
     left, right = float(pair.xy.variance(v)), float(pair.x.variance(v))
     drop = relative_drop(right, left)
-    formula = float(v @ v) ** 2 / a if a > 0 else np.inf  # ||v||^2 / lambda
+    square = float(v @ v)
+    formula = square * (square / a) if a > 0 else np.inf  # ||v||^2 / lambda
     off, digits = abs(right / formula - 1) if np.isfinite(right) else np.inf, max(noise, tolerance(pair.dim))
     consistent = off <= digits
     if pair.decided and not eigen:  # the two agree in a second-order difference only
@@ -175,16 +177,24 @@ def _is_block_diagonal(pair: Pair, v: Array) -> tuple[bool, bool]:
     d = np.sqrt(pair.m_y.diagonal())
     s, mixing = range_coordinates(pair.x)
     n = pair.x.null_basis
-    floor = (pair.x.own_rounding + pair.y.own_rounding) * mixing
-    size = np.outer(np.linalg.norm(d[:, None] * s, axis=0), np.linalg.norm(d[:, None] * n, axis=0))
+    seen_s, seen_n = (np.linalg.norm(d[:, None] * basis, axis=0) for basis in (s, n))
+    size = np.outer(seen_s, seen_n)
     cross = np.divide(s.T @ pair.m_y @ n, size, out=np.zeros_like(size), where=size > 0)
+    digits = (pair.x.own_rounding + pair.y.own_rounding) * mixing
+    floor = np.full_like(size, digits)
+    if (
+        pair.x.rank < pair.x.root.any(axis=0).sum()
+    ):  # vectors that are no coordinate axes are rounded themselves
+        fraction = np.minimum(*np.broadcast_arrays(seen_s[:, None], seen_n)) / (d.max() or 1.0)
+        floor += np.divide(pair.x.own_rounding * mixing, fraction, out=np.zeros_like(size), where=size > 0)
     along = np.linalg.norm(pair.y.root @ v)
-    hidden = floor * pair.y.condition * np.linalg.norm(d * v) / along if along > 0 else np.inf
-    return bool((np.abs(cross) <= floor).all()), pair.clear(floor, cross) and bool(hidden < 1 / CLEAR)
+    hidden = digits * pair.y.condition * np.linalg.norm(d * v) / along if along > 0 else np.inf
+    known = all(pair.clear(float(f), c) for f, c in zip(floor.ravel(), cross.ravel(), strict=True))
+    return bool((np.abs(cross) <= floor).all()), known and bool(hidden < 1 / CLEAR)
 
 
 def _form(pair: Pair, psd: PSD, v: Array) -> float:
-    """V'Mv of one of the matrices."""
+    """Quadratic form v'Mv of one of the matrices."""
     given = pair.m_x if psd is pair.x else pair.m_y
     return float(np.square(psd.root @ v).sum() if pair.decided else v @ given @ v)
 
@@ -195,7 +205,7 @@ def _is_eigenvector(pair: Pair, psd: PSD, v: Array) -> tuple[bool, bool]:
     # hides nothing. Relative to an eigenvalue far below such sums, though, agreement says nothing.
     m = pair.m_x if psd is pair.x else pair.m_y
     image = psd.root.T @ (psd.root @ v) if pair.decided else m @ v
-    eigenvalue = float(v @ image / (v @ v))
+    eigenvalue = float(v @ image / (v @ v)) if pair.sees(psd, v)[0] else 0.0
     d = np.sqrt(m.diagonal())
     expected = eigenvalue * v
     size = d * float(d @ np.abs(v)) + np.abs(expected)
@@ -207,4 +217,9 @@ def _is_eigenvector(pair: Pair, psd: PSD, v: Array) -> tuple[bool, bool]:
     ):  # not an eigenvalue of 0
         moved = v != 0
         sure = sure and bool((floor * size[moved] < _EIGEN_DIGITS * np.abs(expected[moved])).all())
+    if (
+        parallel and pair.decided
+    ):  # agreement says nothing about terms m_ij v_j that are rounding beside others
+        terms = np.where(np.abs(m) > floor * np.outer(d, d), np.abs(m * v), 0.0)
+        sure = sure and all(evenness(row) > DOUBT * floor for row in terms)
     return parallel, sure

@@ -86,17 +86,23 @@ def theorem_1_variance(m_x: ArrayLike, m_y: ArrayLike, *, reading: Reading = "as
     noise = pair.noise
     hypotheses = {"M_Y positive definite": pair.y.rank == pair.dim, RESOLVED: pair.y_agrees}
     statement = "Gupta et al. 2025, Theorem 1 (variance)"
-    if reading == "as_stated":
-        order = compare(pair.xy.pinv, pair.x.pinv, rounding=noise)
-        hypotheses[RESOLVED] = pair.y_agrees and pair.clear(noise, order.scaled_min)
-        note = "" if pair.x.rank == pair.dim else "M_X is singular: its pseudoinverse is not a covariance"
-        return Verdict(
-            statement, "(M_X + M_Y)^+ ≺ M_X^+", reading, hypotheses, order.is_strictly_below, pair.xy.pinv,
-            pair.x.pinv, order.scaled_min, noise, order.negative, note,
-        )  # fmt: skip
     half = pair.x.root @ pair.xy.half_inverse
     drops, vectors = np.linalg.eigh(np.eye(pair.x.rank) - half @ half.T)
     hypotheses[RESOLVED] = pair.y_agrees and pair.clear(noise, drops)
+    if reading == "as_stated":
+        order = compare(pair.xy.pinv, pair.x.pinv, rounding=noise)
+        below = order.is_strictly_below
+        if (
+            pair.decided
+        ):  # a strict order of pseudoinverses needs a definite M_X, and then it is one of variances
+            below = pair.x.rank == pair.dim and bool((drops > noise).all())
+        else:
+            hypotheses[RESOLVED] = pair.y_agrees and clear(noise, order.scaled_min)
+        note = "" if pair.x.rank == pair.dim else "M_X is singular: its pseudoinverse is not a covariance"
+        return Verdict(
+            statement, "(M_X + M_Y)^+ ≺ M_X^+", reading, hypotheses, below, pair.xy.pinv,
+            pair.x.pinv, order.scaled_min, noise, order.negative, note,
+        )  # fmt: skip
     witness = pair.x.root.T @ vectors[:, 0] if pair.x.rank else None
     holds = pair.xy.rank == pair.dim and bool((drops > noise).all())
     return Verdict(

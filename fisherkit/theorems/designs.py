@@ -4,13 +4,14 @@ A dataset is a list of blocks (C_j, S_j), shared and private, with rows in units
 A bare C_j means no private parameters.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fisherkit.checks import as_matrix
-from fisherkit.psd import PSD, project_out
+from fisherkit.psd import PSD, project_out, total
 
 __all__ = ["Designs", "effective", "has_full_column_rank", "shared_gram", "stack", "total_information"]
 
@@ -95,21 +96,35 @@ def has_full_column_rank(block: ArrayLike) -> bool:
     return PSD.from_root(matrix).rank == matrix.shape[1]
 
 
-def total_information(parts: Sequence[Array], shared_dim: int) -> Array:
+def total_information(parts: Sequence[PSD | Array], shared_dim: int) -> PSD | Array:
     """Place informations about (theta_c, theta_k) in one matrix over (theta_c, theta_1, theta_2, ...) and add.
 
     Args:
-        parts: one (d_c + d_k, d_c + d_k) matrix per modality.
+        parts: one (d_c + d_k, d_c + d_k) matrix per modality, array or `PSD`.
         shared_dim: d_c.
 
     Returns:
-        (d, d) with d = d_c + sum of all d_k.
+        (d, d), a `PSD` if one of the parts is, with d = d_c + sum of all d_k.
     """
     dim = shared_dim + sum(len(part) - shared_dim for part in parts)
-    total, start = np.zeros((dim, dim)), shared_dim
+    if any(isinstance(part, PSD) for part in parts):
+        return total(dim, [(1.0, part) for part in _placed(parts, shared_dim, dim)])
+    summed, start = np.zeros((dim, dim)), shared_dim
     for part in parts:
         stop = start + len(part) - shared_dim
         place = np.r_[0:shared_dim, start:stop]
-        total[np.ix_(place, place)] += part
+        summed[np.ix_(place, place)] += part
         start = stop
-    return total
+    return summed
+
+
+def _placed(parts: Sequence[PSD | Array], shared_dim: int, dim: int) -> Iterator[PSD]:
+    """Each part as a decided matrix over all parameters, unseen in those of others."""
+    start = shared_dim
+    for part in map(PSD.of, parts):
+        stop = start + part.dim - shared_dim
+        place = np.r_[0:shared_dim, start:stop]
+        root, half, scale = np.zeros((part.rank, dim)), np.zeros((dim, part.rank)), np.ones(dim)
+        root[:, place], half[place], scale[place] = part.root, part.half_inverse, part.scale
+        yield replace(part, root=root, half_inverse=half, scale=scale)
+        start = stop

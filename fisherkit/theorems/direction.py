@@ -58,7 +58,7 @@ def theorem_2_information(
         left, right = float(v @ pair.m_xy @ v), float(v @ pair.m_x @ v)
     margin = (left - right) / (float(v**2 @ pair.m_xy.diagonal()) or 1.0)
     beside = pair.form_share(pair.y, v)
-    resolved = sure and clear(floor, beside) and seen == (beside > floor)
+    resolved = sure and pair.sure and clear(floor, beside) and seen == (beside > floor)
     return Verdict(
         "Gupta et al. 2025, Theorem 2 (1)", "v'(M_X + M_Y)v > v'M_X v", reading,
         {"M_Y v ≠ 0": seen, RESOLVED: resolved}, margin > floor, left, right, margin, floor, v,

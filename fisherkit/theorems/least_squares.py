@@ -49,7 +49,7 @@ def joint_variances(
     weighted: v' (G_X / s_x^2 + G_Y / s_y^2)^+ v.
 
     Args:
-        gram_x: (d, d) sum of A'A over X's samples, noise left out.
+        gram_x: (d, d) sum of A'A over X's samples, noise left out, array or `PSD`.
         gram_y: (d, d) the same of Y.
         noise_var: (s_x^2, s_y^2), noise variances of X and Y.
         v: (d,) direction.
@@ -82,7 +82,7 @@ def least_squares_is_mle(
     As stated, always; as it holds, for equal noise variances.
 
     Args:
-        gram_x: (d, d) sum of A'A over X's samples, noise left out.
+        gram_x: (d, d) sum of A'A over X's samples, noise left out, array or `PSD`.
         gram_y: (d, d) the same of Y.
         noise_var: (s_x^2, s_y^2).
         v: (d,) direction.
@@ -123,7 +123,7 @@ def joint_fit_never_hurts(
     docs/theory.md).
 
     Args:
-        gram_x: (d, d) sum of A'A over X's samples, noise left out.
+        gram_x: (d, d) sum of A'A over X's samples, noise left out, array or `PSD`.
         gram_y: (d, d) the same of Y.
         noise_var: (s_x^2, s_y^2).
         v: (d,) direction.

@@ -1,14 +1,14 @@
 """Lemmas 1 to 4: order reversal for inverses, and the information matrix as a Gram matrix."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fisherkit.checks import as_array, as_matrix, as_symmetric
-from fisherkit.loewner import Comparison, compare
-from fisherkit.psd import DOUBT, PSD, RANGE_TOLERANCE, tolerance
+from fisherkit.checks import as_array, as_matrix
+from fisherkit.loewner import compare
+from fisherkit.psd import RANGE_TOLERANCE, tolerance
+from fisherkit.theorems.ordered import Ordered
 from fisherkit.theorems.results import (
     RESOLVED,
     Reading,
@@ -16,7 +16,6 @@ from fisherkit.theorems.results import (
     as_direction,
     check_reading,
     clear,
-    drowned,
     relative_drop,
 )
 
@@ -45,7 +44,7 @@ def lemma_1(m: ArrayLike, n: ArrayLike, *, strict: bool = True, reading: Reading
         Gupta et al. 2025, Lemma 1, as holds: N^{-1} ≺ M^{-1} holds ([[0.5]] vs [[1.]]; hypotheses met)
     """
     check_reading(reading)
-    given, hypotheses = _Ordered.of(m, n)
+    given, hypotheses = Ordered.of(m, n)
     symbol = "≺" if strict else "⪯"
     if not given.definite:
         before = given.order
@@ -98,7 +97,7 @@ def lemma_2(m: ArrayLike, n: ArrayLike, *, reading: Reading = "as_holds") -> Ver
         False
     """
     check_reading(reading)
-    given = _Ordered.semidefinite(m, n)
+    given = Ordered.semidefinite(m, n)
     first, second, noise = given.first, given.second, given.noise
     outside = second.outside(
         first.root.T
@@ -112,6 +111,9 @@ def lemma_2(m: ArrayLike, n: ArrayLike, *, reading: Reading = "as_holds") -> Ver
         hypotheses["M ≺ N on the whole space"] = gap.is_strictly_below
         hypotheses[RESOLVED] = sure and given.resolved(noise, gap.scaled_min, back.scaled_min)
         holds, margin, witness = back.is_strictly_below, back.scaled_min, back.positive
+        if given.decided:
+            holds, reversal_sure = given.reversed_strictly()
+            hypotheses[RESOLVED] = reversal_sure and sure and given.order_is_clear
         note = f"the common kernel has dimension {first.dim - first.rank}: no strict order" if same else ""
         note = note if first.rank < first.dim else ""
     else:
@@ -149,17 +151,17 @@ def lemma_3(m: ArrayLike, n: ArrayLike, v: ArrayLike, *, reading: Reading = "as_
         '(N - M) M^{-1} v = 0: equality'
     """
     check_reading(reading)
-    given, hypotheses = _Ordered.of(m, n)
+    given, hypotheses = Ordered.of(m, n)
     v = as_direction(v, given.dim)
     statement, claim = (
         "Gupta et al. 2025, Lemma 3 (1)",
         "v'N^{-1}v ≤ v'M^{-1}v, strict iff (N - M) M^{-1} v ≠ 0",
     )
     hypotheses["M ⪯ N"] = given.order.is_below
-    growth, floor = given.growth(v), given.entry_noise
+    growth, grows = given.growth(v)
     if reading == "as_stated":
-        hypotheses["v'Mv < v'Nv"] = growth > floor
-    grows = reading == "as_holds" or not given.decided or given.clear(floor, growth)
+        hypotheses["v'Mv < v'Nv"] = growth > given.entry_noise
+    grows = grows or reading == "as_holds"
     if not given.definite:
         hypotheses[RESOLVED] = grows and given.order_is_clear
         return Verdict(statement, claim, reading, hypotheses, False, np.nan, np.nan, -np.inf, 0.0)
@@ -172,7 +174,8 @@ def lemma_3(m: ArrayLike, n: ArrayLike, v: ArrayLike, *, reading: Reading = "as_
     predicted = float(y @ z / right) + moved
     condition = predicted > noise
     # a sum of squares and of a difference that is none without it: with roots given, the squares tell
-    settled = not given.decided or condition or moved <= noise**2
+    settled = not given.decided or abs(predicted) > noise or moved <= noise**2
+    grows = grows and clear(given.product_noise)  # z comes from N^{-1} and goes into M^{-1}
     hypotheses[RESOLVED] = grows and settled and given.resolved(noise, predicted) and given.order_is_clear
     return Verdict(
         statement, claim, reading, hypotheses, drop >= -noise and (drop > noise) == condition, left, right,
@@ -200,14 +203,14 @@ def lemma_3_existence(m: ArrayLike, n: ArrayLike, v: ArrayLike, *, reading: Read
         0.75
     """
     check_reading(reading)
-    given, hypotheses = _Ordered.of(m, n)
+    given, hypotheses = Ordered.of(m, n)
     v = as_direction(v, given.dim)
     statement, claim = "Gupta et al. 2025, Lemma 3 (2)", "u'N^{-1}u < u'M^{-1}u for some u"
     hypotheses["M ⪯ N"] = given.order.is_below
-    growth = given.growth(v)
+    growth, grows = given.growth(v)
     if not given.definite:
         hypotheses["v'Mv < v'Nv"] = growth > given.entry_noise
-        hypotheses[RESOLVED] = given.order_is_clear and given.clear(given.entry_noise, growth)
+        hypotheses[RESOLVED] = given.order_is_clear and grows
         return Verdict(statement, claim, reading, hypotheses, False, np.nan, np.nan, -np.inf, 0.0)
     first, second, noise = given.first, given.second, given.noise
     growth = given.share_of_growth(v)
@@ -217,7 +220,7 @@ def lemma_3_existence(m: ArrayLike, n: ArrayLike, v: ArrayLike, *, reading: Read
     u /= np.linalg.norm(u)
     left, right = float(second.variance(u)), float(first.variance(u))
     drop = relative_drop(right, left)
-    sure = given.order_is_clear and (not given.decided or given.clear(noise, drop, values))
+    sure = grows and given.order_is_clear and (not given.decided or given.clear(noise, drop, values))
     hypotheses[RESOLVED] = sure and given.resolved(noise, growth)
     return Verdict(statement, claim, reading, hypotheses, drop > noise, left, right, drop, noise, u)
 
@@ -282,112 +285,3 @@ def _gram_is_psd(rows: Array, weight: float, reading: Reading) -> Verdict:
         float(values.min(initial=np.inf)) if d else 0.0, 0.0, order.scaled_min, order.tolerance, witness,
         f"v'Iv = {square:.3g} as a mean of squares at the witness",
     )  # fmt: skip
-
-
-@dataclass(frozen=True, eq=False)
-class _Ordered:
-    """M and N of Lemmas 1 to 3, decided where they are semidefinite, and the gap N - M between them."""
-
-    m: Array
-    n: Array
-    first: PSD
-    second: PSD
-    order: Comparison
-    definite: bool
-    decided: bool
-
-    @classmethod
-    def of(cls, m: ArrayLike, n: ArrayLike) -> tuple["_Ordered", dict[str, bool]]:
-        """From symmetric matrices, and the hypotheses that both are positive definite."""
-        first, second = as_symmetric(m, "M"), as_symmetric(n, "N", dim=len(np.asarray(m)))
-        hypotheses = {
-            "M positive definite": _is_definite(m, first),
-            "N positive definite": _is_definite(n, second),
-        }
-        if all(hypotheses.values()):
-            return cls._put(m, n, PSD.of(m), PSD.of(n), True), hypotheses
-        zero = PSD.zero(len(first))
-        return cls._put(
-            m, n, *(value if isinstance(value, PSD) else zero for value in (m, n)), False
-        ), hypotheses
-
-    @classmethod
-    def semidefinite(cls, m: ArrayLike, n: ArrayLike) -> "_Ordered":
-        """From positive semidefinite matrices."""
-        as_symmetric(n, "N", dim=len(as_symmetric(m, "M")))
-        return cls._put(m, n, PSD.of(m, name="M"), PSD.of(n, name="N"), True)
-
-    @classmethod
-    def _put(cls, m: ArrayLike, n: ArrayLike, first: PSD, second: PSD, definite: bool) -> "_Ordered":
-        decided = isinstance(m, PSD) and isinstance(n, PSD)
-        arrays = as_symmetric(m, "M"), as_symmetric(n, "N")
-        order = compare(first, second) if decided else compare(*arrays)
-        return cls(*arrays, first, second, order, definite, decided)
-
-    @property
-    def dim(self) -> int:
-        """Dimension d."""
-        return len(self.m)
-
-    @property
-    def noise(self) -> float:
-        """Relative rounding of what is computed from the inverses of the two."""
-        return self.first.own_rounding + self.second.own_rounding
-
-    @property
-    def entry_noise(self) -> float:
-        """Relative rounding of v'(N - M)v in units of sum_i N_ii v_i^2."""
-        return max(tolerance(self.dim), self.dim * self.second.entry_rounding if self.decided else 0.0)
-
-    @property
-    def order_is_clear(self) -> bool:
-        """Whether the order of M and N, and their ranks, are beyond doubt."""
-        if not self.decided:
-            return clear(self.order.tolerance, min(self.order.scaled_min, 0.0))
-        return self.sure and self.clear(self.order.tolerance, self.order.scaled_min)
-
-    @property
-    def sure(self) -> bool:
-        """Whether both came to their ranks beyond doubt."""
-        return self.first.sure and self.second.sure
-
-    def clear(self, noise: float, *values: ArrayLike) -> bool:
-        """`results.clear`, strict about what is smaller than the noise where both came decided."""
-        return clear(noise, *values, nothing=noise / DOUBT if self.decided else None)
-
-    def resolved(self, noise: float, *values: ArrayLike) -> bool:
-        """Whether the values are clear of rounding, and M has not drowned in N = M + (N - M)."""
-        if not self.decided:
-            return not drowned(self.m, self.n) and clear(noise, *values)
-        sizes = np.linalg.norm(self.first.root, axis=0)
-        lost = bool(((sizes > 0) & (sizes < self.second.rounding * self.second.scale)).any())
-        return self.sure and not lost and self.clear(noise, *values)
-
-    def relative_gap(self, beside: PSD) -> Array:
-        """W'(N - M)W with W W' the inverse of one of the two."""
-        w = beside.half_inverse
-        if not self.decided:
-            return w.T @ (self.n - self.m) @ w
-        halves = [part.root @ w for part in (self.second, self.first)]
-        return halves[0].T @ halves[0] - halves[1].T @ halves[1]
-
-    def gap_times(self, y: Array) -> Array:
-        """(N - M) y."""
-        if not self.decided:
-            return (self.n - self.m) @ y
-        return self.second.root.T @ (self.second.root @ y) - self.first.root.T @ (self.first.root @ y)
-
-    def growth(self, v: Array) -> float:
-        """v'(N - M)v in units of sum_i N_ii v_i^2."""
-        return float(v @ self.gap_times(v)) / (float(v**2 @ self.n.diagonal()) or 1.0)
-
-    def share_of_growth(self, v: Array) -> float:
-        """v'(N - M)v / v'Nv for definite N."""
-        return float(v @ self.gap_times(v) / (v @ self.n @ v))
-
-
-def _is_definite(given: ArrayLike, m: Array) -> bool:
-    """Positive definite by both rules: no eigenvalue is rounding, absolutely or beside the largest."""
-    if isinstance(given, PSD):
-        return given.rank == given.dim
-    return compare(np.zeros_like(m), m).is_strictly_below and PSD.of(m).rank == len(m)

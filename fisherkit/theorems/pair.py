@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from fisherkit.checks import as_symmetric
 from fisherkit.loewner import Comparison, compare
 from fisherkit.psd import DOUBT, PSD, RANGE_TOLERANCE, tolerance
-from fisherkit.theorems.results import clear, drowned
+from fisherkit.theorems.results import clear, drowned, evenness
 
 __all__ = ["Pair", "range_coordinates"]
 
@@ -151,12 +151,16 @@ class Pair:
         """
         # |root v|^2 is a sum of squares, which vanishes far below the rounding of v'Mv itself
         floor = self.dim * (psd.rounding * psd.own_ratio) ** 2
-        seen = float(np.square(psd.root @ v).sum() / (np.square(psd.own_units * v).sum() or 1.0))
-        nothing = floor / DOUBT**2 if self.decided else None
-        return seen > floor, psd.sure and clear(floor, seen, nothing=nothing)
+        sizes = np.abs(psd.own_units * v) * psd.root.any(axis=0)
+        seen = float(np.square(psd.root @ v).sum() / (np.square(sizes).sum() or 1.0))
+        if not self.decided:
+            return seen > floor, clear(floor, seen)
+        # a zero says nothing about components of v that are rounding beside others
+        known = seen > floor or evenness(sizes) > DOUBT * floor**0.5
+        return seen > floor, known and psd.sure and clear(floor, seen, nothing=floor / DOUBT**2)
 
     def form_share(self, psd: PSD, v: Array) -> float:
-        """V'Mv of one of the matrices, relative to the size that v'M_XY v could have with its diagonal.
+        """Quadratic form v'Mv of one of the matrices, relative to the size that v'M_XY v could have with its diagonal.
 
         Args:
             psd: `x`, `y` or `xy`.
@@ -178,9 +182,14 @@ class Pair:
             (inside, resolved).
         """
         outside, rounding = float(psd.outside(v)), psd.own_rounding
-        sure = psd.sure and rounding <= RANGE_TOLERANCE
-        nothing = rounding if self.decided else None
-        return outside <= RANGE_TOLERANCE, sure and clear(RANGE_TOLERANCE, outside, nothing=nothing)
+        inside, sure = outside <= RANGE_TOLERANCE, rounding <= RANGE_TOLERANCE
+        if not self.decided:
+            return inside, sure and clear(RANGE_TOLERANCE, outside)
+        # neither does a v inside, if some of its components are rounding beside others
+        seen = psd.root.any(axis=0)
+        even = evenness(np.abs(v / psd.own_units) * seen) > DOUBT * rounding
+        known = even or not inside or psd.rank == int(seen.sum())
+        return inside, known and sure and psd.sure and clear(RANGE_TOLERANCE, outside, nothing=rounding)
 
     def settled(self, v: Array) -> bool:
         """Whether both variances at v, and whether they differ, are beyond doubt.

@@ -19,6 +19,7 @@ __all__ = [
     "check_reading",
     "clear",
     "drowned",
+    "evenness",
     "relative_drop",
 ]
 
@@ -148,6 +149,19 @@ def drowned(a: Array, b: Array) -> bool:
     """
     small, large = np.minimum(a.diagonal(), b.diagonal()), np.maximum(a.diagonal(), b.diagonal())
     return bool(((small > 0) & (small < tolerance(len(a)) * large)).any())
+
+
+def evenness(sizes: Array) -> float:
+    """How the smallest nonzero size compares with the largest.
+
+    Args:
+        sizes: (d,) numbers >= 0.
+
+    Returns:
+        Ratio in (0, 1]; 1 if none is nonzero. What it is below the rounding, the smallest cannot be seen in a sum.
+    """
+    there = sizes[sizes > 0]
+    return float(there.min() / there.max()) if there.size else 1.0
 
 
 def relative_drop(variance: float, joint: float) -> float:

@@ -1,6 +1,6 @@
 """Proposition 1 on a network, and what one modality adds to another in each direction of the trunk."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -10,7 +10,7 @@ from torch import nn
 
 from fisherkit.checks import as_matrix
 from fisherkit.loewner import Comparison, compare
-from fisherkit.psd import PSD, project_out, tolerance
+from fisherkit.psd import PSD, project_out
 from neural.curvature.fisher import (
     Inputs,
     Likelihoods,
@@ -33,21 +33,21 @@ class Additivity:
 
     Attributes:
         joint: (d_c, d_c) left side, from all samples as one experiment.
-        separate: {modality: (d_c, d_c)}, whose sum is the right side.
+        separate: {modality: (d_c, d_c) decided matrix}, whose sum is the right side.
         private: whether modality-specific parameters were "known" or "unknown".
         relative_gap: largest |left - right| entry, each relative to sqrt(s_i s_j) with s the diagonal of the joint
             information at known private parameters; 0 where nothing is seen.
     """
 
-    joint: Array
-    separate: dict[str, Array]
+    joint: PSD | Array
+    separate: dict[str, PSD]
     private: Literal["known", "unknown"]
     relative_gap: float
 
     @property
     def total(self) -> Array:
         """(d_c, d_c), the right side."""
-        return np.sum(list(self.separate.values()), axis=0)
+        return np.sum([part.matrix for part in self.separate.values()], axis=0)
 
 
 def additivity(
@@ -97,10 +97,11 @@ def additivity(
         roots.append(information_root(Branch(net, name, dtype), rows, columns, entries, batch_size))
     root = np.asarray(np.linalg.qr(np.concatenate(roots), mode="r"))
     plain = root[:, :d].T @ root[:, :d]
-    joint = plain if known else project_out(root[:, :d], root[:, d:]).matrix
+    joint = plain if known else project_out(root[:, :d], root[:, d:])
     unit = np.sqrt(np.where(plain.diagonal() > 0, plain.diagonal(), 1.0))
-    gap = np.abs(joint - np.sum(list(separate.values()), axis=0)) / np.outer(unit, unit)
-    return Additivity(joint, separate, private, float(gap.max(initial=0.0)))
+    both = Additivity(joint, separate, private, np.nan)
+    gap = np.abs(np.asarray(joint) - both.total) / np.outer(unit, unit)
+    return replace(both, relative_gap=float(gap.max(initial=0.0)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +134,7 @@ def modality_gains(own: ArrayLike, other: ArrayLike, directions: ArrayLike | Non
     """What a modality adds to another in chosen directions, or in the ones that it can be told apart in best.
 
     Args:
-        own: (d_c, d_c) information A about the trunk, e.g. X's.
+        own: (d_c, d_c) information A about the trunk, e.g. X's, array or `PSD`.
         other: (d_c, d_c) information B in the same units, e.g. Y's.
         directions: (d_c,) or (d_c, r) columns v; default the generalised eigenvectors of (B, A + B), r the rank of
             A + B, in ascending order of B's share, unit length. Their shares do not depend on parameter units.
@@ -154,8 +155,12 @@ def modality_gains(own: ArrayLike, other: ArrayLike, directions: ArrayLike | Non
         <Relation.INCOMPARABLE: 'incomparable'>
     """
     order = compare(own, other)
-    a, b = np.asarray(own, dtype=np.float64), np.asarray(other, dtype=np.float64)
-    first, second, joint = PSD.of(a, name="own"), PSD.of(b, name="other"), PSD.of(a + b, name="own + other")
+    first, second = PSD.of(own, name="own"), PSD.of(other, name="other")
+    if isinstance(own, PSD) or isinstance(other, PSD):
+        joint = first.plus(second)
+    else:
+        both = np.asarray(own, dtype=np.float64) + np.asarray(other, dtype=np.float64)
+        joint = PSD.of(both, name="own + other")
     if directions is None:
         half = second.root @ joint.half_inverse
         v = joint.half_inverse @ np.linalg.eigh(half.T @ half)[1]
@@ -165,8 +170,8 @@ def modality_gains(own: ArrayLike, other: ArrayLike, directions: ArrayLike | Non
         v = as_matrix(given[:, None] if given.ndim == 1 else given, "directions", rows=order.dim)
     seen = [np.square(part.root @ v).sum(axis=0) for part in (first, second)]
     total = seen[0] + seen[1]
-    # entries of A and B are known to this fraction of their diagonals, and so are quadratic forms
-    floor = tolerance(order.dim) * np.square(v.T) @ (a + b).diagonal()
+    # roots are known to this fraction of their scales, and quadratic forms to its square
+    floor = np.square(v.T) @ np.square(joint.rounding * joint.lengths)
     seen = [np.where(part > floor, part, 0.0) for part in seen]
     shares = np.divide(seen[1], seen[0] + seen[1], out=np.full_like(total, np.nan), where=total > floor)
     return Gains(v, shares, first.variance(v), joint.variance(v), order)
