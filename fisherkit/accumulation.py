@@ -13,9 +13,9 @@ from threadpoolctl import ThreadpoolController
 
 from fisherkit.checks import require_finite
 from fisherkit.model import LinearGaussian, Modality
-from fisherkit.psd import tolerance
 from fisherkit.samples import Samples
 from fisherkit.statistics import GramStatistics, ModalityStatistics, RootStatistics, Statistics
+from fisherkit.tolerances import tolerance
 
 __all__ = ["accumulate", "declared", "design_root", "summarise"]
 

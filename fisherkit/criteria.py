@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fisherkit.checks import UnknownNameError, as_array, as_matrix
-from fisherkit.psd import PSD, RANGE_TOLERANCE
+from fisherkit.psd import PSD
+from fisherkit.tolerances import RANGE_TOLERANCE
 
 __all__ = ["Criterion", "a_criterion", "as_criterion", "c_criterion", "d_criterion", "e_criterion"]
 

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fisherkit.checks import UnknownNameError, as_array, as_counts, as_matrix, as_symmetric
-from fisherkit.psd import PSD, project_out
+from fisherkit.projection import project_out
+from fisherkit.psd import PSD
 from fisherkit.simulation import Seed, streams
 
 __all__ = [

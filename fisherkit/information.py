@@ -20,8 +20,10 @@ from fisherkit.checks import UnknownNameError, as_array, as_counts, as_indices, 
 from fisherkit.directions import as_directions
 from fisherkit.layout import SHARED
 from fisherkit.model import LinearGaussian, Modality
-from fisherkit.psd import PSD, project_out, tolerance, total
+from fisherkit.projection import project_out
+from fisherkit.psd import PSD, total
 from fisherkit.statistics import RootStatistics
+from fisherkit.tolerances import tolerance
 
 __all__ = [
     "cramer_rao",

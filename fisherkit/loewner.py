@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fisherkit.checks import as_matrix, as_symmetric
-from fisherkit.psd import PSD, RANGE_TOLERANCE, tolerance
+from fisherkit.projection import own_rounding
+from fisherkit.psd import PSD
+from fisherkit.tolerances import RANGE_TOLERANCE, tolerance
 
 __all__ = ["Comparison", "RangeInclusion", "Relation", "compare", "range_inclusion", "relative_gap", "units"]
 
@@ -239,7 +241,7 @@ def range_inclusion(a: ArrayLike, b: ArrayLike) -> RangeInclusion:
     inner, outer = (np.linalg.qr((m.root / unit).T)[0] for m in (first, second))
     left_over = inner - outer @ (outer.T @ inner)
     left_over -= outer @ (outer.T @ left_over)
-    floor = max(RANGE_TOLERANCE, first.own_rounding + second.own_rounding)
+    floor = max(RANGE_TOLERANCE, own_rounding(first) + own_rounding(second))
     _, sines, vt = np.linalg.svd(left_over, full_matrices=False)
     sine = float(sines.max(initial=0.0))
     if sine <= floor:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fisherkit.psd import PSD, tolerance, total
+from fisherkit.psd import PSD, total
+from fisherkit.tolerances import tolerance
 
 __all__ = ["Pencil"]
 

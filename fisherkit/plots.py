@@ -17,7 +17,8 @@ from fisherkit.checks import as_array, as_symmetric
 from fisherkit.exchange import Isoline
 from fisherkit.layout import Layout
 from fisherkit.loewner import relative_gap, units
-from fisherkit.psd import PSD, tolerance
+from fisherkit.psd import PSD
+from fisherkit.tolerances import tolerance
 
 __all__ = ["fisher_heatmap", "gap_spectrum", "information_ellipses", "isolines"]
 

@@ -19,39 +19,21 @@ as M w, or from `PSD.root` or `PSD.range_basis`, have exact zeros there; set oth
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
-from numpy.lib.mixins import NDArrayOperatorsMixin
 from numpy.typing import ArrayLike, NDArray
 
+from fisherkit.array_like import MatrixLike
 from fisherkit.checks import as_array, as_matrix, as_symmetric
+from fisherkit.tolerances import RANGE_TOLERANCE, column_lengths, in_doubt, nonzero, tolerance
 
-__all__ = ["DOUBT", "PSD", "RANGE_TOLERANCE", "project_out", "tolerance", "total"]
+__all__ = ["PSD", "total"]
 
 Array = NDArray[np.float64]
 
-#: The tolerance is generous: what is smaller than it by this factor is rounding beyond doubt.
-DOUBT = 64.0
-
-#: A direction counts as inside a subspace if less than this fraction of its length lies outside.
-RANGE_TOLERANCE = 1e-7
-
-
-def tolerance(dim: int) -> float:
-    """Relative size below which an eigenvalue of a (dim, dim) matrix is rounding, not information.
-
-    Args:
-        dim: dimension of the matrix.
-
-    Returns:
-        64 max(dim, 4) eps, about 2.8e-13 for dim = 20.
-    """
-    return 64 * max(dim, 4) * float(np.finfo(np.float64).eps)
-
 
 @dataclass(frozen=True, eq=False, repr=False)
-class PSD(NDArrayOperatorsMixin):
+class PSD(MatrixLike):
     """A positive semidefinite matrix M = root' root with its rank, range and pseudoinverse decided once.
 
     Build it with `PSD.of` (from the matrix) or `PSD.from_root` (from a square root, which resolves condition
@@ -112,7 +94,7 @@ class PSD(NDArrayOperatorsMixin):
             raise ValueError(
                 f"{name}: diagonal entry {int(s.argmin())} is {s.min():.6g}; not positive semidefinite"
             )
-        unit = np.sqrt(_nonzero(s))
+        unit = np.sqrt(nonzero(s))
         eigenvalues, vectors = np.linalg.eigh(m / np.outer(unit, unit))
         if d and eigenvalues[0] < -tolerance(d) * max(1.0, eigenvalues[-1]):
             witness = vectors[:, 0] / unit
@@ -149,13 +131,13 @@ class PSD(NDArrayOperatorsMixin):
         """
         r = as_matrix(root, "root")
         d = r.shape[1]
-        lengths = _lengths(r) if scale is None else np.asarray(scale, dtype=np.float64)
-        _, singular, vt = np.linalg.svd(r / _nonzero(lengths), full_matrices=False)
+        lengths = column_lengths(r) if scale is None else np.asarray(scale, dtype=np.float64)
+        _, singular, vt = np.linalg.svd(r / nonzero(lengths), full_matrices=False)
         rounding = tolerance(d) if noise is None else noise
         floor = rounding * max(1.0, singular.max(initial=0.0))
         keep = singular > floor
         columns = np.linalg.norm(singular[:, None] * vt, axis=0)
-        sure = not (_in_doubt(singular, floor) or _in_doubt(columns, floor))
+        sure = not (in_doubt(singular, floor) or in_doubt(columns, floor))
         return cls._assemble(singular[keep], vt[keep].T, lengths, floor, rounding, sure)
 
     @classmethod
@@ -190,48 +172,12 @@ class PSD(NDArrayOperatorsMixin):
         root = (singular[:, None] * vectors.T) * unit
         return cls(root, (vectors / singular) / unit[:, None], unit, condition, rounding, sure)
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:  # noqa: ANN401 - NumPy's protocol
-        return np.array(self.matrix, dtype=dtype, copy=True if copy is None else copy)
-
-    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as above
-        """Sums and multiples stay decided; everything else sees the matrix."""
-        if method == "__call__" and not kwargs:
-            decided = _combined(ufunc, inputs)
-            if decided is not None:
-                return decided
-        arrays = (x.matrix if isinstance(x, PSD) else x for x in inputs)
-        return getattr(ufunc, method)(*arrays, **kwargs)
-
-    def __getitem__(self, index: Any) -> Any:  # noqa: ANN401 - whatever an array takes
-        return self.matrix[index]
-
-    def __len__(self) -> int:
-        return self.dim
-
     def __repr__(self) -> str:
         entries = ""
         if self.dim <= 6:
             text = np.array2string(self.matrix, precision=4, suppress_small=True)
             entries = ", " + " ".join(text.split()).replace("[ ", "[")
         return f"PSD(rank {self.rank} of {self.dim}{entries})"
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """(d, d), as an array would say."""
-        return self.dim, self.dim
-
-    @property
-    def ndim(self) -> int:
-        """2, as an array would say."""
-        return 2
-
-    def diagonal(self) -> Array:
-        """Diagonal of the matrix.
-
-        Returns:
-            (d,).
-        """
-        return np.square(self.root).sum(axis=0)
 
     @property
     def lengths(self) -> Array:
@@ -246,29 +192,7 @@ class PSD(NDArrayOperatorsMixin):
     @cached_property
     def own_units(self) -> Array:
         """(d,), lengths of the root's columns as they are, 1 for a column of zeros."""
-        return _nonzero(_lengths(self.root))
-
-    @property
-    def own_ratio(self) -> float:
-        """How much larger than itself the scale of a column is at most: what its own relative rounding grows by."""
-        seen = self.root.any(axis=0)
-        return float((self.scale / self.own_units)[seen].max(initial=1.0))
-
-    @property
-    def entry_rounding(self) -> float:
-        """Relative rounding of entries M_ij beside sqrt(M_ii M_jj)."""
-        return max(tolerance(self.dim) * self.own_ratio, (self.rounding * self.own_ratio) ** 2)
-
-    @cached_property
-    def own_rounding(self) -> float:
-        """Relative rounding of ranges in units of the diagonal, and a bound of the rounding of variances.
-
-        `resolution` is relative to the scale. Beside its own length, a column that projection has left little of is known
-        to fewer digits.
-        """
-        singular = np.linalg.svd(self.root / self.own_units, compute_uv=False)
-        growth = self.own_ratio * float(singular[0] / singular[-1]) if singular.size else 1.0
-        return max(tolerance(self.dim) * growth, (self.rounding * growth) ** 2)
+        return nonzero(column_lengths(self.root))
 
     def plus(self, other: "PSD") -> "PSD":
         """The sum M + N, from the roots; also ``m + n``.
@@ -284,7 +208,7 @@ class PSD(NDArrayOperatorsMixin):
         """
         if self.dim != other.dim:
             raise ValueError(f"matrices of {self.dim} and of {other.dim} parameters cannot be added")
-        return total(self.dim, [(1.0, self), (1.0, other)])
+        return total(self.dim, [(1.0, self), (1.0, other)], checked=True)
 
     def times(self, factor: float) -> "PSD":
         """The multiple factor * M; also ``factor * m``.
@@ -349,7 +273,7 @@ class PSD(NDArrayOperatorsMixin):
         q = np.linalg.qr((self.root / self.scale)[:, seen].T, mode="complete")[0][:, self.rank :]
         z[seen, :inner] = q / self.scale[seen, None]
         z[np.flatnonzero(~seen), np.arange(inner, z.shape[1])] = 1.0
-        return z / _nonzero(_lengths(z))
+        return z / nonzero(column_lengths(z))
 
     def minimum_norm(self, theta: ArrayLike) -> Array:
         """Move along the null space to the shortest vector; no v'theta with v in range(M) changes.
@@ -401,9 +325,9 @@ class PSD(NDArrayOperatorsMixin):
             raise ValueError(f"direction: expected length {self.dim}, got {v.shape[0]}")
         blind = np.any(v[~self.root.any(axis=0)], axis=0)
         # divided by their largest entry first: directions of any length are welcome
-        v = v / _nonzero(np.abs(v).max(axis=0, initial=0.0))
+        v = v / nonzero(np.abs(v).max(axis=0, initial=0.0))
         v = (v.T / self.own_units).T
-        v = v / _nonzero(np.abs(v).max(axis=0, initial=0.0))
+        v = v / nonzero(np.abs(v).max(axis=0, initial=0.0))
         q = self._unit_range
         length = np.linalg.norm(v, axis=0)
         gap = np.linalg.norm(v - q @ (q.T @ v), axis=0)
@@ -435,12 +359,13 @@ class PSD(NDArrayOperatorsMixin):
         return np.where(inside, np.square(self.half_inverse.T @ v).sum(axis=0), np.inf)
 
 
-def total(dim: int, terms: Iterable[tuple[float, PSD]]) -> PSD:
+def total(dim: int, terms: Iterable[tuple[float, PSD]], *, checked: bool = False) -> PSD:
     """Sum of n_k M_k from the roots; scales add as squares, and so does the rounding that each brings.
 
     Args:
         dim: dimension d.
         terms: pairs (n_k, M_k) with n_k >= 0; what has n_k = 0 or rank 0 leaves no trace.
+        checked: also see whether some of an addend is lost in the sum, which is then not `sure`.
 
     Returns:
         The decided sum.
@@ -457,95 +382,12 @@ def total(dim: int, terms: Iterable[tuple[float, PSD]]) -> PSD:
     parts = [(float(np.sqrt(n)), m) for n, m in there]
     lengths = np.stack([size * m.lengths for size, m in parts])
     noise = np.array([m.rounding for _, m in parts])
-    scale = _lengths(lengths)
-    worst = float((_lengths(noise[:, None] * lengths) / _nonzero(scale)).max())
+    scale = column_lengths(lengths)
+    worst = float((column_lengths(noise[:, None] * lengths) / nonzero(scale)).max())
     summed = PSD.from_root(np.concatenate([size * m.root for size, m in parts]), noise=worst, scale=scale)
-    # nor is a sum sure that says as much without all of an addend
-    shares = (np.linalg.svd(size * m.root @ summed.half_inverse, compute_uv=False).min() for size, m in parts)
-    sure = sure and min(shares) ** 2 > summed.resolution
-    return summed if sure else replace(summed, sure=False)
-
-
-def _combined(ufunc: np.ufunc, inputs: tuple[Any, ...]) -> PSD | None:
-    """The operation as one on decided matrices; None where it is none of these."""
-    if len(inputs) != 2:
-        return None
-    first, second = inputs
-    if ufunc is np.add:
-        if isinstance(first, PSD) and isinstance(second, PSD):
-            return first.plus(second)
-        matrix, other = (first, second) if isinstance(first, PSD) else (second, first)
-        return matrix if np.ndim(other) == 0 and other == 0 else None  # so that sum() works
-    if ufunc is np.true_divide and isinstance(first, PSD) and _is_factor(second) and second > 0:
-        with np.errstate(over="ignore"):
-            inverse = 1 / np.float64(second)
-        return first.times(float(inverse)) if np.isfinite(inverse) else None
-    if ufunc is np.multiply:
-        matrix, factor = (first, second) if isinstance(first, PSD) else (second, first)
-        return matrix.times(float(factor)) if _is_factor(factor) else None
-    return None
-
-
-def _is_factor(value: object) -> bool:
-    real = isinstance(value, (int, float, np.integer, np.floating)) or (
-        isinstance(value, np.ndarray) and value.ndim == 0 and value.dtype.kind in "fiu"
-    )
-    return real and bool(0 <= value < np.inf)  # type: ignore[operator]
-
-
-def _nonzero(size: Array) -> Array:
-    """Divisors: the sizes, with 1 in place of 0."""
-    return np.where(size > 0, size, 1.0)
-
-
-def _in_doubt(sizes: Array, floor: float) -> bool:
-    """Whether one of the sizes is near the floor: above what rounding leaves as a rule, below what clearly is no rounding."""
-    return bool(((sizes > floor / DOUBT) & (sizes < 8 * floor)).any())
-
-
-def _lengths(columns: Array) -> Array:
-    """Euclidean lengths of columns, also where their squares would leave the range of float64."""
-    largest = np.abs(columns).max(axis=0, initial=0.0)
-    return largest * np.linalg.norm(columns / _nonzero(largest), axis=0)
-
-
-def project_out(
-    kept: Array, nuisance: Array, *, noise: float | None = None, scale: Array | None = None
-) -> PSD:
-    """Information of a stacked root [kept nuisance] about the kept parameters, nuisance unknown.
-
-    kept' (I - P) kept with P the projector onto range(nuisance): the Schur complement of the nuisance block, also where
-    that block is singular, without ever subtracting two matrices.
-
-    Args:
-        kept: (r, p) columns of the root that belong to the parameters asked about.
-        nuisance: (r, q) columns of the nuisance parameters.
-        noise: as in `PSD.from_root`.
-        scale: (p + q,) length scales of the kept, then of the nuisance columns, default their lengths.
-
-    Returns:
-        (p, p) effective information, which remembers the lengths that the columns had.
-
-    Example:
-        >>> root = np.array([[1.0, 1.0], [0.0, 2.0]])     # information [[1, 1], [1, 5]]
-        >>> project_out(root[:, :1], root[:, 1:])          # 1 - 1 * 1 / 5
-        PSD(rank 1 of 1, [[0.8]])
-    """
-    scale = _lengths(np.concatenate([kept, nuisance], axis=1)) if scale is None else scale
-    lengths, others = np.split(scale, [kept.shape[1]])
-    sure = True
-    if nuisance.shape[1]:
-        u, singular, _ = np.linalg.svd(nuisance / _nonzero(others), full_matrices=False)
-        floor = (tolerance(kept.shape[1] + nuisance.shape[1]) if noise is None else noise) * max(
-            1.0, singular.max(initial=0.0)
+    if checked:
+        each = (
+            np.linalg.svd(size * m.root @ summed.half_inverse, compute_uv=False).min() for size, m in parts
         )
-        sure = not _in_doubt(singular, floor)
-        there = singular > floor
-        u, coefficients = u[:, there], (u.T @ kept)[there] / singular[there, None]
-        kept = kept - u @ (u.T @ kept)
-        kept = kept - u @ (u.T @ kept)  # twice is enough: the second pass removes what rounding left
-        # what is left of a column is rounded like the terms that were subtracted from it: many times the column itself
-        # where nuisance columns are nearly dependent
-        lengths = _lengths(np.concatenate([lengths[None], coefficients]))
-    found = PSD.from_root(kept, noise=noise, scale=lengths)
-    return found if sure else replace(found, sure=False)
+        sure = sure and min(each) ** 2 > summed.resolution
+    return summed if sure else replace(summed, sure=False)

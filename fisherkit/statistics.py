@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fisherkit.layout import Layout
-from fisherkit.psd import PSD, tolerance
+from fisherkit.psd import PSD
+from fisherkit.tolerances import tolerance
 
 __all__ = ["GRAM_CONDITION", "RSS_DIGITS", "GramStatistics", "RootStatistics", "Statistics"]
 

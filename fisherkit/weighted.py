@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fisherkit.layout import Layout
-from fisherkit.psd import PSD, tolerance
+from fisherkit.psd import PSD
 from fisherkit.statistics import RootStatistics
+from fisherkit.tolerances import tolerance
 
 __all__ = ["ConditioningWarning", "WeightedProblem"]
 

@@ -15,7 +15,8 @@ from fisherkit.exchange import (
     isoline,
     marginal_value,
 )  # fmt: skip
-from fisherkit.levels import CountCriterion, amount_to_reach, as_amounts
+from fisherkit.levels import CountCriterion, as_amounts
+from fisherkit.reaching import amount_to_reach
 from tests import reference
 from tests.model_strategies import models
 from tests.strategies import orthogonal, seeds

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fisherkit.allocation.problem import Problem
-from fisherkit.psd import tolerance
+from fisherkit.tolerances import tolerance
 
 __all__ = ["Dual", "cheapest", "fullest", "relative_gap"]
 

@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from fisherkit.checks import UnknownNameError, as_array, as_counts, as_symmetric
 from fisherkit.criteria import Criterion
-from fisherkit.psd import PSD, tolerance
+from fisherkit.psd import PSD
+from fisherkit.tolerances import tolerance
 
 __all__ = ["Limits", "Problem", "as_problem", "information_roots"]
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fisherkit.checks import UnknownNameError, as_array
-from fisherkit.psd import RANGE_TOLERANCE
+from fisherkit.tolerances import RANGE_TOLERANCE
 
 __all__ = ["Rows", "Surface"]
 

@@ -7,9 +7,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from fisherkit.checks import as_array, as_symmetric
 from fisherkit.information import schur_complement
-from fisherkit.psd import PSD, tolerance
+from fisherkit.psd import PSD
 from fisherkit.theorems.designs import total_information
 from fisherkit.theorems.results import RESOLVED, Reading, Verdict, check_reading, clear
+from fisherkit.tolerances import tolerance
 
 __all__ = ["proposition_1", "proposition_1_scores"]
 

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fisherkit.loewner import range_inclusion
+from fisherkit.projection import own_rounding
 from fisherkit.theorems.designs import shared_gram
 from fisherkit.theorems.pair import Pair
 from fisherkit.theorems.results import RESOLVED, Reading, Verdict, check_reading, clear
@@ -46,7 +47,7 @@ def theorem_3(i_x: ArrayLike, i_y: ArrayLike, *, reading: Reading = "as_holds") 
     if reading == "as_stated":
         inclusion = range_inclusion(pair.y, pair.x)
         hypotheses = {"range(I_Y) ⊄ range(I_X)": not inclusion.included}
-        nothing = pair.x.own_rounding + pair.y.own_rounding if pair.decided else None
+        nothing = own_rounding(pair.x) + own_rounding(pair.y) if pair.decided else None
         hypotheses[RESOLVED] = (
             clear(inclusion.tolerance, inclusion.outside, nothing=nothing)
             and pair.ranks_agree

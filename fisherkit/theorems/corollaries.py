@@ -3,7 +3,8 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fisherkit.psd import DOUBT, PSD, tolerance
+from fisherkit.projection import entry_rounding, own_rounding
+from fisherkit.psd import PSD
 from fisherkit.theorems.pair import Pair, range_coordinates
 from fisherkit.theorems.results import (
     CLEAR,
@@ -15,6 +16,7 @@ from fisherkit.theorems.results import (
     evenness,
     relative_drop,
 )
+from fisherkit.tolerances import DOUBT, tolerance
 
 __all__ = ["corollary_1", "corollary_2", "corollary_3"]
 
@@ -180,13 +182,13 @@ def _is_block_diagonal(pair: Pair, v: Array) -> tuple[bool, bool]:
     seen_s, seen_n = (np.linalg.norm(d[:, None] * basis, axis=0) for basis in (s, n))
     size = np.outer(seen_s, seen_n)
     cross = np.divide(s.T @ pair.m_y @ n, size, out=np.zeros_like(size), where=size > 0)
-    digits = (pair.x.own_rounding + pair.y.own_rounding) * mixing
+    digits = (own_rounding(pair.x) + own_rounding(pair.y)) * mixing
     floor = np.full_like(size, digits)
     if (
         pair.x.rank < pair.x.root.any(axis=0).sum()
     ):  # vectors that are no coordinate axes are rounded themselves
         fraction = np.minimum(*np.broadcast_arrays(seen_s[:, None], seen_n)) / (d.max() or 1.0)
-        floor += np.divide(pair.x.own_rounding * mixing, fraction, out=np.zeros_like(size), where=size > 0)
+        floor += np.divide(own_rounding(pair.x) * mixing, fraction, out=np.zeros_like(size), where=size > 0)
     along = np.linalg.norm(pair.y.root @ v)
     hidden = digits * pair.y.condition * np.linalg.norm(d * v) / along if along > 0 else np.inf
     known = all(pair.clear(float(f), c) for f, c in zip(floor.ravel(), cross.ravel(), strict=True))
@@ -210,7 +212,7 @@ def _is_eigenvector(pair: Pair, psd: PSD, v: Array) -> tuple[bool, bool]:
     expected = eigenvalue * v
     size = d * float(d @ np.abs(v)) + np.abs(expected)
     residual = np.divide(np.abs(image - expected), size, out=np.zeros_like(size), where=size > 0)
-    floor = psd.entry_rounding
+    floor = entry_rounding(psd)
     parallel, sure = bool((residual <= floor).all()), psd.sure and pair.clear(floor, residual)
     if parallel and eigenvalue * float(v @ v) > len(m) * floor * float(
         v**2 @ m.diagonal()

@@ -4,10 +4,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fisherkit.loewner import compare
-from fisherkit.psd import PSD, project_out, tolerance
+from fisherkit.projection import project_out
+from fisherkit.psd import PSD
 from fisherkit.theorems.designs import Designs, has_full_column_rank, stack
 from fisherkit.theorems.pair import Pair
 from fisherkit.theorems.results import RESOLVED, Reading, Verdict, check_reading, clear
+from fisherkit.tolerances import tolerance
 
 __all__ = ["theorem_1_information", "theorem_1_private", "theorem_1_variance"]
 

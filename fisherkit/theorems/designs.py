@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fisherkit.checks import as_matrix
-from fisherkit.psd import PSD, project_out, total
+from fisherkit.projection import project_out
+from fisherkit.psd import PSD, total
 
 __all__ = ["Designs", "effective", "has_full_column_rank", "shared_gram", "stack", "total_information"]
 
@@ -108,7 +109,7 @@ def total_information(parts: Sequence[PSD | Array], shared_dim: int) -> PSD | Ar
     """
     dim = shared_dim + sum(len(part) - shared_dim for part in parts)
     if any(isinstance(part, PSD) for part in parts):
-        return total(dim, [(1.0, part) for part in _placed(parts, shared_dim, dim)])
+        return total(dim, [(1.0, part) for part in _placed(parts, shared_dim, dim)], checked=True)
     summed, start = np.zeros((dim, dim)), shared_dim
     for part in parts:
         stop = start + len(part) - shared_dim

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fisherkit.psd import PSD, tolerance
+from fisherkit.psd import PSD
 from fisherkit.theorems.pair import Pair, range_coordinates
 from fisherkit.theorems.results import (
     RESOLVED,
@@ -16,6 +16,7 @@ from fisherkit.theorems.results import (
     clear,
     relative_drop,
 )
+from fisherkit.tolerances import tolerance
 
 __all__ = [
     "theorem_2_existence",

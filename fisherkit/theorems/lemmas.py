@@ -7,7 +7,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from fisherkit.checks import as_array, as_matrix
 from fisherkit.loewner import compare
-from fisherkit.psd import RANGE_TOLERANCE, tolerance
 from fisherkit.theorems.ordered import Ordered
 from fisherkit.theorems.results import (
     RESOLVED,
@@ -18,6 +17,7 @@ from fisherkit.theorems.results import (
     clear,
     relative_drop,
 )
+from fisherkit.tolerances import RANGE_TOLERANCE, tolerance
 
 __all__ = ["lemma_1", "lemma_2", "lemma_3", "lemma_3_existence", "lemma_4", "lemma_4_scores"]
 

@@ -7,9 +7,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from fisherkit.checks import as_symmetric
 from fisherkit.loewner import Comparison, compare
-from fisherkit.psd import DOUBT, PSD, tolerance
+from fisherkit.projection import entry_rounding, own_rounding
+from fisherkit.psd import PSD
 from fisherkit.theorems.pair import range_coordinates
 from fisherkit.theorems.results import clear, drowned, evenness
+from fisherkit.tolerances import DOUBT, tolerance
 
 __all__ = ["Ordered"]
 
@@ -90,18 +92,18 @@ class Ordered:
     @property
     def noise(self) -> float:
         """Relative rounding of what is computed from the inverses of the two."""
-        return self.first.own_rounding + self.second.own_rounding
+        return own_rounding(self.first) + own_rounding(self.second)
 
     @property
     def product_noise(self) -> float:
         """Relative rounding of what passes through both inverses; 0 for arrays, where `noise` is a square already."""
-        product = self.first.own_rounding * self.second.own_rounding
+        product = own_rounding(self.first) * own_rounding(self.second)
         return product / tolerance(self.dim) if self.decided else 0.0
 
     @property
     def entry_noise(self) -> float:
         """Relative rounding of v'(N - M)v in units of sum_i N_ii v_i^2."""
-        return max(tolerance(self.dim), self.dim * self.second.entry_rounding if self.decided else 0.0)
+        return max(tolerance(self.dim), self.dim * entry_rounding(self.second) if self.decided else 0.0)
 
     @property
     def order_is_clear(self) -> bool:

@@ -13,8 +13,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from fisherkit.checks import as_symmetric
 from fisherkit.loewner import Comparison, compare
-from fisherkit.psd import DOUBT, PSD, RANGE_TOLERANCE, tolerance
+from fisherkit.projection import entry_rounding, own_ratio, own_rounding
+from fisherkit.psd import PSD
 from fisherkit.theorems.results import clear, drowned, evenness
+from fisherkit.tolerances import DOUBT, RANGE_TOLERANCE, tolerance
 
 __all__ = ["Pair", "range_coordinates"]
 
@@ -82,12 +84,12 @@ class Pair:
     @cached_property
     def noise(self) -> float:
         """Relative rounding of variances and shares."""
-        return self.x.own_rounding + self.xy.own_rounding
+        return own_rounding(self.x) + own_rounding(self.xy)
 
     @cached_property
     def form_noise(self) -> float:
         """Relative rounding of quadratic forms v'Mv, in units of sum_i M_ii v_i^2."""
-        return self.dim * max(tolerance(self.dim), self.xy.entry_rounding if self.decided else 0.0)
+        return self.dim * max(tolerance(self.dim), entry_rounding(self.xy) if self.decided else 0.0)
 
     @cached_property
     def shares(self) -> Array:
@@ -150,7 +152,7 @@ class Pair:
             (M v != 0, resolved), judged beside the matrix' own diagonal.
         """
         # |root v|^2 is a sum of squares, which vanishes far below the rounding of v'Mv itself
-        floor = self.dim * (psd.rounding * psd.own_ratio) ** 2
+        floor = self.dim * (psd.rounding * own_ratio(psd)) ** 2
         sizes = np.abs(psd.own_units * v) * psd.root.any(axis=0)
         seen = float(np.square(psd.root @ v).sum() / (np.square(sizes).sum() or 1.0))
         if not self.decided:
@@ -181,7 +183,7 @@ class Pair:
         Returns:
             (inside, resolved).
         """
-        outside, rounding = float(psd.outside(v)), psd.own_rounding
+        outside, rounding = float(psd.outside(v)), own_rounding(psd)
         inside, sure = outside <= RANGE_TOLERANCE, rounding <= RANGE_TOLERANCE
         if not self.decided:
             return inside, sure and clear(RANGE_TOLERANCE, outside)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fisherkit.checks import as_array
-from fisherkit.psd import tolerance
+from fisherkit.tolerances import tolerance
 
 __all__ = [
     "CLEAR",

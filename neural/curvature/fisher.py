@@ -23,7 +23,8 @@ from torch import Tensor, nn
 
 from fisherkit.checks import UnknownNameError, as_whole
 from fisherkit.information import schur_complement
-from fisherkit.psd import PSD, project_out
+from fisherkit.projection import project_out
+from fisherkit.psd import PSD
 from fisherkit.simulation import Seed
 from neural.curvature.jacobian import Branch, sample_jacobians
 from neural.curvature.likelihood import Likelihood

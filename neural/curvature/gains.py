@@ -10,7 +10,8 @@ from torch import nn
 
 from fisherkit.checks import as_matrix
 from fisherkit.loewner import Comparison, compare
-from fisherkit.psd import PSD, project_out
+from fisherkit.projection import project_out
+from fisherkit.psd import PSD
 from neural.curvature.fisher import (
     Inputs,
     Likelihoods,
