@@ -25,6 +25,7 @@ from fisherkit.accumulation import accumulate as accumulate
 # maximum likelihood
 from fisherkit.estimation import Estimate as Estimate
 from fisherkit.estimation import fit as fit
+from fisherkit.regions import Region as Region
 
 # Fisher information
 from fisherkit.information import cramer_rao as cramer_rao
