@@ -271,7 +271,12 @@ class PSD(MatrixLike):
         z = np.zeros((self.dim, self.dim - self.rank))
         inner = int(seen.sum()) - self.rank
         q = np.linalg.qr((self.root / self.scale)[:, seen].T, mode="complete")[0][:, self.rank :]
-        z[seen, :inner] = q / self.scale[seen, None]
+        # lower trapezoidal, the coordinates of the smallest units first: columns that stay apart in the given units. What is
+        # rounding would be a move in a coordinate that is known, and a large one where its unit is small.
+        order = np.argsort(self.scale[seen])
+        t = np.linalg.qr(q[order].T, mode="r").T
+        t[np.abs(t) <= 8 * self.resolution] = 0.0
+        z[np.flatnonzero(seen)[order], :inner] = t / self.scale[seen][order, None]
         z[np.flatnonzero(~seen), np.arange(inner, z.shape[1])] = 1.0
         return z / nonzero(column_lengths(z))
 
