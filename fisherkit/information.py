@@ -21,7 +21,7 @@ from fisherkit.directions import as_directions
 from fisherkit.layout import SHARED
 from fisherkit.model import LinearGaussian, Modality
 from fisherkit.projection import project_out
-from fisherkit.psd import PSD, total
+from fisherkit.psd import PSD, stacked, total
 from fisherkit.statistics import RootStatistics
 from fisherkit.tolerances import tolerance
 
@@ -213,10 +213,10 @@ def effective_information(
     if about == SHARED:
         parts = shared_information(model, counts, unit_noise=unit_noise, fisher_orthogonal=fisher_orthogonal)
         return total(model.shared_dim, [(1.0, part) for part in parts.values()])
-    root, rounding = _stacked(model, counts, unit_noise)
-    block = model.slices[about]
+    roots, rounding = _placed(model, counts, unit_noise)
+    root, block = np.concatenate(roots), model.slices[about]
     others = np.delete(root, block, axis=1)
-    return project_out(root[:, block], others[:, :0] if fisher_orthogonal else others, noise=rounding)
+    return project_out(root[:, block], others[:, :0] if fisher_orthogonal else others, noise=max(rounding))
 
 
 def cramer_rao(
@@ -250,10 +250,15 @@ def cramer_rao(
         (array([ 1., inf]), array([1.  , 0.25]))
     """
     v = as_directions(directions, model.layout)
-    root, rounding = _stacked(model, counts, unit_noise)
+    roots, rounding = _placed(model, counts, unit_noise)
     if not fisher_orthogonal:
-        return PSD.from_root(root, noise=rounding).variance(v)
-    parts = (PSD.from_root(root[:, b], noise=rounding).variance(v[b]) for b in model.slices.values())
+        return stacked(roots, rounding=rounding)[0].variance(v)
+    blocks = {b.start: [r[:, b] for r in roots] for b in model.slices.values()}
+    parts = (
+        stacked(blocks[b.start], rounding=rounding)[0].variance(v[b])
+        for b in model.slices.values()
+        if b.stop > b.start
+    )
     return sum(parts, np.zeros(v.shape[1:]))
 
 
@@ -297,13 +302,13 @@ def _sizes(model: LinearGaussian, counts: Counts | None) -> dict[str, int]:
     return as_counts(counts, model.names)
 
 
-def _stacked(model: LinearGaussian, counts: Counts, unit_noise: bool) -> tuple[Array, float]:
-    """Root of the total information, (rows, d), and the size of its rounding."""
-    rows, rounding = [np.zeros((0, model.n_params))], tolerance(model.n_params)
+def _placed(model: LinearGaussian, counts: Counts, unit_noise: bool) -> tuple[list[Array], list[float]]:
+    """Roots of each modality's information, each (rows, d), and the sizes of their rounding."""
+    roots, rounding = [np.zeros((0, model.n_params))], [tolerance(model.n_params)]
     for name, n in as_counts(counts, model.names).items():
         if n:
-            root = _design_root(model[name], n, name, unit_noise)
-            rows.append(np.zeros((len(root.matrix), model.n_params)))
-            rows[-1][:, model.layout.columns(name)] = root.matrix
-            rounding = max(rounding, root.rounding)
-    return np.concatenate(rows), rounding
+            own = _design_root(model[name], n, name, unit_noise)
+            roots.append(np.zeros((len(own.matrix), model.n_params)))
+            roots[-1][:, model.layout.columns(name)] = own.matrix
+            rounding.append(own.rounding)
+    return roots, rounding

@@ -16,7 +16,7 @@ direction there can be called small: any entry but an exact 0 puts the direction
 as M w, or from `PSD.root` or `PSD.range_basis`, have exact zeros there; set other computed ones to zero yourself.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -25,15 +25,19 @@ from numpy.typing import ArrayLike, NDArray
 
 from fisherkit.array_like import MatrixLike
 from fisherkit.checks import as_array, as_matrix, as_symmetric
-from fisherkit.tolerances import RANGE_TOLERANCE, column_lengths, in_doubt, nonzero, tolerance
+from fisherkit.ranges import Ranges
+from fisherkit.tolerances import column_lengths, in_doubt, nonzero, tolerance
 
-__all__ = ["PSD", "total"]
+__all__ = ["PSD", "stacked", "total"]
 
 Array = NDArray[np.float64]
 
+#: Sizes of modalities this far apart are balanced before ranks are decided.
+_FAR = 1e4
+
 
 @dataclass(frozen=True, eq=False, repr=False)
-class PSD(MatrixLike):
+class PSD(Ranges, MatrixLike):
     """A positive semidefinite matrix M = root' root with its rank, range and pseudoinverse decided once.
 
     Build it with `PSD.of` (from the matrix) or `PSD.from_root` (from a square root, which resolves condition
@@ -51,6 +55,8 @@ class PSD(MatrixLike):
         rounding: relative size of singular values of the root that are rounding.
         sure: False where a singular value or a column, of the root or of what was projected out of it, lay so close to
             rounding that it may have been taken for what it is not, or where an addend is lost in a sum.
+        range_root: (rank, d), another matrix with the rows' span, better conditioned, None for the root itself: ranges do
+            not depend on noise, however far apart the noises of two modalities are (`stacked`).
 
     Example:
         >>> m = PSD.of([[1.0, 0.0], [0.0, 0.0]])
@@ -66,6 +72,7 @@ class PSD(MatrixLike):
     condition: float
     rounding: float
     sure: bool = True
+    range_root: Array | None = None
 
     @classmethod
     def of(cls, matrix: ArrayLike, *, scale: ArrayLike | None = None, name: str = "matrix") -> "PSD":
@@ -189,11 +196,6 @@ class PSD(MatrixLike):
         """Relative rounding of variances and ranges: linear in the condition for a root, its square for a matrix."""
         return max(tolerance(self.dim) * self.condition, (self.rounding * self.condition) ** 2)
 
-    @cached_property
-    def own_units(self) -> Array:
-        """(d,), lengths of the root's columns as they are, 1 for a column of zeros."""
-        return nonzero(column_lengths(self.root))
-
     def plus(self, other: "PSD") -> "PSD":
         """The sum M + N, from the roots; also ``m + n``.
 
@@ -228,140 +230,12 @@ class PSD(MatrixLike):
             return PSD.zero(self.dim)
         size = float(np.sqrt(factor))
         scale = np.where(self.root.any(axis=0), size * self.scale, 1.0)
-        return PSD(
-            size * self.root, self.half_inverse / size, scale, self.condition, self.rounding, self.sure
-        )
-
-    @property
-    def dim(self) -> int:
-        """Dimension d of the matrix."""
-        return self.root.shape[1]
-
-    @property
-    def rank(self) -> int:
-        """Number of directions that carry information."""
-        return self.root.shape[0]
+        return replace(self, root=size * self.root, half_inverse=self.half_inverse / size, scale=scale)
 
     @cached_property
     def matrix(self) -> Array:
         """(d, d), M with its rounding-level eigenvalues set to exactly zero."""
         return self.root.T @ self.root
-
-    @cached_property
-    def range_basis(self) -> Array:
-        """(d, rank), orthonormal columns spanning range(M)."""
-        basis = np.linalg.qr(self.root.T)[0]
-        seen = np.linalg.norm(self.root, axis=0) > 0
-        return np.where(seen[:, None], basis, 0.0)
-
-    @cached_property
-    def _unit_range(self) -> Array:
-        """(d, rank), orthonormal columns spanning range(M) in units of the diagonal."""
-        return np.linalg.qr((self.root / self.own_units).T)[0]
-
-    @cached_property
-    def null_basis(self) -> Array:
-        """(d, d - rank), orthonormal columns spanning the null space of M."""
-        return np.linalg.qr(self.null_directions)[0]
-
-    @cached_property
-    def null_directions(self) -> Array:
-        """(d, d - rank), unit vectors spanning the null space, found in units of `scale`; not orthogonal in general."""
-        seen = self.root.any(axis=0)
-        z = np.zeros((self.dim, self.dim - self.rank))
-        inner = int(seen.sum()) - self.rank
-        q = np.linalg.qr((self.root / self.scale)[:, seen].T, mode="complete")[0][:, self.rank :]
-        # lower trapezoidal, the coordinates of the smallest units first: columns that stay apart in the given units. What is
-        # rounding would be a move in a coordinate that is known, and a large one where its unit is small.
-        order = np.argsort(self.scale[seen])
-        t = np.linalg.qr(q[order].T, mode="r").T
-        t[np.abs(t) <= 8 * self.resolution] = 0.0
-        z[np.flatnonzero(seen)[order], :inner] = t / self.scale[seen][order, None]
-        z[np.flatnonzero(~seen), np.arange(inner, z.shape[1])] = 1.0
-        return z / nonzero(column_lengths(z))
-
-    def minimum_norm(self, theta: ArrayLike) -> Array:
-        """Move along the null space to the shortest vector; no v'theta with v in range(M) changes.
-
-        Args:
-            theta: (..., d).
-
-        Returns:
-            (..., d).
-        """
-        given = np.asarray(theta, dtype=np.float64)
-        if self.rank == self.dim:
-            return given
-        z, flat = self.null_directions, given.reshape(-1, self.dim)
-        along = np.linalg.lstsq(z, flat.T, rcond=None)[0]
-        return np.where(self.root.any(axis=0), flat - (z @ along).T, 0.0).reshape(given.shape)
-
-    @cached_property
-    def inverse_root(self) -> Array:
-        """(d, rank), V with V V' = M^+, the Moore-Penrose pseudoinverse."""
-        return self.minimum_norm(self.half_inverse.T).T
-
-    @cached_property
-    def principal_axes(self) -> tuple[Array, Array]:
-        """(d, rank) orthonormal directions and (rank,) standard errors along them, largest first: W = axes diag(se) Q'."""
-        vectors, singular, _ = np.linalg.svd(self.half_inverse, full_matrices=False)
-        return vectors, singular
-
-    @cached_property
-    def pinv(self) -> Array:
-        """(d, d), Moore-Penrose pseudoinverse. A covariance only on range(M): see `variance`."""
-        return self.inverse_root @ self.inverse_root.T
-
-    def outside(self, vectors: ArrayLike) -> Array:
-        """Fraction of each vector that lies outside range(M), each coordinate measured in units of sqrt(M_ii).
-
-        Args:
-            vectors: (d,) or (d, n) directions.
-
-        Returns:
-            Scalar array or (n,), in [0, 1]; 0 for the zero vector, 1 for a vector with a nonzero entry, however
-            small, where M sees nothing (there is no unit that would make it small).
-
-        Raises:
-            ValueError: not of length d, or not finite.
-        """
-        v = as_array(vectors, "direction", ndim=(1, 2)).astype(np.float64, copy=False)
-        if v.shape[0] != self.dim:
-            raise ValueError(f"direction: expected length {self.dim}, got {v.shape[0]}")
-        blind = np.any(v[~self.root.any(axis=0)], axis=0)
-        # divided by their largest entry first: directions of any length are welcome
-        v = v / nonzero(np.abs(v).max(axis=0, initial=0.0))
-        v = (v.T / self.own_units).T
-        v = v / nonzero(np.abs(v).max(axis=0, initial=0.0))
-        q = self._unit_range
-        length = np.linalg.norm(v, axis=0)
-        gap = np.linalg.norm(v - q @ (q.T @ v), axis=0)
-        fraction = np.divide(gap, length, out=np.zeros_like(gap), where=length > 0)
-        return np.where(blind, 1.0, np.minimum(fraction, 1.0))
-
-    def contains(self, vectors: ArrayLike) -> NDArray[np.bool_]:
-        """Whether each direction lies in range(M), i.e. whether v'theta is estimable under information M.
-
-        Args:
-            vectors: (d,) or (d, n) directions.
-
-        Returns:
-            Boolean scalar array or (n,).
-        """
-        return self.outside(vectors) <= RANGE_TOLERANCE
-
-    def variance(self, vectors: ArrayLike) -> Array:
-        """Quadratic form v' M^+ v where v is in range(M), +infinity where it is not: the Cramer-Rao bound of v'theta.
-
-        Args:
-            vectors: (d,) or (d, n) directions.
-
-        Returns:
-            Scalar array or (n,), in parameter units squared.
-        """
-        inside = self.contains(vectors)
-        v = np.asarray(vectors, dtype=np.float64)
-        return np.where(inside, np.square(self.half_inverse.T @ v).sum(axis=0), np.inf)
 
 
 def total(dim: int, terms: Iterable[tuple[float, PSD]], *, checked: bool = False) -> PSD:
@@ -385,14 +259,68 @@ def total(dim: int, terms: Iterable[tuple[float, PSD]], *, checked: bool = False
         alone = there[0][1].times(there[0][0]) if there else PSD.zero(dim)
         return alone if sure else replace(alone, sure=False)
     parts = [(float(np.sqrt(n)), m) for n, m in there]
-    lengths = np.stack([size * m.lengths for size, m in parts])
-    noise = np.array([m.rounding for _, m in parts])
-    scale = column_lengths(lengths)
-    worst = float((column_lengths(noise[:, None] * lengths) / nonzero(scale)).max())
-    summed = PSD.from_root(np.concatenate([size * m.root for size, m in parts]), noise=worst, scale=scale)
+    summed, _ = stacked(
+        [size * m.root for size, m in parts],
+        [size * m.lengths for size, m in parts],
+        [m.rounding for _, m in parts],
+    )
     if checked:
         each = (
             np.linalg.svd(size * m.root @ summed.half_inverse, compute_uv=False).min() for size, m in parts
         )
         sure = sure and min(each) ** 2 > summed.resolution
     return summed if sure else replace(summed, sure=False)
+
+
+def stacked(
+    roots: Sequence[Array], lengths: Sequence[Array] | None = None, rounding: Sequence[float] | None = None
+) -> tuple[PSD, list[Array]]:
+    """The information of several modalities from their roots, also where their noises are far apart.
+
+    Where they are, the rank and the range are decided with all modalities equally large, since noise does not change
+    them, and the inverse comes from an orthogonal factorisation with rows sorted and columns pivoted, which is stable
+    row by row (Cox and Higham 1998), so that a weak modality keeps its digits beside a strong one.
+
+    Args:
+        roots: (r_k, d), at least one.
+        lengths: (d,) scale of each root's columns, default their lengths.
+        rounding: relative rounding of each root, default ``tolerance(d)``.
+
+    Returns:
+        The decided sum, and the rows of each root times its half inverse, (r_k, rank).
+    """
+    dim = roots[0].shape[1]
+    sizes = np.stack([column_lengths(r) for r in roots] if lengths is None else lengths)
+    noise = np.full(len(roots), tolerance(dim)) if rounding is None else np.asarray(rounding)
+    scale = column_lengths(sizes)
+    worst = float((column_lengths(noise[:, None] * sizes) / nonzero(scale)).max(initial=noise.min()))
+    factor = _sizes_of_modalities(sizes)
+    if factor.max() < _FAR * factor.min():
+        whole = PSD.from_root(np.concatenate(roots), noise=worst, scale=scale)
+        return whole, [r @ whole.half_inverse for r in roots]
+    from scipy.linalg import qr, solve_triangular
+
+    even = PSD.from_root(
+        np.concatenate([r / f for r, f in zip(roots, factor, strict=True)]),
+        noise=worst,
+        scale=column_lengths(sizes / factor[:, None]),
+    )
+    rows = np.concatenate([r @ even.half_inverse for r in roots])
+    order = np.argsort(-np.abs(rows).max(axis=1, initial=0.0), kind="stable")
+    q, t, pivots = qr(rows[order], mode="economic", pivoting=True)
+    local = np.empty_like(q)
+    local[order] = q
+    half = solve_triangular(t, even.half_inverse[:, pivots].T, trans="T").T
+    seen = even.root.any(axis=0)
+    whole = PSD(
+        t @ even.root[pivots], half, np.where(seen, scale, 1.0), even.condition, worst, even.sure, even.root
+    )
+    return whole, np.split(local, np.cumsum([len(r) for r in roots])[:-1])
+
+
+def _sizes_of_modalities(sizes: Array) -> Array:
+    """How large each modality's root is beside the others, by the columns that several see, free of units; (K,)."""
+    shared = (sizes > 0).sum(axis=0) > 1
+    relative = sizes[:, shared] / nonzero(sizes[:, shared].max(axis=0, initial=0.0))
+    logs = np.log(nonzero(relative))
+    return np.exp(logs.sum(axis=1) / np.maximum(1, (relative > 0).sum(axis=1)))

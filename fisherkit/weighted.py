@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fisherkit.layout import Layout
-from fisherkit.psd import PSD
+from fisherkit.psd import PSD, stacked
 from fisherkit.statistics import RootStatistics
 from fisherkit.tolerances import tolerance
 
@@ -84,16 +84,15 @@ class WeightedProblem:
         for name, root in roots.items():
             placed.append(np.zeros((len(root.matrix), layout.n_params)))
             placed[-1][:, layout.columns(name)] = root.matrix
-        rounding = max(root.rounding for root in roots.values())
-        return cls._around(PSD.from_root(np.concatenate(placed), noise=rounding), roots, placed)
+        precision, local = stacked(placed, rounding=[root.rounding for root in roots.values()])
+        return cls._around(precision, local, roots, placed)
 
     @classmethod
     def _around(
-        cls, precision: PSD, roots: Mapping[str, RootStatistics], placed: list[Array]
+        cls, precision: PSD, local: list[Array], roots: Mapping[str, RootStatistics], placed: list[Array]
     ) -> "WeightedProblem":
         """In the coordinates of this total information."""
         basis = precision.half_inverse
-        local = [r @ basis for r in placed]
         if len(local) == 2 and precision.rank:
             turn = np.linalg.svd(local[0])[2].T
             basis, local = basis @ turn, [a @ turn for a in local]
@@ -125,11 +124,10 @@ class WeightedProblem:
                 rss=root.rss / t,
                 rss_error=root.rss_error / t,
             )
-        rounding = max(root.rounding for root in roots.values())
-        precision = PSD.from_root(np.concatenate(placed), noise=rounding)
+        precision, local = stacked(placed, rounding=[root.rounding for root in roots.values()])
         if precision.rank < self.precision.rank:  # what the declared noise could resolve would be lost
             return self, ones
-        return self._around(precision, roots, placed), typical
+        return self._around(precision, local, roots, placed), typical
 
     def solve(self, weights: Array, scale: Array) -> tuple[Array, Array]:
         """Weighted least squares; warns if rounding is not small beside the noise.

@@ -218,7 +218,7 @@ def check_estimate(world):
         got = exact(v[:, j]) @ exact(estimate.theta)  # the sum itself is not the library's
         # a float theta cannot hold more than its own last digit
         last = 8 * np.finfo(float).eps * sum(abs(v[i, j] * estimate.theta[i]) for i in range(len(v)))
-        if not abs(as_mpf(got) - truth) <= (1e-6 if world.kind == "noise" else 1e-9) * se + last:
+        if not abs(as_mpf(got) - truth) <= (rel if world.kind == "noise" else 1e-9) * se + last:
             out.append(
                 f"estimate of direction {j}: off by {float((as_mpf(got) - truth) / se):.3g} standard errors"
             )
