@@ -24,8 +24,9 @@ from fisherkit.allocation import (
 from fisherkit.allocation.certificate import Dual, cheapest, fullest
 from fisherkit.allocation.conic import maximise_smallest
 from fisherkit.allocation.errors import looser
-from fisherkit.allocation.problem import Problem, as_problem, information_roots
+from fisherkit.allocation.problem import Problem, as_problem
 from fisherkit.allocation.reduction import reduce_problem
+from fisherkit.allocation.roots import information_roots
 from tests import reference
 from tests.allocation_strategies import CRITERIA, dense_value, grid, make_criterion, questions, total
 from tests.model_strategies import models
@@ -210,7 +211,7 @@ def test_order_of_modalities_and_rotations_do_not_matter(question, kind):
     criterion = make_criterion(kind, dim, rng)
     q = orthogonal(rng, dim)
     roots = {
-        n: information_roots({n: m})[0] for n, m in informations.items()
+        n: information_roots({n: m}).each[0] for n, m in informations.items()
     }  # products of these stay semidefinite
     turned = criterion if criterion.directions is None else criteria.c_criterion(q @ criterion.directions)
     names = list(rng.permutation(list(informations)))
@@ -350,7 +351,7 @@ def test_roots_have_the_right_product_and_rank(seed, dim, rank):
     units = 10 ** rng.uniform(-4, 4, dim)
     matrix = random_psd(rng, dim, min(rank, dim), 100.0) * np.outer(units, units)
     matrix = (matrix + matrix.T) / 2
-    root = information_roots({"x": matrix, "zero": np.zeros((dim, dim))})
+    root = information_roots({"x": matrix, "zero": np.zeros((dim, dim))}).each
     np.testing.assert_allclose(
         root[0].T @ root[0] / np.outer(units, units), matrix / np.outer(units, units), atol=1e-11
     )

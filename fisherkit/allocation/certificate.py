@@ -11,17 +11,24 @@ Any matrix C with d rows, good or bad, proves a bound. With g_k = |R_k C|^2 and,
 At the optimal C the bound is the optimum (Kiefer and Wolfowitz 1960; Pukelsheim 2006, ch. 7). Without limits and
 collected samples it is the familiar phi^2 / (budget max_k g_k / cost_k). Read backwards, with phi given, the same
 inequalities bound the cost.
+
+The g_k are upper bounds of what they are for the matrices and designs that were given (`fisherkit.allocation.evidence`),
+and so is the criterion that counts are said to reach, `upper_value`: gaps and losses hold in exact arithmetic.
 """
 
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fisherkit.allocation.dyadic import Dyadic
+from fisherkit.allocation.evidence import log_determinant
 from fisherkit.allocation.problem import Problem
+from fisherkit.certified.bounds import gamma
 from fisherkit.psd import tolerance
 
-__all__ = ["Dual", "cheapest", "fullest", "relative_gap"]
+__all__ = ["Dual", "cheapest", "fullest", "relative_gap", "upper_value"]
 
 Array = NDArray[np.float64]
 
@@ -33,14 +40,17 @@ class Dual:
     Attributes:
         problem: the problem.
         matrix: (d, m), C.
-        scores: (K,), g_k = |R_k C|^2.
-        base: |base C|^2.
+        scores: (K,), at least g_k = |R_k C|^2.
+        base: at least |base C|^2.
+        strength: at most the logarithm of the numerator of the bound: phi (its logarithm for c, A, E) >= strength - (d)
+            log cap.
     """
 
     problem: Problem
     matrix: Array
     scores: Array
     base: float
+    strength: float
 
     @classmethod
     def of(cls, problem: Problem, matrix: Array) -> "Dual":
@@ -53,20 +63,18 @@ class Dual:
         Returns:
             The dual point.
         """
-        flat = problem.roots.reshape(-1, problem.dim) @ matrix
-        scores = np.square(flat).sum(axis=1).reshape(problem.roots.shape[:2]).sum(axis=1)
-        return cls(problem, matrix, scores, float(np.square(problem.base @ matrix).sum()))
-
-    @property
-    def strength(self) -> float:
-        """Logarithm of the numerator of the bound: phi (its logarithm for c, A, E) >= strength - (d) log cap."""
+        free = problem.costs == 0
+        worth = np.where(free, problem.high, 1 / np.where(free, 1.0, problem.costs))
+        scores, base = problem.evidence.scores(matrix, worth, problem.accuracy)
         with np.errstate(divide="ignore"):
-            if self.problem.criterion.name == "D":
-                singular = np.linalg.svd(self.matrix, compute_uv=False)
-                return 2 * float(np.log(singular).sum()) if len(singular) == self.problem.dim else -np.inf
-            if self.problem.criterion.name == "E":
-                return float(np.log(np.square(self.matrix).sum()))
-            return 2 * float(np.log(abs(np.sum(self.problem.wanted * self.matrix))))
+            if problem.criterion.name == "D":
+                logarithm, error = log_determinant(matrix, problem.accuracy)
+                strength = logarithm - error
+            elif problem.criterion.name == "E":
+                strength = float(np.log(np.square(matrix).sum()))
+            else:
+                strength = 2 * float(np.log(_least_product(problem.wanted, matrix, problem.accuracy)))
+        return cls(problem, matrix, scores, base, strength)
 
     def bound(self, budget: float, capacity: float | None = None) -> float:
         """Lower bound on the criterion of all affordable counts.
@@ -80,10 +88,12 @@ class Dual:
         """
         if capacity is None:
             p = self.problem
-            capacity = float(fullest(self.scores, p.costs, p.low, p.high, budget) @ self.scores)
+            rich = budget * (1 + gamma(len(p.costs) + 8))  # so that rounding leaves no money behind
+            capacity = float(fullest(self.scores, p.costs, p.low, p.high, rich) @ self.scores)
+            capacity *= 1 + gamma(len(p.costs) + 8)
         cap = self.base + capacity
-        slack = tolerance(self.problem.dim)
         d = self.problem.dim
+        slack = tolerance(d) + gamma(16) * (1 + abs(self.strength))
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
             if self.problem.criterion.name == "D":
                 bound = self.strength - d * np.log(cap / d) - d * slack
@@ -102,11 +112,12 @@ class Dual:
             Lower bound, less an allowance for rounding; may be negative.
         """
         d = self.problem.dim
+        slack = tolerance(d) + gamma(16) * (1 + abs(self.strength) + abs(target) * (self.problem.criterion.name == "D"))
         if self.problem.criterion.name == "D":
             cap = d * np.exp((self.strength - target) / d)
         else:
             cap = np.exp(self.strength) / target
-        return float(cap * (1 - (tolerance(d) if allowance is None else allowance)) - self.base)
+        return float(cap * (1 - (slack if allowance is None else allowance)) - self.base * (1 + slack))
 
     def scaled_to(self, value: float, counts: Array) -> "Dual":
         """The same direction, scaled so that the scores are derivatives -d phi / d n_k at these counts.
@@ -118,15 +129,77 @@ class Dual:
         Returns:
             Scaled copy.
         """
-        name = self.problem.criterion.name
+        name, shift = self.problem.criterion.name, 1
         if name == "D":
             total = self.base + float(self.scores @ counts)
-            factor = np.sqrt(self.problem.dim / total)
+            factor, shift = np.sqrt(self.problem.dim / total), self.problem.dim
         elif name == "E":
             factor = value / np.sqrt(np.square(self.matrix).sum())
         else:
             factor = value / abs(float(np.sum(self.problem.wanted * self.matrix)))
-        return Dual(self.problem, factor * self.matrix, factor**2 * self.scores, factor**2 * self.base)
+        strength = self.strength + 2 * shift * float(np.log(factor))
+        return Dual(self.problem, factor * self.matrix, factor**2 * self.scores, factor**2 * self.base, strength)
+
+
+def _least_product(wanted: Array, matrix: Array, accuracy: float) -> float:
+    """At most |sum of V * C|."""
+    total = abs(float(np.sum(wanted * matrix)))
+    around = gamma(wanted.size + 4) * float(np.sum(np.abs(wanted * matrix)))
+    if around <= accuracy * total:
+        return total - around
+    pairs = zip(wanted.ravel().tolist(), matrix.ravel().tolist(), strict=True)
+    return float(abs(sum((Fraction(v) * Fraction(c) for v, c in pairs), Fraction(0)))) * (1 - gamma(4))
+
+
+def upper_value(problem: Problem, counts: Array, whitening: Array | None = None) -> float:
+    """At least the criterion at these counts, in exact arithmetic.
+
+    With T'MT = P near the identity, M^-1 = T P^-1 T'. A direction that is within range(M) up to the tolerance of
+    `fisherkit.psd` counts as within.
+
+    Args:
+        problem: the problem.
+        counts: (K,) samples to buy.
+        whitening: (d, p), T; by default from the decided information, with p its rank.
+
+    Returns:
+        The upper bound, a few roundings above the criterion as a rule; +infinity where there is none.
+    """
+    p, kind = problem, problem.criterion.name
+    if whitening is None:
+        decided = p.information(counts)
+        if not np.isfinite(p.criterion.value(decided)):
+            return np.inf
+        whitening = decided.half_inverse
+    if kind != "c" and whitening.shape[1] < p.dim:
+        return np.inf
+    if not whitening.shape[1]:
+        return 0.0
+    near, radius = p.evidence.gram(whitening, counts, p.accuracy)
+    if not np.isfinite(near).all() or not np.isfinite(radius):
+        return np.inf
+    eigenvalues, vectors = np.linalg.eigh(near)
+    size = len(near)
+    lost = (radius + gamma(64 * size) * float(eigenvalues[-1])) / max(float(eigenvalues[0]), 1e-300)
+    if not lost < 0.5:
+        return np.inf
+    if kind == "D":
+        logarithm, error = log_determinant(whitening, p.accuracy)
+        if np.isinf(logarithm):
+            return np.inf
+        rest = float(np.log(eigenvalues).sum())
+        return logarithm + error - rest - size * float(np.log1p(-lost)) + tolerance(size) * (1 + abs(rest))
+    half = whitening @ (vectors / np.sqrt(eigenvalues))
+    if kind == "E":
+        return float(np.linalg.norm(half, 2)) ** 2 * (1 + tolerance(p.dim)) / (1 - lost)
+    seen = whitening.T @ p.wanted
+    around = gamma(p.dim + 4) * float(np.linalg.norm(np.abs(whitening.T) @ np.abs(p.wanted)))
+    if around > p.accuracy * float(np.linalg.norm(seen)):
+        seen = (Dyadic.of(whitening).T @ Dyadic.of(p.wanted)).floats()
+        around = gamma(4) * float(np.linalg.norm(seen))
+    seen = (vectors.T @ seen) / np.sqrt(eigenvalues)[:, None]
+    length = float(np.linalg.norm(seen)) + around / np.sqrt(eigenvalues[0])
+    return float(length**2 * (1 + tolerance(max(p.dim, size))) / (1 - lost))
 
 
 def fullest(scores: Array, costs: Array, low: Array, high: Array, budget: float) -> Array:

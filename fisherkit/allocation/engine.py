@@ -7,14 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fisherkit.allocation.certificate import Dual, relative_gap
+from fisherkit.allocation.certificate import Dual, relative_gap, upper_value
 from fisherkit.allocation.conic import STACKED_LIMIT, maximise_smallest
 from fisherkit.allocation.errors import SolverError, looser
 from fisherkit.allocation.newton import minimise
 from fisherkit.allocation.problem import Problem
 from fisherkit.allocation.reduction import Reduced, reduce_problem
 
-__all__ = ["TOLERANCE", "Solution", "affordable", "certified", "solve_budget"]
+__all__ = ["TOLERANCE", "Solution", "affordable", "certified", "reached", "solve_budget"]
 
 Array = NDArray[np.float64]
 
@@ -28,7 +28,7 @@ class Solution:
 
     Attributes:
         counts: (K,) samples to buy.
-        value: criterion there.
+        value: upper bound on the criterion there, as a rule a few roundings above it.
         dual: the matrix that proves the bound, scaled to derivatives.
         bound: certified lower bound on the criterion of all affordable counts.
         gap: relative distance of value and bound.
@@ -68,7 +68,7 @@ def solve_budget(
         )
     stop = 0.02 * tolerance if stop is None else stop
     name = problem.criterion.name
-    shares, known, duals, iterations = reduced.start, np.inf, [], 0
+    shares, duals, iterations = reduced.start, [], 0
     gap = 1.0
     if name != "E":
         run = minimise(reduced, stop)
@@ -89,8 +89,8 @@ def solve_budget(
         iterations += run.iterations
         duals.append(reduced.dual(run.matrix))
         if run.value < reduced.value(shares) or name == "E":
-            shares, known = run.shares, run.value
-    return certified(reduced, budget, shares, duals, tolerance, iterations, "optimal", known=known)
+            shares = run.shares
+    return certified(reduced, budget, shares, duals, tolerance, iterations, "optimal")
 
 
 def certified(
@@ -101,8 +101,6 @@ def certified(
     tolerance: float,
     iterations: int,
     status: str,
-    *,
-    known: float = np.inf,
 ) -> Solution:
     """Tidy shares, evaluate both sides of the gap and refuse what is not certified.
 
@@ -114,7 +112,6 @@ def certified(
         tolerance: relative gap to reach.
         iterations: for the report.
         status: for the report.
-        known: upper bound on the criterion at the shares if the method has one.
 
     Returns:
         The answer.
@@ -132,9 +129,8 @@ def certified(
         if relative_gap(kind, dim, value, bound) <= 0.1 * tolerance:
             shares = tidy
             break
-    else:
-        value = min(reduced.value(shares), known)
     counts = affordable(problem, reduced.counts(shares), budget)
+    value = reached(reduced, counts)
     gap = relative_gap(kind, dim, value, bound)
     if not gap <= tolerance:
         raise SolverError(
@@ -146,11 +142,24 @@ def certified(
     return Solution(counts, value, dual.scaled_to(value, counts), bound, gap, reduced, iterations, status)
 
 
+def reached(reduced: Reduced, counts: Array) -> float:
+    """The criterion at these counts, at most.
+
+    Args:
+        reduced: the problem in good coordinates for counts of this kind.
+        counts: (K,).
+
+    Returns:
+        `fisherkit.allocation.certificate.upper_value`.
+    """
+    value = upper_value(reduced.problem, counts, reduced.whitening(counts))
+    return value if np.isfinite(value) else upper_value(reduced.problem, counts)
+
+
 def _only(reduced: Reduced) -> Array:
     """The dual matrix at the settled counts."""
     if reduced.problem.criterion.name == "E":
-        information = reduced.problem.information(reduced.settled)
-        return np.linalg.eigh(information)[1][:, :1]
+        return np.linalg.svd(reduced.problem.information(reduced.settled).half_inverse)[0][:, :1]
     of_d = reduced.problem.criterion.name == "D"
     return reduced.dual(
         np.eye(reduced.basis.shape[1]) if of_d else reduced.wanted
