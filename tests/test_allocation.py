@@ -285,7 +285,7 @@ def test_any_matrix_proves_a_true_lower_bound(question, kind):
     )
     for _ in range(5):
         dual = Dual.of(problem, rng.standard_normal((dim, dim if kind != "c" else 1)) @ np.diag(rng.uniform(0, 2, dim))
-                       if kind not in ("c", "c2") else rng.standard_normal((dim, criterion.directions.shape[1])))  # fmt: skip
+                       if kind not in ("c", "c2") else rng.standard_normal((dim, criterion.directions.shape[1])), budget)  # fmt: skip
         assert difference(kind, dual.bound(budget), best.value) <= 1e-12
         least = cheapest(dual.scores, problem.costs, problem.low, problem.high, dual.needed(best.value))
         assert least <= best.cost * (1 + 1e-9)
@@ -327,7 +327,7 @@ def test_conic_method_agrees_with_newton(kind):
     run = maximise_smallest(reduced, 1e-8)
     solution = engine.solve_budget(problem, 5.0)
     assert run.value == pytest.approx(solution.value, rel=1e-6)
-    assert Dual.of(problem, reduced.dual(run.matrix)).bound(5.0) == pytest.approx(solution.value, rel=1e-6)
+    assert Dual.of(problem, reduced.dual(run.matrix), 5.0).bound(5.0) == pytest.approx(solution.value, rel=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ collected samples it is the familiar phi^2 / (budget max_k g_k / cost_k). Read b
 inequalities bound the cost.
 
 The g_k are upper bounds of what they are for the matrices and designs that were given (`fisherkit.allocation.evidence`),
-and so is the criterion that counts are said to reach, `upper_value`: gaps and losses hold in exact arithmetic.
+and so is the criterion that counts are said to reach, `Inverse.upper_value`: gaps and losses hold in exact arithmetic.
 """
 
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ from fisherkit.allocation.problem import Problem
 from fisherkit.certified.bounds import gamma
 from fisherkit.psd import tolerance
 
-__all__ = ["Dual", "cheapest", "fullest", "relative_gap", "upper_value"]
+__all__ = ["Dual", "Inverse", "cheapest", "fullest", "relative_gap"]
 
 Array = NDArray[np.float64]
 
@@ -53,18 +53,19 @@ class Dual:
     strength: float
 
     @classmethod
-    def of(cls, problem: Problem, matrix: Array) -> "Dual":
+    def of(cls, problem: Problem, matrix: Array, budget: float) -> "Dual":
         """Evaluate the scores.
 
         Args:
             problem: the problem.
             matrix: (d, m), C.
+            budget: about what will be spent, budget units: scores are as accurate as that needs.
 
         Returns:
             The dual point.
         """
         free = problem.costs == 0
-        worth = np.where(free, problem.high, 1 / np.where(free, 1.0, problem.costs))
+        worth = np.where(free, problem.high, np.minimum(budget / np.where(free, 1.0, problem.costs), problem.high))
         scores, base = problem.evidence.scores(matrix, worth, problem.accuracy)
         with np.errstate(divide="ignore"):
             if problem.criterion.name == "D":
@@ -151,55 +152,91 @@ def _least_product(wanted: Array, matrix: Array, accuracy: float) -> float:
     return float(abs(sum((Fraction(v) * Fraction(c) for v, c in pairs), Fraction(0)))) * (1 - gamma(4))
 
 
-def upper_value(problem: Problem, counts: Array, whitening: Array | None = None) -> float:
-    """At least the criterion at these counts, in exact arithmetic.
+@dataclass(frozen=True, eq=False)
+class Inverse:
+    """M^-1 at some counts, in exact arithmetic up to a relative error: (1 - lost) half half' <= M^-1 <= half half' / (1 - lost).
 
     With T'MT = P near the identity, M^-1 = T P^-1 T'. A direction that is within range(M) up to the tolerance of
     `fisherkit.psd` counts as within.
 
-    Args:
+    Attributes:
         problem: the problem.
-        counts: (K,) samples to buy.
-        whitening: (d, p), T; by default from the decided information, with p its rank.
-
-    Returns:
-        The upper bound, a few roundings above the criterion as a rule; +infinity where there is none.
+        whitening: (d, p), T.
+        vectors: (p, p), of P.
+        values: (p,), eigenvalues of P.
+        lost: at least by how much rounding may exceed it.
     """
-    p, kind = problem, problem.criterion.name
-    if whitening is None:
-        decided = p.information(counts)
-        if not np.isfinite(p.criterion.value(decided)):
-            return np.inf
-        whitening = decided.half_inverse
-    if kind != "c" and whitening.shape[1] < p.dim:
-        return np.inf
-    if not whitening.shape[1]:
-        return 0.0
-    near, radius = p.evidence.gram(whitening, counts, p.accuracy)
-    if not np.isfinite(near).all() or not np.isfinite(radius):
-        return np.inf
-    eigenvalues, vectors = np.linalg.eigh(near)
-    size = len(near)
-    lost = (radius + gamma(64 * size) * float(eigenvalues[-1])) / max(float(eigenvalues[0]), 1e-300)
-    if not lost < 0.5:
-        return np.inf
-    if kind == "D":
-        logarithm, error = log_determinant(whitening, p.accuracy)
-        if np.isinf(logarithm):
-            return np.inf
-        rest = float(np.log(eigenvalues).sum())
-        return logarithm + error - rest - size * float(np.log1p(-lost)) + tolerance(size) * (1 + abs(rest))
-    half = whitening @ (vectors / np.sqrt(eigenvalues))
-    if kind == "E":
-        return float(np.linalg.norm(half, 2)) ** 2 * (1 + tolerance(p.dim)) / (1 - lost)
-    seen = whitening.T @ p.wanted
-    around = gamma(p.dim + 4) * float(np.linalg.norm(np.abs(whitening.T) @ np.abs(p.wanted)))
-    if around > p.accuracy * float(np.linalg.norm(seen)):
-        seen = (Dyadic.of(whitening).T @ Dyadic.of(p.wanted)).floats()
-        around = gamma(4) * float(np.linalg.norm(seen))
-    seen = (vectors.T @ seen) / np.sqrt(eigenvalues)[:, None]
-    length = float(np.linalg.norm(seen)) + around / np.sqrt(eigenvalues[0])
-    return float(length**2 * (1 + tolerance(max(p.dim, size))) / (1 - lost))
+
+    problem: Problem
+    whitening: Array
+    vectors: Array
+    values: Array
+    lost: float
+
+    @classmethod
+    def at(cls, problem: Problem, counts: Array, whitening: Array | None = None) -> "Inverse | None":
+        """Evaluate P.
+
+        Args:
+            problem: the problem.
+            counts: (K,) samples to buy.
+            whitening: (d, p), T; by default from the decided information, with p its rank.
+
+        Returns:
+            The inverse, None where what is asked is not estimable, or nothing can be said.
+        """
+        if whitening is None:
+            decided = problem.information(counts)
+            if not np.isfinite(problem.criterion.value(decided)):
+                return None
+            whitening = decided.half_inverse
+        if problem.criterion.name != "c" and whitening.shape[1] < problem.dim:
+            return None
+        with np.errstate(over="ignore", invalid="ignore"):
+            near, radius = problem.evidence.gram(whitening, counts, problem.accuracy)
+        if not np.isfinite(near).all() or not np.isfinite(radius):
+            return None
+        values, vectors = np.linalg.eigh(near)
+        if not len(values):
+            return cls(problem, whitening, vectors, values, 0.0)
+        lost = (radius + gamma(8 * len(near)) * float(values[-1])) / max(float(values[0]), 1e-300)
+        return cls(problem, whitening, vectors, values, lost) if lost < 0.5 else None
+
+    @property
+    def half(self) -> Array:
+        """(d, p), H with M^-1 = H H'."""
+        return self.whitening @ (self.vectors / np.sqrt(self.values))
+
+    def dual(self) -> Array:
+        """(d, m) matrix that proves the bound at these counts if they are optimal."""
+        name = self.problem.criterion.name
+        if name == "D":
+            return self.half
+        if name == "E":
+            return np.linalg.svd(self.half)[0][:, :1]
+        return np.asarray(self.half @ (self.half.T @ self.problem.wanted))
+
+    def upper_value(self) -> float:
+        """At least the criterion, as a rule a few roundings above it."""
+        p, size = self.problem, len(self.values)
+        if not size:
+            return 0.0
+        if p.criterion.name == "D":
+            logarithm, error = log_determinant(self.whitening, p.accuracy)
+            rest = np.log(self.values)
+            error += gamma(8 * size) * float(np.abs(rest).sum() + size) - size * float(np.log1p(-self.lost))
+            return logarithm - float(rest.sum()) + error if np.isfinite(logarithm) else np.inf
+        slack = (1 + gamma(16 * max(size, p.dim))) / (1 - self.lost)
+        if p.criterion.name == "E":
+            return float(np.linalg.norm(self.half, 2)) ** 2 * slack
+        seen = self.whitening.T @ p.wanted
+        around = gamma(p.dim + 4) * float(np.linalg.norm(np.abs(self.whitening.T) @ np.abs(p.wanted)))
+        if around > p.accuracy * float(np.linalg.norm(seen)):
+            seen = (Dyadic.of(self.whitening).T @ Dyadic.of(p.wanted)).floats()
+            around = gamma(4) * float(np.linalg.norm(seen))
+        seen = (self.vectors.T @ seen) / np.sqrt(self.values)[:, None]
+        length = float(np.linalg.norm(seen)) + around / float(np.sqrt(self.values[0]))
+        return length**2 * slack
 
 
 def fullest(scores: Array, costs: Array, low: Array, high: Array, budget: float) -> Array:

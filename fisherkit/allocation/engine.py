@@ -7,14 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fisherkit.allocation.certificate import Dual, relative_gap, upper_value
+from fisherkit.allocation.certificate import Dual, Inverse, relative_gap
 from fisherkit.allocation.conic import STACKED_LIMIT, maximise_smallest
 from fisherkit.allocation.errors import SolverError, looser
 from fisherkit.allocation.newton import minimise
 from fisherkit.allocation.problem import Problem
 from fisherkit.allocation.reduction import Reduced, reduce_problem
 
-__all__ = ["TOLERANCE", "Solution", "affordable", "certified", "reached", "solve_budget"]
+__all__ = ["TOLERANCE", "Solution", "affordable", "certified", "inverse_at", "solve_budget"]
 
 Array = NDArray[np.float64]
 
@@ -120,7 +120,7 @@ def certified(
         SolverError: the gap was not reached.
     """
     problem = reduced.problem
-    points = [Dual.of(problem, matrix) for matrix in duals]
+    points = [Dual.of(problem, matrix, budget) for matrix in duals]
     bounds = [point.bound(budget) for point in points]
     dual, bound = max(zip(points, bounds, strict=True), key=lambda pair: pair[1])
     kind, dim = problem.criterion.name, problem.dim
@@ -130,8 +130,14 @@ def certified(
             shares = tidy
             break
     counts = affordable(problem, reduced.counts(shares), budget)
-    value = reached(reduced, counts)
+    inverse = inverse_at(reduced, counts)
+    value = np.inf if inverse is None else inverse.upper_value()
     gap = relative_gap(kind, dim, value, bound)
+    if gap > 0.2 * tolerance and inverse is not None:  # the method knows roots only, the evidence more
+        closer = Dual.of(problem, inverse.dual(), budget)
+        if closer.bound(budget) > bound:
+            dual, bound = closer, closer.bound(budget)
+            gap = relative_gap(kind, dim, value, bound)
     if not gap <= tolerance:
         raise SolverError(
             f"criterion {kind!r}: the method stopped at a certified relative gap of {gap:.2g}, above the tolerance "
@@ -142,18 +148,18 @@ def certified(
     return Solution(counts, value, dual.scaled_to(value, counts), bound, gap, reduced, iterations, status)
 
 
-def reached(reduced: Reduced, counts: Array) -> float:
-    """The criterion at these counts, at most.
+def inverse_at(reduced: Reduced, counts: Array) -> Inverse | None:
+    """What the counts reach.
 
     Args:
         reduced: the problem in good coordinates for counts of this kind.
         counts: (K,).
 
     Returns:
-        `fisherkit.allocation.certificate.upper_value`.
+        The inverse of the information, None where nothing can be said.
     """
-    value = upper_value(reduced.problem, counts, reduced.whitening(counts))
-    return value if np.isfinite(value) else upper_value(reduced.problem, counts)
+    found = Inverse.at(reduced.problem, counts, reduced.whitening(counts))
+    return Inverse.at(reduced.problem, counts) if found is None else found
 
 
 def _only(reduced: Reduced) -> Array:

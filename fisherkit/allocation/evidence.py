@@ -276,8 +276,9 @@ class Evidence:
 
         Args:
             x: (d, q).
-            worth: (K,) how much each of them counts, such as the samples that one budget unit buys.
-            accuracy: allowance, relative to the largest that counts, above which integers are used.
+            worth: (K,) how many samples of each there may be.
+            accuracy: allowance, relative to the largest of what is there and what they may add, above which integers
+                are used.
 
         Returns:
             (K,) of one sample of each modality, and of what is there.
@@ -290,10 +291,9 @@ class Evidence:
         if split:
             first, around = self._matrix_scores(x)
             about, most = np.concatenate([first, about]), np.concatenate([first + around, most])
-        weight = np.append(worth, 1.0)[of]
+        weight = np.append(worth + self.there, 1.0)[of]
         sold = np.array(of) >= 0
-        largest = np.where(sold, (weight * about)[sold].max(initial=0.0), about)
-        coarse = ~(weight * (most - about) <= accuracy * largest)
+        coarse = ~(weight * (most - about) <= accuracy * (weight * about).max(initial=0.0))
         if coarse[:split].any() and (2 * split + x.shape[1]) * len(x) ** 2 <= _AFFORDABLE:
             root = Dyadic.of(x)
             sharp = (self._dyadic @ (root @ root.T).reshape(-1)).floats()
@@ -386,7 +386,8 @@ def log_determinant(matrix: Array, accuracy: float) -> tuple[float, float]:
 def _log_near_identity(near: Array, radius: float) -> tuple[float, float]:
     """log det of a matrix near the identity that is known up to a radius."""
     eigenvalues = np.linalg.eigvalsh(near)
-    least = float(eigenvalues[0]) - radius - gamma(16 * len(near)) * len(near)
+    lost = radius + gamma(8 * len(near)) * float(eigenvalues[-1])
+    least = float(eigenvalues[0]) - lost
     if not least > 0.1:
         return -np.inf, 0.0
-    return float(np.log(eigenvalues).sum()), (radius + gamma(64 * len(near)) * len(near)) * len(near) / least
+    return float(np.log(eigenvalues).sum()), lost * len(near) / least

@@ -11,7 +11,7 @@ from math import ceil
 import numpy as np
 from numpy.typing import NDArray
 
-from fisherkit.allocation.certificate import upper_value
+from fisherkit.allocation.certificate import Inverse
 from fisherkit.allocation.errors import InfeasibleError, NotEstimableError, SolverError
 from fisherkit.allocation.reduction import Reduced
 
@@ -141,7 +141,8 @@ class _Rounding:
 
     def upper(self) -> float:
         """What the counts reach at most; raises where rounding leaves nothing to say."""
-        value = upper_value(self.problem, self.counts)
+        inverse = Inverse.at(self.problem, self.counts)
+        value = np.inf if inverse is None else inverse.upper_value()
         if not np.isfinite(value):
             raise SolverError(
                 f"whole samples reach about {self.value():.6g}, but the information is so ill-conditioned that no bound on "
