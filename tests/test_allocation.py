@@ -327,7 +327,9 @@ def test_conic_method_agrees_with_newton(kind):
     run = maximise_smallest(reduced, 1e-8)
     solution = engine.solve_budget(problem, 5.0)
     assert run.value == pytest.approx(solution.value, rel=1e-6)
-    assert Dual.of(problem, reduced.dual(run.matrix), 5.0).bound(5.0) == pytest.approx(solution.value, rel=1e-6)
+    assert Dual.of(problem, reduced.dual(run.matrix), 5.0).bound(5.0) == pytest.approx(
+        solution.value, rel=1e-6
+    )
 
 
 @pytest.mark.parametrize(

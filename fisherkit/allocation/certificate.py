@@ -65,7 +65,9 @@ class Dual:
             The dual point.
         """
         free = problem.costs == 0
-        worth = np.where(free, problem.high, np.minimum(budget / np.where(free, 1.0, problem.costs), problem.high))
+        worth = np.where(
+            free, problem.high, np.minimum(budget / np.where(free, 1.0, problem.costs), problem.high)
+        )
         scores, base = problem.evidence.scores(matrix, worth, problem.accuracy)
         with np.errstate(divide="ignore"):
             if problem.criterion.name == "D":
@@ -113,7 +115,9 @@ class Dual:
             Lower bound, less an allowance for rounding; may be negative.
         """
         d = self.problem.dim
-        slack = tolerance(d) + gamma(16) * (1 + abs(self.strength) + abs(target) * (self.problem.criterion.name == "D"))
+        slack = tolerance(d) + gamma(16) * (
+            1 + abs(self.strength) + abs(target) * (self.problem.criterion.name == "D")
+        )
         if self.problem.criterion.name == "D":
             cap = d * np.exp((self.strength - target) / d)
         else:
@@ -139,7 +143,9 @@ class Dual:
         else:
             factor = value / abs(float(np.sum(self.problem.wanted * self.matrix)))
         strength = self.strength + 2 * shift * float(np.log(factor))
-        return Dual(self.problem, factor * self.matrix, factor**2 * self.scores, factor**2 * self.base, strength)
+        return Dual(
+            self.problem, factor * self.matrix, factor**2 * self.scores, factor**2 * self.base, strength
+        )
 
 
 def _least_product(wanted: Array, matrix: Array, accuracy: float) -> float:

@@ -75,7 +75,8 @@ class Dyadic:
     def __add__(self, other: "Dyadic") -> "Dyadic":
         lowest = min(self.exponent, other.exponent)
         return Dyadic(
-            self.integers * (1 << (self.exponent - lowest)) + other.integers * (1 << (other.exponent - lowest)),
+            self.integers * (1 << (self.exponent - lowest))
+            + other.integers * (1 << (other.exponent - lowest)),
             lowest,
         )
 

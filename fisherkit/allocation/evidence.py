@@ -72,8 +72,8 @@ class Design:
                 *_as_rows(modality.shared, modality.private, 1), modality, 1.0 if samples is None else samples
             )
         used = n if samples is None else samples
-        blocks = (b[:used] if b.ndim == 3 else b for b in (modality.shared, modality.private))
-        return cls(*_as_rows(*blocks, used), modality, 1 / n if samples is None else 1.0)
+        shared, private = (b[:used] if b.ndim == 3 else b for b in (modality.shared, modality.private))
+        return cls(*_as_rows(shared, private, used), modality, 1 / n if samples is None else 1.0)
 
     @classmethod
     def of_root(cls, root: Array) -> "Design":
@@ -108,7 +108,8 @@ class Design:
 
     def _by_sample(self, rows: Array) -> Array:
         assert self.noise is not None
-        return rows.reshape(-1, self.noise.obs_dim, rows.shape[1])
+        m = self.noise.obs_dim
+        return rows.reshape(len(rows) // m, m, rows.shape[1])
 
     @cached_property
     def _nuisance(self) -> tuple[Array, Array, float]:
@@ -178,7 +179,7 @@ class Design:
         return self.weight * most * (1 + gamma(8)), self.weight * float(np.square(rows).sum())
 
     def gram(self, x: Array, *, exact: bool) -> tuple[Array, float]:
-        """x' S x, once too large rather than too small, and by how much at most.
+        """What x' S x is, once too large rather than too small, and by how much at most.
 
         Args:
             x: (d, q).
@@ -193,17 +194,26 @@ class Design:
         if self.private.shape[1]:  # what lies within the range of the private design is no information
             _, basis, slip = self._nuisance
             span, rounding = _length(basis), gamma(len(rows) + 8)
-            near = _length(basis.T @ basis - np.eye(basis.shape[1])) + (2 * span + slip) * slip + rounding * span**2
+            near = (
+                _length(basis.T @ basis - np.eye(basis.shape[1]))
+                + (2 * span + slip) * slip
+                + rounding * span**2
+            )
             within = _length(basis.T @ rows) + slip * (size + error) + span * (error + rounding * size)
             lost += within**2 / (1 - near) if near < 0.5 else np.inf
         return self.weight * (rows.T @ rows), self.weight * lost * (1 + gamma(16))
 
 
 def _as_rows(shared: Array, private: Array, samples: int) -> tuple[Array, Array]:
-    blocks = [
-        b if b.ndim == 3 else np.broadcast_to(b, (samples, *b.shape)) for b in (shared, private)
+    """Blocks of all samples, one below the other, (samples m, d) and (samples m, d_k)."""
+    m = shared.shape[-2]
+    rows = [
+        np
+        .broadcast_to(b, (samples, m, b.shape[-1]))
+        .reshape(samples * m, b.shape[-1])
+        .astype(np.float64, copy=False)
+        for b in (shared, private)
     ]
-    rows = [np.asarray(b, dtype=np.float64).reshape(-1, b.shape[2]) for b in blocks]
     return rows[0], rows[1]
 
 
@@ -315,7 +325,7 @@ class Evidence:
         return self.matrices.reshape(count, -1) @ outer.ravel(), around
 
     def gram(self, x: Array, counts: Array, accuracy: float) -> tuple[Array, float]:
-        """x' (sum_k n_k S_k) x, and how much smaller it may be.
+        """What x' (sum_k n_k S_k) x is, and how much smaller it may be.
 
         Args:
             x: (d, q), such that it is near the identity.
@@ -343,7 +353,9 @@ class Evidence:
     def _matrix_gram(self, x: Array, counts: Array, accuracy: float) -> tuple[Array, float]:
         count, d = len(self.matrices), len(x)
         weights = self._weights(counts, self.matrix_of)
-        sizes = (np.sqrt(weights)[:, None] * self._sizes) @ np.abs(x)  # of all products, by Cauchy and Schwarz
+        sizes = (np.sqrt(weights)[:, None] * self._sizes) @ np.abs(
+            x
+        )  # of all products, by Cauchy and Schwarz
         radius = gamma(2 * d + count + 16) * float(np.square(sizes).sum())
         if radius > accuracy and (count + 2 * x.shape[1]) * d * d <= _AFFORDABLE:
             every = Dyadic.of(np.append(counts, 1.0)) + Dyadic.of(np.append(self.there, 0.0))
@@ -357,7 +369,7 @@ class Evidence:
 
 
 def log_determinant(matrix: Array, accuracy: float) -> tuple[float, float]:
-    """log det(C C'), and how far off it may be.
+    """Logarithm of det(C C'), and how far off it may be.
 
     Args:
         matrix: (d, m), C.
@@ -384,7 +396,7 @@ def log_determinant(matrix: Array, accuracy: float) -> tuple[float, float]:
 
 
 def _log_near_identity(near: Array, radius: float) -> tuple[float, float]:
-    """log det of a matrix near the identity that is known up to a radius."""
+    """Logarithm of the determinant of a matrix near the identity that is known up to a radius."""
     eigenvalues = np.linalg.eigvalsh(near)
     lost = radius + gamma(8 * len(near)) * float(eigenvalues[-1])
     least = float(eigenvalues[0]) - lost

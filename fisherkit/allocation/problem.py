@@ -16,7 +16,7 @@ from fisherkit.checks import UnknownNameError, as_array, as_counts, as_symmetric
 from fisherkit.criteria import Criterion
 from fisherkit.psd import PSD, total
 
-__all__ = ["ACCURACY", "Limits", "Problem", "as_problem"]
+__all__ = ["ACCURACY", "Limits", "Problem", "as_costs", "as_problem"]
 
 Array = NDArray[np.float64]
 Limits = Mapping[str, tuple[float | None, float | None]]
@@ -143,7 +143,7 @@ def as_problem(
         raise ValueError(
             f"criterion 'c': directions have length {len(criterion.directions)}, but there are {dim} parameters"
         )
-    price = _as_costs(costs, names)
+    price = as_costs(costs, names)
     low, high = _as_limits(limits or {}, names)
     free = (price == 0) & np.isinf(high)
     if free.any():
@@ -155,7 +155,8 @@ def as_problem(
     there = np.zeros(len(names))
     if collected:
         there = np.array(list(as_counts(collected, names).values()), dtype=np.float64)
-    known, besides = roots.total(there), list(base_designs)
+    known = roots.total(there)
+    besides: list[Array | Design] = list(base_designs)
     if base is not None:
         given = base if isinstance(base, PSD) else as_symmetric(base, "base", dim=dim)
         extra = PSD.of(given, name="base")
@@ -163,6 +164,7 @@ def as_problem(
             raise ValueError(f"base: expected shape ({dim}, {dim}), got {extra.shape}")
         known = total(dim, [(1.0, known), (1.0, extra)])
         besides = besides or [_exactly(given)]
+    sale: list[Array | Design]
     if designs is not None:
         sale = [designs[name] for name in names]
     elif roots.matrices is not None:
@@ -178,7 +180,20 @@ def _exactly(matrix: ArrayLike) -> Array | Design:
     return Design.of_root(matrix.root) if isinstance(matrix, PSD) else as_symmetric(matrix, "information")
 
 
-def _as_costs(costs: Mapping[str, float] | float, names: tuple[str, ...]) -> Array:
+def as_costs(costs: Mapping[str, float] | float, names: tuple[str, ...]) -> Array:
+    """Prices by modality.
+
+    Args:
+        costs: {modality: budget units per sample}, or one cost for all.
+        names: the modalities.
+
+    Returns:
+        (K,), finite and >= 0.
+
+    Raises:
+        UnknownNameError: a name that is no modality.
+        ValueError: a modality without a cost, or a negative one.
+    """
     if not isinstance(costs, Mapping):
         costs = dict.fromkeys(names, costs)
     unknown = costs.keys() - set(names)

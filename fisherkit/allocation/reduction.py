@@ -201,7 +201,9 @@ def reduce_problem(problem: Problem, budget: float, start: Array | None = None) 
         shares = spread(upper)
     roots = p.roots[free] * np.sqrt(per_share)[:, None, None]
     stacked = np.concatenate([base, (np.sqrt(shares)[:, None, None] * roots).reshape(-1, p.dim)])
-    scale = np.hypot.reduce([base_scale, *(np.sqrt(shares * per_share)[:, None] * p.source.scale[free])], axis=0)
+    scale = np.hypot.reduce(
+        [base_scale, *(np.sqrt(shares * per_share)[:, None] * p.source.scale[free])], axis=0
+    )
     basis = _plain_coordinates(stacked, scale)
     if basis is None:
         first = _coordinates(p, PSD.from_root(base, noise=base_noise, scale=base_scale), free)

@@ -294,6 +294,7 @@ def round_for_budget(reduced: Reduced, counts: Array, budget: float) -> tuple[Ar
         InfeasibleError: whole lower limits cost more than the budget, no whole number lies within limits, or there are
             too many samples to count.
         NotEstimableError: whole samples within the budget do not determine what is asked.
+        SolverError: information so ill-conditioned that nothing can be proved of what they reach.
     """
     state = _Rounding(reduced, counts, budget)
     least = float(reduced.problem.costs @ state.low)
@@ -337,6 +338,7 @@ def round_for_target(reduced: Reduced, counts: Array, target: float) -> tuple[Ar
 
     Raises:
         InfeasibleError: whole numbers within the limits do not reach the target, or there are too many samples to count.
+        SolverError: information so ill-conditioned that it cannot be proved that they do.
     """
     goal, upper = target, np.inf
     for _ in range(4):
