@@ -881,26 +881,29 @@ def test_tiny_limits_are_certified(kind, share):
         assert best.counts["x"] <= 5
 
 
-def test_costs_and_informations_of_very_different_size():
+@pytest.mark.parametrize("as_root", [True, False])
+def test_costs_and_informations_of_very_different_size(as_root):
     """Warnings are errors: no division by zero where a share comes within rounding of its limit."""
+    refused = 0
     for seed in range(150):
         rng = np.random.default_rng(seed)
         dim, kind = int(rng.integers(1, 6)), CRITERIA[seed % 5]
         informations = {}
         for k in range(int(rng.integers(2, 6))):
             root = rng.standard_normal((dim if k == 0 else int(rng.integers(1, dim + 1)), dim))
-            informations[f"m{k}"] = 10 ** rng.uniform(-6, 6) * (root.T @ root)
+            size = 10 ** rng.uniform(-6, 6)
+            informations[f"m{k}"] = size * (fk.PSD.from_root(root) if as_root else root.T @ root)
         costs = {name: float(10 ** rng.uniform(-3, 3)) for name in informations}
         limits = {n: (0, float(10 ** rng.uniform(-9, 0)) / c) for n, c in costs.items() if rng.random() < 0.5}
-        best = allocate_information(
-            informations,
-            costs,
-            budget=1.0,
-            criterion=make_criterion(kind, dim, rng),
-            limits=limits,
-            integer=False,
-        )
-        assert best.gap <= 1e-6
+        criterion = make_criterion(kind, dim, rng)
+        options = {"budget": 1.0, "criterion": criterion, "limits": limits, "integer": False}
+        try:
+            assert allocate_information(informations, costs, **options).gap <= 1e-6
+        except SolverError as error:  # entries of a matrix do not say enough where its condition is 1e12
+            assert not as_root
+            assert error.gap < 1e-3
+            refused += 1
+    assert refused <= 1
 
 
 def test_advice_on_tolerance_is_never_refused():

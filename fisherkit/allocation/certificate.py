@@ -18,17 +18,18 @@ and so is the criterion that counts are said to reach, `Inverse.upper_value`: ga
 
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fisherkit.allocation.dyadic import Dyadic
-from fisherkit.allocation.evidence import log_determinant
+from fisherkit.allocation.evidence import Design, Evidence
 from fisherkit.allocation.problem import Problem
 from fisherkit.certified.bounds import gamma
 from fisherkit.psd import tolerance
 
-__all__ = ["Dual", "Inverse", "cheapest", "fullest", "relative_gap"]
+__all__ = ["Dual", "Inverse", "cheapest", "fullest", "log_determinant", "relative_gap"]
 
 Array = NDArray[np.float64]
 
@@ -76,7 +77,9 @@ class Dual:
             elif problem.criterion.name == "E":
                 strength = float(np.log(np.square(matrix).sum()))
             else:
-                strength = 2 * float(np.log(_least_product(problem.wanted, matrix, problem.accuracy)))
+                strength = 2 * float(
+                    np.log(_least_product(problem.criterion.directions, matrix, problem.accuracy))
+                )
         return cls(problem, matrix, scores, base, strength)
 
     def bound(self, budget: float, capacity: float | None = None) -> float:
@@ -148,12 +151,13 @@ class Dual:
         )
 
 
-def _least_product(wanted: Array, matrix: Array, accuracy: float) -> float:
-    """At most |sum of V * C|."""
-    total = abs(float(np.sum(wanted * matrix)))
-    around = gamma(wanted.size + 4) * float(np.sum(np.abs(wanted * matrix)))
-    if around <= accuracy * total:
-        return total - around
+def _least_product(wanted: Array | None, matrix: Array, accuracy: float) -> float:
+    """At most |sum of V * C|, with V the identity where None."""
+    products = matrix.diagonal() if wanted is None else wanted * matrix
+    total = abs(float(products.sum()))
+    around = gamma(products.size + 4) * float(np.abs(products).sum())
+    if around <= accuracy * total or wanted is None:
+        return max(0.0, total - around)
     pairs = zip(wanted.ravel().tolist(), matrix.ravel().tolist(), strict=True)
     return float(abs(sum((Fraction(v) * Fraction(c) for v, c in pairs), Fraction(0)))) * (1 - gamma(4))
 
@@ -168,15 +172,15 @@ class Inverse:
     Attributes:
         problem: the problem.
         whitening: (d, p), T.
-        vectors: (p, p), of P.
-        values: (p,), eigenvalues of P.
+        factor: (p, p) lower triangular L, P = L L'.
+        least: at most the smallest eigenvalue of P.
         lost: at least by how much rounding may exceed it.
     """
 
     problem: Problem
     whitening: Array
-    vectors: Array
-    values: Array
+    factor: Array
+    least: float
     lost: float
 
     @classmethod
@@ -202,16 +206,23 @@ class Inverse:
             near, radius = problem.evidence.gram(whitening, counts, problem.accuracy)
         if not np.isfinite(near).all() or not np.isfinite(radius):
             return None
-        values, vectors = np.linalg.eigh(near)
-        if not len(values):
-            return cls(problem, whitening, vectors, values, 0.0)
-        lost = (radius + gamma(8 * len(near)) * float(values[-1])) / max(float(values[0]), 1e-300)
-        return cls(problem, whitening, vectors, values, lost) if lost < 0.5 else None
+        size = len(near)
+        far = _size(near - np.eye(size)) * (1 + gamma(size * size + 8))
+        least = (
+            1 - far
+            if far < 0.5
+            else float(np.linalg.eigvalsh(near).min(initial=np.inf)) - gamma(8 * size) * (1 + far)
+        )
+        lost = (radius + gamma(8 * size) * (1 + far)) / max(least, 1e-300)
+        if not lost < 0.5:
+            return None
+        factor = np.asarray(np.linalg.cholesky(near), dtype=np.float64)
+        return cls(problem, whitening, factor, least, lost)
 
-    @property
+    @cached_property
     def half(self) -> Array:
         """(d, p), H with M^-1 = H H'."""
-        return self.whitening @ (self.vectors / np.sqrt(self.values))
+        return np.asarray(np.linalg.solve(self.factor, self.whitening.T).T, dtype=np.float64)
 
     def dual(self) -> Array:
         """(d, m) matrix that proves the bound at these counts if they are optimal."""
@@ -224,25 +235,33 @@ class Inverse:
 
     def upper_value(self) -> float:
         """At least the criterion, as a rule a few roundings above it."""
-        p, size = self.problem, len(self.values)
+        p, size = self.problem, len(self.factor)
         if not size:
             return 0.0
         if p.criterion.name == "D":
             logarithm, error = log_determinant(self.whitening, p.accuracy)
-            rest = np.log(self.values)
+            rest = 2 * np.log(self.factor.diagonal())
             error += gamma(8 * size) * float(np.abs(rest).sum() + size) - size * float(np.log1p(-self.lost))
             return logarithm - float(rest.sum()) + error if np.isfinite(logarithm) else np.inf
-        slack = (1 + gamma(16 * max(size, p.dim))) / (1 - self.lost)
+        slack = (1 + gamma(16 * max(size, p.dim) + p.wanted.size)) / (1 - self.lost)
         if p.criterion.name == "E":
             return float(np.linalg.norm(self.half, 2)) ** 2 * slack
-        seen = self.whitening.T @ p.wanted
-        around = gamma(p.dim + 4) * float(np.linalg.norm(np.abs(self.whitening.T) @ np.abs(p.wanted)))
-        if around > p.accuracy * float(np.linalg.norm(seen)):
-            seen = (Dyadic.of(self.whitening).T @ Dyadic.of(p.wanted)).floats()
-            around = gamma(4) * float(np.linalg.norm(seen))
-        seen = (self.vectors.T @ seen) / np.sqrt(self.values)[:, None]
-        length = float(np.linalg.norm(seen)) + around / float(np.sqrt(self.values[0]))
+        directions = p.criterion.directions
+        if directions is None:  # A: nothing to multiply, nothing to round
+            length = _size(self.half)
+        else:
+            seen = self.whitening.T @ directions
+            around = gamma(p.dim + 4) * _size(np.abs(self.whitening.T) @ np.abs(directions))
+            if around > p.accuracy * _size(seen):
+                seen = (Dyadic.of(self.whitening).T @ Dyadic.of(directions)).floats()
+                around = gamma(4) * _size(seen)
+            length = _size(np.linalg.solve(self.factor, seen)) + around / float(np.sqrt(self.least))
         return length**2 * slack
+
+
+def _size(x: NDArray[np.floating]) -> float:
+    """Frobenius norm."""
+    return float(np.sqrt(np.vdot(x, x)))
 
 
 def fullest(scores: Array, costs: Array, low: Array, high: Array, budget: float) -> Array:
@@ -325,5 +344,44 @@ def relative_gap(criterion_name: str, dim: int, value: float, bound: float) -> f
     if not np.isfinite(value) or not np.isfinite(bound):
         return 1.0
     if criterion_name == "D":
-        return max(0.0, -float(np.expm1((bound - value) / dim)))
-    return max(0.0, 1.0 - bound / value)
+        gap = -float(np.expm1((bound - value) / dim))
+    else:
+        gap = 1.0 - bound / value
+    return min(1.0, gap + float(np.finfo(np.float64).eps)) if gap > 0 else 0.0  # rounded upwards
+
+
+def log_determinant(matrix: Array, accuracy: float) -> tuple[float, float]:
+    """Logarithm of det(C C'), and how far off it may be.
+
+    Args:
+        matrix: (d, m), C.
+        accuracy: radius above which integers are used.
+
+    Returns:
+        The logarithm, -infinity where nothing is known, and a bound on its error.
+    """
+    d = len(matrix)
+    if matrix.shape[1] < d:
+        return -np.inf, 0.0
+    lengths = np.sqrt(np.square(matrix).sum(axis=1))
+    triangle = np.linalg.qr(matrix.T / np.where(lengths > 0, lengths, 1.0), mode="r")
+    if not np.diagonal(triangle).all():
+        return -np.inf, 0.0
+    inverse = np.triu(np.linalg.inv(triangle)) / lengths[:, None]
+    near, radius = Evidence.of([Design.of_root(matrix.T)], np.zeros(1)).gram(
+        inverse, np.ones(1), accuracy / d
+    )
+    logarithm, error = _log_near_identity(near, radius)
+    diagonal = np.log(np.abs(np.diagonal(inverse)))
+    error += gamma(2 * d + 8) * float(np.abs(diagonal).sum() + d)
+    return logarithm - 2 * float(diagonal.sum()), 2 * error
+
+
+def _log_near_identity(near: Array, radius: float) -> tuple[float, float]:
+    """Logarithm of the determinant of a matrix near the identity that is known up to a radius."""
+    eigenvalues = np.linalg.eigvalsh(near)
+    lost = radius + gamma(8 * len(near)) * float(eigenvalues[-1])
+    least = float(eigenvalues[0]) - lost
+    if not least > 0.1:
+        return -np.inf, 0.0
+    return float(np.log(eigenvalues).sum()), lost * len(near) / least

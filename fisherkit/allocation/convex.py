@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fisherkit.allocation.certificate import Dual, relative_gap
-from fisherkit.allocation.engine import Solution, affordable, inverse_at
+from fisherkit.allocation.engine import Solution, affordable, upper_value
 from fisherkit.allocation.errors import (
     InfeasibleError,
     NonConvexError,
@@ -129,7 +129,7 @@ def solve_budget_convex(
     counts = program.counts
     if not program.further:
         counts = _within(problem, counts, budget)
-    value = _reached(program, counts)
+    value = upper_value(program.reduced, counts)
     bounds = [
         (point.bound(budget, _capacity(program, point, budget)), point) for point in program.duals(counts)
     ]
@@ -139,11 +139,6 @@ def solve_budget_convex(
         _check_estimable(program, money)
         raise SolverError(_too_loose(status, gap, tolerance), gap)
     return Solution(counts, value, dual.scaled_to(value, counts), bound, gap, program.reduced, 0, status)
-
-
-def _reached(program: _Program, counts: Array) -> float:
-    inverse = inverse_at(program.reduced, counts)
-    return np.inf if inverse is None else inverse.upper_value()
 
 
 def _within(problem: Problem, counts: Array, budget: float) -> Array:
@@ -206,7 +201,7 @@ def solve_target_convex(
             enough,
         )
         counts = program.counts
-        value, cost = _reached(program, counts), float(problem.costs @ counts)
+        value, cost = upper_value(program.reduced, counts), float(problem.costs @ counts)
         if value <= target:
             break
     else:

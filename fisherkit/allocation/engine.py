@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from fisherkit.allocation.newton import minimise
 from fisherkit.allocation.problem import Problem
 from fisherkit.allocation.reduction import Reduced, reduce_problem
 
-__all__ = ["TOLERANCE", "Solution", "affordable", "certified", "inverse_at", "solve_budget"]
+__all__ = ["TOLERANCE", "Solution", "affordable", "certified", "inverse_at", "solve_budget", "upper_value"]
 
 Array = NDArray[np.float64]
 
@@ -124,14 +125,16 @@ def certified(
     bounds = [point.bound(budget) for point in points]
     dual, bound = max(zip(points, bounds, strict=True), key=lambda pair: pair[1])
     kind, dim = problem.criterion.name, problem.dim
-    for tidy in _tidied(reduced, shares, dual):
-        value = reduced.value(tidy)
-        if relative_gap(kind, dim, value, bound) <= 0.1 * tolerance:
-            shares = tidy
+    value, counts, inverse = np.inf, reduced.counts(shares), None
+    for candidate in chain(_tidied(reduced, shares, dual), [shares]):
+        # what looks like nothing may be all that is seen of a direction, so each of them is evaluated
+        amounts = affordable(problem, reduced.counts(candidate), budget)
+        found = inverse_at(reduced, amounts)
+        reached = np.inf if found is None else found.upper_value()
+        if reached < value or inverse is None:
+            value, counts, inverse = reached, amounts, found
+        if relative_gap(kind, dim, reached, bound) <= 0.1 * tolerance:
             break
-    counts = affordable(problem, reduced.counts(shares), budget)
-    inverse = inverse_at(reduced, counts)
-    value = np.inf if inverse is None else inverse.upper_value()
     gap = relative_gap(kind, dim, value, bound)
     if gap > 0.2 * tolerance and inverse is not None:  # the method knows roots only, the evidence more
         closer = Dual.of(problem, inverse.dual(), budget)
@@ -160,6 +163,20 @@ def inverse_at(reduced: Reduced, counts: Array) -> Inverse | None:
     """
     found = Inverse.at(reduced.problem, counts, reduced.whitening(counts))
     return Inverse.at(reduced.problem, counts) if found is None else found
+
+
+def upper_value(reduced: Reduced, counts: Array) -> float:
+    """At least the criterion at these counts.
+
+    Args:
+        reduced: as in `inverse_at`.
+        counts: (K,).
+
+    Returns:
+        Bound in exact arithmetic, +infinity where there is none.
+    """
+    inverse = inverse_at(reduced, counts)
+    return np.inf if inverse is None else inverse.upper_value()
 
 
 def _only(reduced: Reduced) -> Array:

@@ -25,7 +25,7 @@ from fisherkit.certified.bounds import gamma
 from fisherkit.model import Modality
 from fisherkit.psd import PSD
 
-__all__ = ["Design", "Evidence", "log_determinant"]
+__all__ = ["Design", "Evidence"]
 
 Array = NDArray[np.float64]
 
@@ -269,6 +269,10 @@ class Evidence:
         )
 
     @cached_property
+    def _of(self) -> NDArray[np.intp]:
+        return np.array([*self.matrix_of, *self.design_of], dtype=np.intp)
+
+    @cached_property
     def _sizes(self) -> Array:
         """(J, d), square roots u of the diagonals: |S_ij| <= u_i u_j."""
         return np.sqrt(np.maximum(np.einsum("jii->ji", self.matrices), 0.0))
@@ -293,16 +297,16 @@ class Evidence:
         Returns:
             (K,) of one sample of each modality, and of what is there.
         """
-        of = [*self.matrix_of, *self.design_of]
-        pairs = [design.score(x, exact=False) for design in self.designs]
-        about = np.array([value for _, value in pairs])
-        most = np.array([value for value, _ in pairs])
         split = len(self.matrices)
+        of = self._of
         if split:
-            first, around = self._matrix_scores(x)
-            about, most = np.concatenate([first, about]), np.concatenate([first + around, most])
+            about, around = self._matrix_scores(x)
+            most = about + around
+        if self.designs:
+            pairs = np.array([design.score(x, exact=False) for design in self.designs])
+            about = np.concatenate([about, pairs[:, 1]]) if split else pairs[:, 1]
+            most = np.concatenate([most, pairs[:, 0]]) if split else pairs[:, 0]
         weight = np.append(worth + self.there, 1.0)[of]
-        sold = np.array(of) >= 0
         coarse = ~(weight * (most - about) <= accuracy * (weight * about).max(initial=0.0))
         if coarse[:split].any() and (2 * split + x.shape[1]) * len(x) ** 2 <= _AFFORDABLE:
             root = Dyadic.of(x)
@@ -312,9 +316,10 @@ class Evidence:
             if self.designs[i].work(x.shape[1]) <= _AFFORDABLE:
                 most[split + i] = min(most[split + i], self.designs[i].score(x, exact=True)[0])
         most = np.maximum(most, 0.0)
-        scores = np.zeros(len(self.there))
-        scores[np.array(of)[sold]] = most[sold]
-        base = float(most[~sold].sum()) + float(self.there @ scores)
+        scores = np.zeros(len(self.there) + 1)
+        scores[of[of >= 0]] = most[of >= 0]
+        scores, base = scores[:-1], float(most[of < 0].sum())
+        base += float(self.there @ scores)
         return scores, base * (1 + gamma(len(of) + len(scores) + 4))
 
     def _matrix_scores(self, x: Array) -> tuple[Array, Array]:
@@ -366,40 +371,3 @@ class Evidence:
         matrix = (weights @ self.matrices.reshape(count, -1)).reshape(d, d)
         near = x.T @ matrix @ x
         return near, radius
-
-
-def log_determinant(matrix: Array, accuracy: float) -> tuple[float, float]:
-    """Logarithm of det(C C'), and how far off it may be.
-
-    Args:
-        matrix: (d, m), C.
-        accuracy: radius above which integers are used.
-
-    Returns:
-        The logarithm, -infinity where nothing is known, and a bound on its error.
-    """
-    d = len(matrix)
-    if matrix.shape[1] < d:
-        return -np.inf, 0.0
-    lengths = np.sqrt(np.square(matrix).sum(axis=1))
-    triangle = np.linalg.qr(matrix.T / np.where(lengths > 0, lengths, 1.0), mode="r")
-    if not np.diagonal(triangle).all():
-        return -np.inf, 0.0
-    inverse = np.triu(np.linalg.inv(triangle)) / lengths[:, None]
-    near, radius = Evidence.of([Design.of_root(matrix.T)], np.zeros(1)).gram(
-        inverse, np.ones(1), accuracy / d
-    )
-    logarithm, error = _log_near_identity(near, radius)
-    diagonal = np.log(np.abs(np.diagonal(inverse)))
-    error += gamma(2 * d + 8) * float(np.abs(diagonal).sum() + d)
-    return logarithm - 2 * float(diagonal.sum()), 2 * error
-
-
-def _log_near_identity(near: Array, radius: float) -> tuple[float, float]:
-    """Logarithm of the determinant of a matrix near the identity that is known up to a radius."""
-    eigenvalues = np.linalg.eigvalsh(near)
-    lost = radius + gamma(8 * len(near)) * float(eigenvalues[-1])
-    least = float(eigenvalues[0]) - lost
-    if not least > 0.1:
-        return -np.inf, 0.0
-    return float(np.log(eigenvalues).sum()), lost * len(near) / least

@@ -189,9 +189,9 @@ def first_prices(slack: Array, multiplier: float, reduced_costs: Array, bounded:
     """
     size = len(reduced_costs)
     lower = np.maximum(reduced_costs, 1e-3 * multiplier)
-    mean = float(np.median(slack[:size] * lower))
+    mean = float(np.sort(slack[:size] * lower)[size // 2])
     if len(bounded):
-        mean = min(mean, 0.1 * multiplier * float(np.median(slack[size:])))
+        mean = min(mean, 0.1 * multiplier * float(np.sort(slack[size:])[len(bounded) // 2]))
     upper = np.maximum(0.1 * multiplier, mean / slack[size:]) + np.maximum(0.0, -reduced_costs[bounded])
     lower[bounded] = np.maximum(
         np.maximum(reduced_costs[bounded] + upper, lower[bounded]), mean / slack[bounded]

@@ -250,7 +250,7 @@ def _report(
         whole = {name: round(n) for name, n in zip(p.names, rounded, strict=True)}
         whole_cost = float(p.costs @ rounded)
         if isinstance(reached, TargetSolution):
-            loss = 1 - reached.cost_bound / whole_cost if whole_cost > 0 else 0.0
+            loss = relative_gap("A", p.dim, whole_cost, reached.cost_bound) if whole_cost > 0 else 0.0
     rates, multiplier = _rates(solution)
     return Allocation(
         counts=p.named(counts),

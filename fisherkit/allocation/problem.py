@@ -155,7 +155,7 @@ def as_problem(
     there = np.zeros(len(names))
     if collected:
         there = np.array(list(as_counts(collected, names).values()), dtype=np.float64)
-    known = roots.total(there)
+    known = roots.total(there) if there.any() else PSD.zero(dim)
     besides: list[Array | Design] = list(base_designs)
     if base is not None:
         given = base if isinstance(base, PSD) else as_symmetric(base, "base", dim=dim)

@@ -22,6 +22,9 @@ Array = NDArray[np.float64]
 #: Inverse of the smallest singular value, in unit columns, below which nobody needs to ask for the rank.
 _WELL_CONDITIONED = 1e4
 
+#: Ratio of pivots of a Cholesky factorisation that half of the digits resolve.
+_RESOLVED = 1e-6
+
 
 @dataclass(frozen=True, eq=False)
 class Reduced:
@@ -143,19 +146,27 @@ class Reduced:
         """T with T'MT near the identity at these counts, without a look at what is zero.
 
         Args:
-            counts: (K,).
+            counts: (K,), of which those that are not free as settled.
 
         Returns:
             (d, p), None where the information is singular in these coordinates.
         """
-        rows = self.problem.source.joined(counts, self.problem.base)[0] @ self.basis
-        if len(rows) < rows.shape[1]:
-            return None
-        triangle = np.linalg.qr(rows, mode="r")
-        diagonal = np.abs(np.diagonal(triangle))
-        if not diagonal.min(initial=np.inf) > 1e-100 * diagonal.max(initial=0.0):
-            return None
-        return np.asarray(self.basis @ np.linalg.inv(triangle), dtype=np.float64)
+        from scipy.linalg import lapack
+
+        shares = np.maximum(counts[self.free] - self.settled[self.free], 0.0)
+        if len(shares):
+            shares = shares / self.per_share
+        factor, failed = lapack.dpotrf(self.information(shares), lower=1, clean=1)
+        # what T'MT is will be computed: this one need not be accurate, but must not be all rounding
+        if failed or not factor.size or factor.diagonal().min() < _RESOLVED * factor.diagonal().max():
+            rows = self.problem.source.joined(counts, self.problem.base)[0] @ self.basis
+            if len(rows) < rows.shape[1]:
+                return None
+            factor = np.asarray(np.linalg.qr(rows, mode="r")).T
+            diagonal = np.abs(np.diagonal(factor))
+            if not diagonal.min(initial=np.inf) > 1e-100 * diagonal.max(initial=0.0):
+                return None
+        return np.asarray(self.basis @ np.linalg.inv(factor).T, dtype=np.float64)
 
 
 def reduce_problem(problem: Problem, budget: float, start: Array | None = None) -> Reduced:

@@ -45,11 +45,15 @@ class Roots:
         Returns:
             (rows, d) root, (d,) scale of its columns and relative rounding, for `PSD.from_root`.
         """
+        if base is None:
+            base = PSD.zero(self.dim)
         used = np.flatnonzero(weights > 0)
+        if not len(used):
+            return base.root, base.lengths, base.rounding
         sizes = np.sqrt(weights[used])
         lengths, noise = sizes[:, None] * self.scale[used], self.rounding[used]
         rows = (sizes[:, None, None] * self.each[used]).reshape(-1, self.dim)
-        if base is not None and base.rank:
+        if base.rank:
             lengths, noise = np.concatenate([lengths, base.lengths[None]]), np.append(noise, base.rounding)
             rows = np.concatenate([rows, base.root])
         scale = np.hypot.reduce(lengths, axis=0)
