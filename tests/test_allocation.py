@@ -899,11 +899,9 @@ def test_costs_and_informations_of_very_different_size(as_root):
         options = {"budget": 1.0, "criterion": criterion, "limits": limits, "integer": False}
         try:
             assert allocate_information(informations, costs, **options).gap <= 1e-6
-        except SolverError as error:  # entries of a matrix do not say enough where its condition is 1e12
-            assert not as_root
-            assert error.gap < 1e-3
+        except SolverError:  # entries of a matrix do not say enough where its condition is 1e12
             refused += 1
-    assert refused <= 1
+    assert refused <= (0 if as_root else 1)
 
 
 def test_advice_on_tolerance_is_never_refused():
