@@ -4,7 +4,9 @@ A strategy draws a seed, sizes and ranks, never raw floats.
 """
 
 import itertools
+from fractions import Fraction
 
+import mpmath as mp
 import numpy as np
 from hypothesis import strategies as st
 
@@ -32,6 +34,83 @@ def dense_value(kind, directions, matrix):
     if kind == "E":
         return 1 / np.linalg.eigvalsh(matrix)[0]
     return np.trace(directions.T @ inverse @ directions)
+
+
+def exact_criterion(kind, directions, matrix):
+    """The criterion of an mpmath matrix, with the digits of the context; +infinity where half of them see it singular."""
+    if smallest_eigenvalue(matrix) < mp.mpf(10) ** (-mp.mp.dps // 2):
+        return mp.inf
+    if kind == "D":
+        return -mp.log(mp.det(matrix))
+    if kind == "E":
+        return 1 / min(mp.eigsy(matrix, eigvals_only=True))
+    inverse = matrix**-1
+    if kind == "A":
+        return sum(inverse[i, i] for i in range(matrix.rows))
+    v = mp.matrix(directions.tolist())
+    seen = v.T * inverse * v
+    return sum(seen[i, i] for i in range(v.cols))
+
+
+def smallest_eigenvalue(matrix):
+    """Of an mpmath matrix rescaled to unit diagonal."""
+    unit = mp.diag([1 / mp.sqrt(matrix[i, i]) if matrix[i, i] > 0 else 1 for i in range(matrix.rows)])
+    return min(mp.eigsy(unit * matrix * unit, eigvals_only=True))
+
+
+def exact_information(modality, samples):
+    """Effective information of the first samples about the shared parameters, in rational arithmetic: an mpmath matrix.
+
+    Rows are weighted by the exact inverse of the noise covariance, private parameters eliminated one by one.
+    """
+    cov = _exact(modality.noise_covariance if modality.noise_std is None else np.zeros((0, 0)))
+    design = modality.design(None if modality.repeated else samples)
+    total_ = None
+    for block in [design] if modality.repeated else design:
+        rows = _exact(block)
+        if modality.noise_std is None:
+            weighted = _solve(cov, rows)
+        else:
+            weighted = [[x / Fraction(modality.noise_std) ** 2 for x in row] for row in rows]
+        gram = [
+            [sum(a[i] * b[j] for a, b in zip(rows, weighted, strict=True)) for j in range(len(rows[0]))]
+            for i in range(len(rows[0]))
+        ]
+        total_ = (
+            gram
+            if total_ is None
+            else [[x + y for x, y in zip(*pair, strict=True)] for pair in zip(total_, gram, strict=True)]
+        )
+    scale = samples if modality.repeated else 1
+    total_ = [[scale * x for x in row] for row in total_]
+    while len(total_) > modality.shared_dim:
+        last = total_.pop()
+        pivot = last.pop()
+        heads = [row.pop() for row in total_]
+        if pivot:
+            total_ = [
+                [x - h * y / pivot for x, y in zip(row, last, strict=True)]
+                for h, row in zip(heads, total_, strict=True)
+            ]
+    return mp.matrix([[mp.mpf(x.numerator) / x.denominator for x in row] for row in total_])
+
+
+def _exact(array):
+    return [[Fraction(float(x)) for x in row] for row in array]
+
+
+def _solve(matrix, right):
+    """matrix^-1 right by elimination, in fractions."""
+    rows = [a + b for a, b in zip(matrix, right, strict=True)]
+    n = len(rows)
+    for i in range(n):
+        p = next(j for j in range(i, n) if rows[j][i])
+        rows[i], rows[p] = rows[p], rows[i]
+        rows[i] = [x / rows[i][i] for x in rows[i]]
+        for j in range(n):
+            if j != i and rows[j][i]:
+                rows[j] = [x - rows[j][i] * y for x, y in zip(rows[j], rows[i], strict=True)]
+    return [row[n:] for row in rows]
 
 
 def total(informations, counts, base=0.0):

@@ -24,8 +24,9 @@ from fisherkit.allocation import (
 from fisherkit.allocation.certificate import Dual, cheapest, fullest
 from fisherkit.allocation.conic import maximise_smallest
 from fisherkit.allocation.errors import looser
-from fisherkit.allocation.problem import Problem, as_problem, information_roots
+from fisherkit.allocation.problem import Problem, as_problem
 from fisherkit.allocation.reduction import reduce_problem
+from fisherkit.allocation.roots import information_roots
 from tests import reference
 from tests.allocation_strategies import CRITERIA, dense_value, grid, make_criterion, questions, total
 from tests.model_strategies import models
@@ -210,7 +211,7 @@ def test_order_of_modalities_and_rotations_do_not_matter(question, kind):
     criterion = make_criterion(kind, dim, rng)
     q = orthogonal(rng, dim)
     roots = {
-        n: information_roots({n: m})[0] for n, m in informations.items()
+        n: information_roots({n: m}).each[0] for n, m in informations.items()
     }  # products of these stay semidefinite
     turned = criterion if criterion.directions is None else criteria.c_criterion(q @ criterion.directions)
     names = list(rng.permutation(list(informations)))
@@ -284,7 +285,7 @@ def test_any_matrix_proves_a_true_lower_bound(question, kind):
     )
     for _ in range(5):
         dual = Dual.of(problem, rng.standard_normal((dim, dim if kind != "c" else 1)) @ np.diag(rng.uniform(0, 2, dim))
-                       if kind not in ("c", "c2") else rng.standard_normal((dim, criterion.directions.shape[1])))  # fmt: skip
+                       if kind not in ("c", "c2") else rng.standard_normal((dim, criterion.directions.shape[1])), budget)  # fmt: skip
         assert difference(kind, dual.bound(budget), best.value) <= 1e-12
         least = cheapest(dual.scores, problem.costs, problem.low, problem.high, dual.needed(best.value))
         assert least <= best.cost * (1 + 1e-9)
@@ -326,7 +327,9 @@ def test_conic_method_agrees_with_newton(kind):
     run = maximise_smallest(reduced, 1e-8)
     solution = engine.solve_budget(problem, 5.0)
     assert run.value == pytest.approx(solution.value, rel=1e-6)
-    assert Dual.of(problem, reduced.dual(run.matrix)).bound(5.0) == pytest.approx(solution.value, rel=1e-6)
+    assert Dual.of(problem, reduced.dual(run.matrix), 5.0).bound(5.0) == pytest.approx(
+        solution.value, rel=1e-6
+    )
 
 
 @pytest.mark.parametrize(
@@ -350,7 +353,7 @@ def test_roots_have_the_right_product_and_rank(seed, dim, rank):
     units = 10 ** rng.uniform(-4, 4, dim)
     matrix = random_psd(rng, dim, min(rank, dim), 100.0) * np.outer(units, units)
     matrix = (matrix + matrix.T) / 2
-    root = information_roots({"x": matrix, "zero": np.zeros((dim, dim))})
+    root = information_roots({"x": matrix, "zero": np.zeros((dim, dim))}).each
     np.testing.assert_allclose(
         root[0].T @ root[0] / np.outer(units, units), matrix / np.outer(units, units), atol=1e-11
     )
@@ -878,26 +881,27 @@ def test_tiny_limits_are_certified(kind, share):
         assert best.counts["x"] <= 5
 
 
-def test_costs_and_informations_of_very_different_size():
+@pytest.mark.parametrize("as_root", [True, False])
+def test_costs_and_informations_of_very_different_size(as_root):
     """Warnings are errors: no division by zero where a share comes within rounding of its limit."""
+    refused = 0
     for seed in range(150):
         rng = np.random.default_rng(seed)
         dim, kind = int(rng.integers(1, 6)), CRITERIA[seed % 5]
         informations = {}
         for k in range(int(rng.integers(2, 6))):
             root = rng.standard_normal((dim if k == 0 else int(rng.integers(1, dim + 1)), dim))
-            informations[f"m{k}"] = 10 ** rng.uniform(-6, 6) * (root.T @ root)
+            size = 10 ** rng.uniform(-6, 6)
+            informations[f"m{k}"] = size * (fk.PSD.from_root(root) if as_root else root.T @ root)
         costs = {name: float(10 ** rng.uniform(-3, 3)) for name in informations}
         limits = {n: (0, float(10 ** rng.uniform(-9, 0)) / c) for n, c in costs.items() if rng.random() < 0.5}
-        best = allocate_information(
-            informations,
-            costs,
-            budget=1.0,
-            criterion=make_criterion(kind, dim, rng),
-            limits=limits,
-            integer=False,
-        )
-        assert best.gap <= 1e-6
+        criterion = make_criterion(kind, dim, rng)
+        options = {"budget": 1.0, "criterion": criterion, "limits": limits, "integer": False}
+        try:
+            assert allocate_information(informations, costs, **options).gap <= 1e-6
+        except SolverError:  # entries of a matrix do not say enough where its condition is 1e12
+            refused += 1
+    assert refused <= (0 if as_root else 1)
 
 
 def test_advice_on_tolerance_is_never_refused():

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fisherkit.allocation.certificate import Dual, relative_gap
-from fisherkit.allocation.engine import Solution, affordable
+from fisherkit.allocation.engine import Solution, affordable, upper_value
 from fisherkit.allocation.errors import (
     InfeasibleError,
     NonConvexError,
@@ -72,9 +72,10 @@ class _Program:
     def duals(self, counts: Array) -> list[Dual]:
         """Matrices that may prove a bound: from the counts, and from the solver's multiplier."""
         basis, name = self.reduced.basis, self.problem.criterion.name
-        m = basis.T @ self.problem.information(counts) @ basis
-        eigenvalues, vectors = np.linalg.eigh(m)
-        inverse = (vectors / np.maximum(eigenvalues, 1e-13 * eigenvalues[-1])) @ vectors.T
+        dim = basis.shape[1]
+        rows = self.problem.source.joined(counts, self.problem.base)[0] @ basis
+        _, singular, vectors = np.linalg.svd(rows, full_matrices=False)
+        inverse = (vectors.T / np.maximum(singular, 3e-7 * singular[0]) ** 2) @ vectors
         wanted, found = self.reduced.wanted, []
         if name == "D":
             found.append(np.linalg.cholesky(inverse))
@@ -86,9 +87,9 @@ class _Program:
                 values, vectors = np.linalg.eigh((multiplier + multiplier.T) / 2)
                 found.append(vectors * np.sqrt(np.maximum(values, 0.0)))
             else:
-                found.append(multiplier[-len(m) :, : -len(m)])
+                found.append(multiplier[-dim:, :-dim])
         return [
-            Dual.of(self.problem, basis @ matrix)
+            Dual.of(self.problem, basis @ matrix, float(self.problem.costs @ counts))
             for matrix in found
             if np.isfinite(matrix).all() and matrix.any()
         ]
@@ -128,7 +129,7 @@ def solve_budget_convex(
     counts = program.counts
     if not program.further:
         counts = _within(problem, counts, budget)
-    value = problem.value(counts)
+    value = upper_value(program.reduced, counts)
     bounds = [
         (point.bound(budget, _capacity(program, point, budget)), point) for point in program.duals(counts)
     ]
@@ -200,7 +201,7 @@ def solve_target_convex(
             enough,
         )
         counts = program.counts
-        value, cost = problem.value(counts), float(problem.costs @ counts)
+        value, cost = upper_value(program.reduced, counts), float(problem.costs @ counts)
         if value <= target:
             break
     else:
@@ -233,7 +234,7 @@ def _program(problem: Problem, budget: float, constraints: Constraints) -> _Prog
     roots = (problem.roots * np.sqrt(unit)[:, None, None]) @ reduced.basis
     dim = reduced.basis.shape[1]
     stacked = np.matmul(roots.transpose(0, 2, 1), roots).reshape(len(unit), -1)
-    base = problem.base @ reduced.basis
+    base = problem.base.root @ reduced.basis
     m = cp.reshape(stacked.T @ shares, (dim, dim), order="C") + base.T @ base
     m = (m + m.T) / 2
     limits = [shares >= problem.low / unit]

@@ -3,18 +3,19 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fisherkit.allocation.certificate import Dual, relative_gap
+from fisherkit.allocation.certificate import Dual, Inverse, relative_gap
 from fisherkit.allocation.conic import STACKED_LIMIT, maximise_smallest
 from fisherkit.allocation.errors import SolverError, looser
 from fisherkit.allocation.newton import minimise
 from fisherkit.allocation.problem import Problem
 from fisherkit.allocation.reduction import Reduced, reduce_problem
 
-__all__ = ["TOLERANCE", "Solution", "affordable", "certified", "solve_budget"]
+__all__ = ["TOLERANCE", "Solution", "affordable", "certified", "inverse_at", "solve_budget", "upper_value"]
 
 Array = NDArray[np.float64]
 
@@ -28,7 +29,7 @@ class Solution:
 
     Attributes:
         counts: (K,) samples to buy.
-        value: criterion there.
+        value: upper bound on the criterion there, as a rule a few roundings above it.
         dual: the matrix that proves the bound, scaled to derivatives.
         bound: certified lower bound on the criterion of all affordable counts.
         gap: relative distance of value and bound.
@@ -68,7 +69,7 @@ def solve_budget(
         )
     stop = 0.02 * tolerance if stop is None else stop
     name = problem.criterion.name
-    shares, known, duals, iterations = reduced.start, np.inf, [], 0
+    shares, duals, iterations = reduced.start, [], 0
     gap = 1.0
     if name != "E":
         run = minimise(reduced, stop)
@@ -89,8 +90,8 @@ def solve_budget(
         iterations += run.iterations
         duals.append(reduced.dual(run.matrix))
         if run.value < reduced.value(shares) or name == "E":
-            shares, known = run.shares, run.value
-    return certified(reduced, budget, shares, duals, tolerance, iterations, "optimal", known=known)
+            shares = run.shares
+    return certified(reduced, budget, shares, duals, tolerance, iterations, "optimal")
 
 
 def certified(
@@ -101,8 +102,6 @@ def certified(
     tolerance: float,
     iterations: int,
     status: str,
-    *,
-    known: float = np.inf,
 ) -> Solution:
     """Tidy shares, evaluate both sides of the gap and refuse what is not certified.
 
@@ -114,7 +113,6 @@ def certified(
         tolerance: relative gap to reach.
         iterations: for the report.
         status: for the report.
-        known: upper bound on the criterion at the shares if the method has one.
 
     Returns:
         The answer.
@@ -123,19 +121,26 @@ def certified(
         SolverError: the gap was not reached.
     """
     problem = reduced.problem
-    points = [Dual.of(problem, matrix) for matrix in duals]
+    points = [Dual.of(problem, matrix, budget) for matrix in duals]
     bounds = [point.bound(budget) for point in points]
     dual, bound = max(zip(points, bounds, strict=True), key=lambda pair: pair[1])
     kind, dim = problem.criterion.name, problem.dim
-    for tidy in _tidied(reduced, shares, dual):
-        value = reduced.value(tidy)
-        if relative_gap(kind, dim, value, bound) <= 0.1 * tolerance:
-            shares = tidy
+    value, counts, inverse = np.inf, reduced.counts(shares), None
+    for candidate in chain(_tidied(reduced, shares, dual), [shares]):
+        # what looks like nothing may be all that is seen of a direction, so each of them is evaluated
+        amounts = affordable(problem, reduced.counts(candidate), budget)
+        found = inverse_at(reduced, amounts)
+        reached = np.inf if found is None else found.upper_value()
+        if reached < value or inverse is None:
+            value, counts, inverse = reached, amounts, found
+        if relative_gap(kind, dim, reached, bound) <= 0.1 * tolerance:
             break
-    else:
-        value = min(reduced.value(shares), known)
-    counts = affordable(problem, reduced.counts(shares), budget)
     gap = relative_gap(kind, dim, value, bound)
+    if gap > 0.2 * tolerance and inverse is not None:  # the method knows roots only, the evidence more
+        closer = Dual.of(problem, inverse.dual(), budget)
+        if closer.bound(budget) > bound:
+            dual, bound = closer, closer.bound(budget)
+            gap = relative_gap(kind, dim, value, bound)
     if not gap <= tolerance:
         raise SolverError(
             f"criterion {kind!r}: the method stopped at a certified relative gap of {gap:.2g}, above the tolerance "
@@ -146,11 +151,38 @@ def certified(
     return Solution(counts, value, dual.scaled_to(value, counts), bound, gap, reduced, iterations, status)
 
 
+def inverse_at(reduced: Reduced, counts: Array) -> Inverse | None:
+    """What the counts reach.
+
+    Args:
+        reduced: the problem in good coordinates for counts of this kind.
+        counts: (K,).
+
+    Returns:
+        The inverse of the information, None where nothing can be said.
+    """
+    found = Inverse.at(reduced.problem, counts, reduced.whitening(counts))
+    return Inverse.at(reduced.problem, counts) if found is None else found
+
+
+def upper_value(reduced: Reduced, counts: Array) -> float:
+    """At least the criterion at these counts.
+
+    Args:
+        reduced: as in `inverse_at`.
+        counts: (K,).
+
+    Returns:
+        Bound in exact arithmetic, +infinity where there is none.
+    """
+    inverse = inverse_at(reduced, counts)
+    return np.inf if inverse is None else inverse.upper_value()
+
+
 def _only(reduced: Reduced) -> Array:
     """The dual matrix at the settled counts."""
     if reduced.problem.criterion.name == "E":
-        information = reduced.problem.information(reduced.settled)
-        return np.linalg.eigh(information)[1][:, :1]
+        return np.linalg.svd(reduced.problem.information(reduced.settled).half_inverse)[0][:, :1]
     of_d = reduced.problem.criterion.name == "D"
     return reduced.dual(
         np.eye(reduced.basis.shape[1]) if of_d else reduced.wanted

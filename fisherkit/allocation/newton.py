@@ -25,6 +25,9 @@ Array = NDArray[np.float64]
 #: From so many shares on, a multiplicative step beforehand saves more than it costs.
 _MANY = 20
 
+#: So many steps an answer within the gap gets to prove itself.
+_GOOD = 6
+
 #: Least room below an upper limit, as a fraction of it.
 _ROOM = 1e-18
 
@@ -88,13 +91,14 @@ def minimise(reduced: Reduced, stop: float, *, limit: int = 60) -> Iterate:
     # complementary pairs: shares with z, then upper - shares with y
     slack = np.concatenate([shares, upper[bounded] - shares[bounded]])
     price = first_prices(slack, multiplier, multiplier + point.gradient, bounded)
-    best_primal, best_dual, stalled, steps = point, point, 0, 0
+    best_primal, best_dual, stalled, steps, good = point, point, 0, 0, 0
     best_gap = _gap(best_primal, best_dual)
     residual = _dual_residual(point, price, multiplier, bounded)
     unit = np.minimum(upper, 1.0)  # slopes along tiny shares are huge, and matter little
     for steps in range(1, limit + 1):
         # the answer shall also prove itself, by the gradient at its own counts
-        if (best_gap <= stop and _gap(best_primal, best_primal) <= 10 * stop) or stalled >= 6:
+        good += best_gap <= stop
+        if (good and _gap(best_primal, best_primal) <= 10 * stop) or stalled >= 6 or good > _GOOD:
             steps -= 1
             break
         with np.errstate(
@@ -185,9 +189,9 @@ def first_prices(slack: Array, multiplier: float, reduced_costs: Array, bounded:
     """
     size = len(reduced_costs)
     lower = np.maximum(reduced_costs, 1e-3 * multiplier)
-    mean = float(np.median(slack[:size] * lower))
+    mean = float(np.sort(slack[:size] * lower)[size // 2])
     if len(bounded):
-        mean = min(mean, 0.1 * multiplier * float(np.median(slack[size:])))
+        mean = min(mean, 0.1 * multiplier * float(np.sort(slack[size:])[len(bounded) // 2]))
     upper = np.maximum(0.1 * multiplier, mean / slack[size:]) + np.maximum(0.0, -reduced_costs[bounded])
     lower[bounded] = np.maximum(
         np.maximum(reduced_costs[bounded] + upper, lower[bounded]), mean / slack[bounded]

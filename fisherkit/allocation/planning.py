@@ -7,6 +7,7 @@ Experiments); every answer carries a lower bound from the equivalence theorem (K
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -14,13 +15,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from fisherkit.allocation.certificate import relative_gap
 from fisherkit.allocation.engine import TOLERANCE, Solution, solve_budget
-from fisherkit.allocation.problem import Limits, Problem, as_problem
+from fisherkit.allocation.problem import ACCURACY, Limits, Problem, as_problem
 from fisherkit.allocation.result import Allocation
 from fisherkit.allocation.rounding import round_for_budget, round_for_target
+from fisherkit.allocation.samples import per_sample, require_estimable, supply
 from fisherkit.allocation.target import TargetSolution, check_target, solve_target
 from fisherkit.checks import as_array
 from fisherkit.criteria import Criterion, as_criterion
-from fisherkit.information import shared_information
 from fisherkit.model import LinearGaussian
 
 __all__ = ["allocate", "allocate_information"]
@@ -45,8 +46,9 @@ def allocate(
 ) -> Allocation:
     """Counts that estimate theta_c best for a budget, or that reach a target most cheaply.
 
-    For per-sample designs one sample of a modality means an average one of those given, so that the information is
-    n_k S_k for any count.
+    With per-sample designs a sample to buy is an average one of those given, so that the information is n_k S_k for any
+    count, and the answer says so (`Allocation.average_designs`). Collected samples are the first designs as they are,
+    where there are so many. Whether the designs that come next determine what is asked is looked at in the end.
 
     Args:
         model: the world.
@@ -77,20 +79,30 @@ def allocate(
         >>> best.integer_counts, best.integer_loss < 1e-3
         ({'image': 55, 'text': 105}, True)
     """
-    informations = shared_information(model)
-    return allocate_information(
-        informations,
+    wanted = as_criterion(criterion)
+    world = supply(model, collected)
+    question = _Question(budget, target, method, integer, tolerance, constraints)
+    problem = as_problem(
+        world.informations,
         costs,
-        budget=budget,
-        target=target,
-        criterion=criterion,
+        wanted,
         limits=limits,
-        collected=collected,
-        method=method,
-        integer=integer,
-        tolerance=tolerance,
-        constraints=constraints,
+        collected=world.collected,
+        base=world.base,
+        designs=world.designs,
+        base_designs=world.base_designs,
+        accuracy=question.accuracy,
     )
+    answer = _answer(problem, question)
+    for counts in (answer.counts, answer.integer_counts):
+        if counts is not None:
+            require_estimable(model, wanted, collected, counts)
+    average = tuple(
+        name
+        for name in per_sample(model)
+        if world.collected[name] or answer.counts[name] or (answer.integer_counts or {}).get(name)
+    )
+    return replace(answer, average_designs=average)
 
 
 def allocate_information(
@@ -111,7 +123,9 @@ def allocate_information(
     """The same for given information per sample, whatever it comes from.
 
     Args:
-        informations: {modality: (d, d) positive semidefinite information per sample}, 1 / parameter units squared.
+        informations: {modality: (d, d) positive semidefinite information per sample}, 1 / parameter units squared: arrays, of
+            which every entry is taken at its word, or `PSD` objects such as `fisherkit.shared_information` returns, whose
+            roots are.
         costs: as in `allocate`.
         budget: as in `allocate`.
         target: as in `allocate`.
@@ -142,42 +156,75 @@ def allocate_information(
         >>> allocate_information(twice, {"x": 1.0, "y": 3.0}, budget=12.0, criterion=c_criterion([1.0, 0.0]))
         Allocation(c, budget 12: x 12 -> 0.0833333 at cost 12, certified gap ...; whole: x 12 -> 0.0833333, loss <= ...)
     """
-    if (budget is None) == (target is None):
-        raise ValueError("give either budget (spend it best) or target (reach it most cheaply)")
-    if method not in ("newton", "convex"):
-        raise ValueError(f"method must be 'newton' or 'convex', got {method!r}")
-    if not 1e-13 < tolerance < 1:
-        raise ValueError(f"tolerance: a relative gap between 1e-13 and 1, got {tolerance!r}")
-    if constraints is not None and method != "convex":
-        raise ValueError(
-            "further constraints need method='convex'; Newton's method knows budget and limits only"
-        )
-    if constraints is not None and integer:
-        raise ValueError("rounding to whole samples does not know further constraints; pass integer=False")
+    question = _Question(budget, target, method, integer, tolerance, constraints)
     problem = as_problem(
-        informations, costs, as_criterion(criterion), limits=limits, collected=collected, base=base
+        informations,
+        costs,
+        as_criterion(criterion),
+        limits=limits,
+        collected=collected,
+        base=base,
+        accuracy=question.accuracy,
     )
+    return _answer(problem, question)
+
+
+@dataclass(frozen=True, eq=False)
+class _Question:
+    """What is asked of a problem, checked."""
+
+    budget: float | None
+    target: float | None
+    method: str
+    integer: bool
+    tolerance: float
+    constraints: Constraints | None
+
+    def __post_init__(self) -> None:
+        if (self.budget is None) == (self.target is None):
+            raise ValueError("give either budget (spend it best) or target (reach it most cheaply)")
+        if self.method not in ("newton", "convex"):
+            raise ValueError(f"method must be 'newton' or 'convex', got {self.method!r}")
+        if not 1e-13 < self.tolerance < 1:
+            raise ValueError(f"tolerance: a relative gap between 1e-13 and 1, got {self.tolerance!r}")
+        if self.constraints is not None and self.method != "convex":
+            raise ValueError(
+                "further constraints need method='convex'; Newton's method knows budget and limits only"
+            )
+        if self.constraints is not None and self.integer:
+            raise ValueError(
+                "rounding to whole samples does not know further constraints; pass integer=False"
+            )
+
+    @property
+    def accuracy(self) -> float:
+        """Allowance for rounding that does not count beside the tolerance."""
+        return min(ACCURACY, 0.02 * self.tolerance)
+
+
+def _answer(problem: Problem, question: _Question) -> Allocation:
+    budget, target, tolerance = question.budget, question.target, question.tolerance
     reached: Solution | TargetSolution
     if budget is not None:
         budget = float(as_array(budget, "budget", ndim=0))
         if budget < 0:
             raise ValueError(f"budget must be >= 0, got {budget:.6g}")
-        if method == "convex":
+        if question.method == "convex":
             from fisherkit.allocation.convex import solve_budget_convex
 
-            reached = solve_budget_convex(problem, budget, tolerance, constraints)
+            reached = solve_budget_convex(problem, budget, tolerance, question.constraints)
         else:
             reached = solve_budget(problem, budget, tolerance)
     else:
         assert target is not None
         target = check_target(problem, target)
-        if method == "convex":
+        if question.method == "convex":
             from fisherkit.allocation.convex import solve_target_convex
 
-            reached = solve_target_convex(problem, target, tolerance, constraints)
+            reached = solve_target_convex(problem, target, tolerance, question.constraints)
         else:
             reached = solve_target(problem, target, tolerance)
-    return _report(problem, reached, budget, target, method, integer)
+    return _report(problem, reached, budget, target, question.method, question.integer)
 
 
 def _report(
@@ -203,7 +250,7 @@ def _report(
         whole = {name: round(n) for name, n in zip(p.names, rounded, strict=True)}
         whole_cost = float(p.costs @ rounded)
         if isinstance(reached, TargetSolution):
-            loss = 1 - reached.cost_bound / whole_cost if whole_cost > 0 else 0.0
+            loss = relative_gap("A", p.dim, whole_cost, reached.cost_bound) if whole_cost > 0 else 0.0
     rates, multiplier = _rates(solution)
     return Allocation(
         counts=p.named(counts),

@@ -1,24 +1,28 @@
 """The question, checked: what one sample of each modality tells, what it costs, how many there may be.
 
-Everything is computed from square roots S_k = R_k' R_k of the information per sample, padded with zero rows to one
-array of shape (K, r, d).
+Everything is computed from square roots S_k = R_k' R_k of the information per sample, never from the matrices, whose
+condition is the square of theirs.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fisherkit.allocation.evidence import Design, Evidence
+from fisherkit.allocation.roots import Roots, information_roots
 from fisherkit.checks import UnknownNameError, as_array, as_counts, as_symmetric
 from fisherkit.criteria import Criterion
-from fisherkit.psd import PSD
-from fisherkit.tolerances import tolerance
+from fisherkit.psd import PSD, total
 
-__all__ = ["Limits", "Problem", "as_problem", "information_roots"]
+__all__ = ["ACCURACY", "Limits", "Problem", "as_costs", "as_problem"]
 
 Array = NDArray[np.float64]
 Limits = Mapping[str, tuple[float | None, float | None]]
+
+#: Relative allowance for rounding above which bounds are computed in integers.
+ACCURACY = 2e-8
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,25 +32,34 @@ class Problem:
     Attributes:
         names: K modalities.
         criterion: phi.
-        roots: (K, r, d), S_k = roots[k]' roots[k].
+        source: square roots of the S_k with their scales.
         costs: (K,) budget units per sample, >= 0.
         low: (K,) fewest samples to buy.
         high: (K,) most samples to buy, may be infinite.
-        base: (rows, d) square root of M_0, the information that is there already.
+        base: M_0, the information that is there already.
+        evidence: what S_k and M_0 are exactly.
+        accuracy: relative allowance for rounding above which bounds are computed in integers.
     """
 
     names: tuple[str, ...]
     criterion: Criterion
-    roots: Array
+    source: Roots
     costs: Array
     low: Array
     high: Array
-    base: Array
+    base: PSD
+    evidence: Evidence
+    accuracy: float = ACCURACY
 
     @property
     def dim(self) -> int:
         """Number of parameters d."""
-        return self.roots.shape[2]
+        return self.source.dim
+
+    @property
+    def roots(self) -> Array:
+        """(K, r, d), S_k = roots[k]' roots[k]."""
+        return self.source.each
 
     @property
     def wanted(self) -> Array:
@@ -54,17 +67,16 @@ class Problem:
         directions = self.criterion.directions
         return np.eye(self.dim) if directions is None else directions
 
-    def information(self, counts: Array) -> Array:
+    def information(self, counts: Array) -> PSD:
         """M_0 + sum_k n_k S_k.
 
         Args:
             counts: (K,) samples to buy.
 
         Returns:
-            (d, d) symmetric.
+            The decided sum.
         """
-        rows = (np.sqrt(counts)[:, None, None] * self.roots).reshape(-1, self.dim)
-        return rows.T @ rows + self.base.T @ self.base
+        return self.source.total(counts, self.base)
 
     def value(self, counts: Array) -> float:
         """The criterion at these counts, under the tolerance policy of `fisherkit.psd`.
@@ -75,7 +87,7 @@ class Problem:
         Returns:
             phi, +infinity where something asked for is not estimable.
         """
-        return self.criterion.value(PSD.of(self.information(counts)))
+        return self.criterion.value(self.information(counts))
 
     def named(self, values: Array) -> dict[str, float]:
         """One number per modality, by name.
@@ -97,16 +109,22 @@ def as_problem(
     limits: Limits | None = None,
     collected: Mapping[str, int] | int | None = None,
     base: ArrayLike | None = None,
+    designs: Mapping[str, Design] | None = None,
+    base_designs: Sequence[Design] = (),
+    accuracy: float = ACCURACY,
 ) -> Problem:
     """Check everything but the budget.
 
     Args:
-        informations: {modality: (d, d) information per sample}.
+        informations: {modality: (d, d) information per sample, array or `PSD`}.
         costs: {modality: budget units per sample}, or one cost for all.
         criterion: what to minimise.
         limits: {modality: (fewest, most)} samples to buy; None on a side, or a name left out, for no limit.
         collected: {modality: samples that are there already}.
         base: (d, d) information that is there besides.
+        designs: {modality: what its information was computed from}; None where it is what was given.
+        base_designs: what the base was computed from; none where it is what was given.
+        accuracy: relative allowance for rounding above which bounds are computed in integers.
 
     Returns:
         The problem.
@@ -120,12 +138,12 @@ def as_problem(
         raise ValueError("informations: expected a non-empty {modality: (d, d) matrix} mapping")
     names = tuple(informations)
     roots = information_roots(informations)
-    dim = roots.shape[2]
+    dim = roots.dim
     if criterion.directions is not None and len(criterion.directions) != dim:
         raise ValueError(
             f"criterion 'c': directions have length {len(criterion.directions)}, but there are {dim} parameters"
         )
-    price = _as_costs(costs, names)
+    price = as_costs(costs, names)
     low, high = _as_limits(limits or {}, names)
     free = (price == 0) & np.isinf(high)
     if free.any():
@@ -134,86 +152,48 @@ def as_problem(
             f"{name}: samples cost nothing and have no upper limit, so there is no best number of them; give "
             f"limits={{{name!r}: (0, most)}} or a cost"
         )
-    rows = np.zeros((0, dim))
+    there = np.zeros(len(names))
     if collected:
         there = np.array(list(as_counts(collected, names).values()), dtype=np.float64)
-        rows = (np.sqrt(there)[:, None, None] * roots)[there > 0].reshape(-1, dim)
+    known = roots.total(there) if there.any() else PSD.zero(dim)
+    besides: list[Array | Design] = list(base_designs)
     if base is not None:
-        rows = np.concatenate([rows, PSD.of(as_symmetric(base, "base", dim=dim), name="base").root])
-    return Problem(names, criterion, roots, price, low, high, _compressed(rows))
+        given = base if isinstance(base, PSD) else as_symmetric(base, "base", dim=dim)
+        extra = PSD.of(given, name="base")
+        if extra.dim != dim:
+            raise ValueError(f"base: expected shape ({dim}, {dim}), got {extra.shape}")
+        known = total(dim, [(1.0, known), (1.0, extra)])
+        besides = besides or [_exactly(given)]
+    sale: list[Array | Design]
+    if designs is not None:
+        sale = [designs[name] for name in names]
+    elif roots.matrices is not None:
+        sale = list(roots.matrices)
+    else:
+        sale = [_exactly(m) for m in informations.values()]
+    evidence = Evidence.of(sale, there, besides, stack=roots.matrices)
+    return Problem(names, criterion, roots, price, low, high, known, evidence, accuracy)
 
 
-def information_roots(informations: Mapping[str, ArrayLike]) -> Array:
-    """Square roots of positive semidefinite matrices, with the ranks that the tolerance policy sees.
+def _exactly(matrix: ArrayLike) -> Array | Design:
+    """What was given: a matrix, or the root of a `PSD`."""
+    return Design.of_root(matrix.root) if isinstance(matrix, PSD) else as_symmetric(matrix, "information")
 
-    A pivoted Cholesky factorisation of each matrix, rescaled to unit diagonal, stops where the rest is rounding; a
-    matrix for which that fails goes through `PSD.of`, which decides it or says what is wrong.
+
+def as_costs(costs: Mapping[str, float] | float, names: tuple[str, ...]) -> Array:
+    """Prices by modality.
 
     Args:
-        informations: {modality: (d, d)}, all of one size.
+        costs: {modality: budget units per sample}, or one cost for all.
+        names: the modalities.
 
     Returns:
-        (K, r, d) with r the largest rank (at least 1), zero rows where a rank is smaller.
+        (K,), finite and >= 0.
 
     Raises:
-        ValueError: sizes differ, or a matrix is not symmetric, finite and positive semidefinite.
-
-    Example:
-        >>> root = information_roots({"x": [[4.0, 2.0], [2.0, 1.0]], "y": np.zeros((2, 2))})
-        >>> root.tolist()
-        [[[2.0, 1.0]], [[0.0, 0.0]]]
+        UnknownNameError: a name that is no modality.
+        ValueError: a modality without a cost, or a negative one.
     """
-    from scipy.linalg import lapack
-
-    stack = _stacked(informations)
-    dim = stack.shape[1]
-    diagonal = np.einsum("kii->ki", stack)
-    unit = np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
-    scaled = stack / (unit[:, :, None] * unit[:, None, :])
-    limit = tolerance(dim)
-    roots, ranks, triangle = np.zeros_like(stack), [1], np.tri(dim).T
-    for k in range(len(stack)):
-        factor, pivots, rank, _ = lapack.dpstrf(scaled[k], tol=limit, lower=0)
-        roots[k][:rank, pivots - 1] = factor[:rank] * triangle[:rank]
-        ranks.append(int(rank))
-    roots = roots[:, : max(ranks)]
-    rest = np.abs(scaled - np.matmul(roots.transpose(0, 2, 1), roots)).max(axis=(1, 2), initial=0.0)
-    roots = roots * unit[:, None, :]
-    for k in map(int, np.flatnonzero(~(rest <= 2 * limit))):
-        name = list(informations)[k]
-        decided = PSD.of(stack[k], name=f"{name}: information").root
-        if len(decided) > roots.shape[1]:
-            roots = np.pad(roots, ((0, 0), (0, len(decided) - roots.shape[1]), (0, 0)))
-        roots[k] = 0.0
-        roots[k, : len(decided)] = decided
-    return roots
-
-
-def _stacked(informations: Mapping[str, ArrayLike]) -> Array:
-    """All matrices, (K, d, d); the common case is checked at once, the others one by one for their messages."""
-    try:
-        stack = np.array(list(informations.values()), dtype=np.float64)
-        if stack.ndim == 3 and stack.shape[1] == stack.shape[2] > 0:
-            mirrored = stack.transpose(0, 2, 1)
-            if (stack == mirrored).all() and np.isfinite(np.abs(stack).max()):
-                return stack
-            size = np.abs(stack).max(axis=(1, 2))
-            if (np.abs(stack - mirrored).max(axis=(1, 2)) <= 1e-8 * size).all() and np.isfinite(size).all():
-                return (stack + mirrored) / 2
-    except (TypeError, ValueError):
-        pass
-    checked = {name: as_symmetric(m, f"{name}: information") for name, m in informations.items()}
-    sizes = {name: len(m) for name, m in checked.items()}
-    if len(set(sizes.values())) > 1:
-        raise ValueError(
-            f"informations: matrices of different sizes {sizes}; all are about the same parameters"
-        )
-    if 0 in sizes.values():
-        raise ValueError("informations: no parameters (d = 0)")
-    return np.stack(list(checked.values()))
-
-
-def _as_costs(costs: Mapping[str, float] | float, names: tuple[str, ...]) -> Array:
     if not isinstance(costs, Mapping):
         costs = dict.fromkeys(names, costs)
     unknown = costs.keys() - set(names)
@@ -257,10 +237,3 @@ def _as_limits(limits: Limits, names: tuple[str, ...]) -> tuple[Array, Array]:
                 "samples to buy, collected ones come on top"
             )
     return low, high
-
-
-def _compressed(rows: Array) -> Array:
-    """At most d rows with the same cross product."""
-    if len(rows) <= rows.shape[1]:
-        return rows
-    return np.asarray(np.linalg.qr(rows, mode="r"), dtype=np.float64)

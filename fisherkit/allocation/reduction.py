@@ -22,6 +22,9 @@ Array = NDArray[np.float64]
 #: Inverse of the smallest singular value, in unit columns, below which nobody needs to ask for the rank.
 _WELL_CONDITIONED = 1e4
 
+#: Ratio of pivots of a Cholesky factorisation that half of the digits resolve.
+_RESOLVED = 1e-6
+
 
 @dataclass(frozen=True, eq=False)
 class Reduced:
@@ -139,6 +142,32 @@ class Reduced:
         """
         return self.basis @ matrix
 
+    def whitening(self, counts: Array) -> Array | None:
+        """T with T'MT near the identity at these counts, without a look at what is zero.
+
+        Args:
+            counts: (K,), of which those that are not free as settled.
+
+        Returns:
+            (d, p), None where the information is singular in these coordinates.
+        """
+        from scipy.linalg import lapack
+
+        shares = np.maximum(counts[self.free] - self.settled[self.free], 0.0)
+        if len(shares):
+            shares = shares / self.per_share
+        factor, failed = lapack.dpotrf(self.information(shares), lower=1, clean=1)
+        # what T'MT is will be computed: this one need not be accurate, but must not be all rounding
+        if failed or not factor.size or factor.diagonal().min() < _RESOLVED * factor.diagonal().max():
+            rows = self.problem.source.joined(counts, self.problem.base)[0] @ self.basis
+            if len(rows) < rows.shape[1]:
+                return None
+            factor = np.asarray(np.linalg.qr(rows, mode="r")).T
+            diagonal = np.abs(np.diagonal(factor))
+            if not diagonal.min(initial=np.inf) > 1e-100 * diagonal.max(initial=0.0):
+                return None
+        return np.asarray(self.basis @ np.linalg.inv(factor).T, dtype=np.float64)
+
 
 def reduce_problem(problem: Problem, budget: float, start: Array | None = None) -> Reduced:
     """Settle what is settled and change coordinates.
@@ -175,8 +204,7 @@ def reduce_problem(problem: Problem, budget: float, start: Array | None = None) 
     per_share = money / p.costs[free]
     upper = (p.high[free] - p.low[free]) / per_share if len(free) else np.zeros(0)
     upper = np.where(upper > 1, np.inf, upper)
-    rows = (np.sqrt(settled)[:, None, None] * p.roots)[settled > 0].reshape(-1, p.dim)
-    base = np.concatenate([p.base, rows])
+    base, base_scale, base_noise = p.source.joined(settled, p.base)
     if start is not None and len(free):
         shares = np.clip((start[free] - settled[free]) / per_share, 0.0, upper)
         shares = 0.99 * shares + 0.01 * spread(upper)
@@ -184,9 +212,12 @@ def reduce_problem(problem: Problem, budget: float, start: Array | None = None) 
         shares = spread(upper)
     roots = p.roots[free] * np.sqrt(per_share)[:, None, None]
     stacked = np.concatenate([base, (np.sqrt(shares)[:, None, None] * roots).reshape(-1, p.dim)])
-    basis = _plain_coordinates(stacked)
+    scale = np.hypot.reduce(
+        [base_scale, *(np.sqrt(shares * per_share)[:, None] * p.source.scale[free])], axis=0
+    )
+    basis = _plain_coordinates(stacked, scale)
     if basis is None:
-        first = _coordinates(p, base, free)
+        first = _coordinates(p, PSD.from_root(base, noise=base_noise, scale=base_scale), free)
         basis = first @ _orthonormalising(stacked @ first)
     roots, base = roots @ basis, base @ basis
     if len(base) > basis.shape[1]:
@@ -221,17 +252,16 @@ def spread(upper: Array) -> Array:
     return shares / shares.sum()
 
 
-def _plain_coordinates(rows: Array) -> Array | None:
-    """(d, d) T with T' rows' rows T = I, where that is beyond doubt well-conditioned; else None."""
-    unit = np.sqrt(np.einsum("ri,ri->i", rows, rows))
-    if len(rows) < len(unit) or not unit.all():
+def _plain_coordinates(rows: Array, scale: Array) -> Array | None:
+    """(d, d) T with T' rows' rows T = I, where that is beyond doubt well-conditioned in units of the scale; else None."""
+    if len(rows) < len(scale) or not scale.all():
         return None
-    triangle = np.linalg.qr(rows / unit, mode="r")
+    triangle = np.linalg.qr(rows / scale, mode="r")
     if not np.diagonal(triangle).all():
         return None
-    change: Array = np.linalg.inv(triangle) / unit[:, None]
-    # rows / unit has a largest singular value of at least 1 and at most sqrt(d)
-    return change if np.linalg.norm(unit[:, None] * change) < _WELL_CONDITIONED else None
+    change = np.linalg.inv(triangle)
+    # rows / scale has a largest singular value of at most sqrt(d)
+    return change / scale[:, None] if np.linalg.norm(change) < _WELL_CONDITIONED else None
 
 
 def _orthonormalising(rows: Array) -> Array:
@@ -247,17 +277,14 @@ def _orthonormalising(rows: Array) -> Array:
         ) from None
 
 
-def _coordinates(p: Problem, base: Array, free: NDArray[np.intp]) -> Array:
+def _coordinates(p: Problem, base: PSD, free: NDArray[np.intp]) -> Array:
     """(d, r) basis of what can be estimated, each modality weighted alike; raises if the criterion asks for more."""
-    rows = np.concatenate([p.roots[free].reshape(-1, p.dim), base])
-    owner = np.concatenate([np.repeat(np.arange(len(free)), p.roots.shape[1]), np.full(len(base), len(free))])
-    squares = np.zeros((len(free) + 1, p.dim))
-    np.add.at(squares, owner, np.square(rows))
-    largest = squares.max(axis=0)
-    weights = (squares / np.where(largest > 0, largest, 1.0)).sum(axis=1)
-    rows = rows / np.sqrt(np.where(weights > 0, weights, 1.0))[owner, None]
-    total = rows.T @ rows
-    psd = PSD.of(total)
+    lengths = np.concatenate([p.source.scale[free], base.lengths[None]])
+    largest = lengths.max(axis=0)
+    sizes = np.square(lengths / np.where(largest > 0, largest, 1.0)).sum(axis=1)
+    weights = np.zeros(len(p.names))
+    weights[free] = 1 / np.where(sizes[:-1] > 0, sizes[:-1], 1.0)
+    psd = p.source.total(weights, base / sizes[-1] if sizes[-1] > 0 else base)
     if p.criterion.directions is None:
         missing = p.dim - psd.rank
     else:

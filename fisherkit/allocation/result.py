@@ -14,16 +14,17 @@ class Allocation:
 
     Attributes:
         counts: {modality: samples to buy}, real numbers; collected samples are not among them.
-        value: criterion that they reach, together with what is collected.
+        value: criterion that they reach, together with what is collected; an upper bound, by a few roundings as a rule.
         bound: certified lower bound on the criterion of all affordable counts (of all counts that cost no more).
         cost: what the counts cost, budget units.
         cost_bound: certified lower bound on the cost of reaching the target; None where a budget was given.
         gap: certified relative distance to the optimum: of the criterion (1 - bound / value; for D
             1 - exp((bound - value) / d), the share of samples that an optimal design saves), or of the cost with a target.
         integer_counts: {modality: whole samples to buy}, within budget and limits; None if not asked for.
-        integer_value: criterion that the whole samples reach.
+        integer_value: criterion that the whole samples reach; an upper bound like `value`.
         integer_cost: what they cost.
-        integer_loss: bound on what rounding loses: relative distance of the whole samples to the certified bound.
+        integer_loss: bound on what rounding loses: relative distance of the whole samples to the certified bound. All of
+            these bounds hold in exact arithmetic for the matrices, or the designs and noise, that were given.
         active: modalities that get samples.
         scores: {modality: g_k / cost_k}, how fast the criterion falls per budget unit spent on it. By the equivalence
             theorem it equals `multiplier` where a count lies between its limits, is at most that at the lower
@@ -35,6 +36,8 @@ class Allocation:
         method: "newton" or "convex".
         status: how the method ended.
         iterations: steps it took.
+        average_designs: modalities with per-sample designs of which an average one stands for samples to buy (and for
+            those collected, where these are more than there are designs).
     """
 
     counts: Mapping[str, float]
@@ -56,6 +59,7 @@ class Allocation:
     method: str
     status: str
     iterations: int
+    average_designs: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         chosen = ", ".join(f"{name} {self.counts[name]:.6g}" for name in self.active) or "nothing"
@@ -66,7 +70,7 @@ class Allocation:
             whole = f"; whole: {few} -> {self.integer_value:.6g}, loss <= {self.integer_loss:.2g}"
         return (
             f"Allocation({self.criterion.name}, {asked}: {chosen} -> {self.value:.6g} at cost {self.cost:.6g}, "
-            f"certified gap {self.gap:.1e}{whole})"
+            f"certified gap {self.gap:.1e}{whole}{_average(self.average_designs)})"
         )
 
 
@@ -84,6 +88,9 @@ class NextSample:
         loss: certified relative distance of `after` to the best that as many samples can do; 0 for one sample, which is
             chosen by trying all.
         criterion: what is minimised.
+        average_designs: modalities with per-sample designs of which an average one stands for further samples: all of
+            them where several samples were asked for at once, else those whose designs are used up. Everything else is
+            about the designs that come first, and the next one.
     """
 
     best: Mapping[str, int]
@@ -93,9 +100,16 @@ class NextSample:
     per_cost: Mapping[str, float]
     loss: float
     criterion: Criterion
+    average_designs: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         if not self.best:
-            return f"NextSample(add nothing: none lowers {self.criterion.name} {self.value:.6g})"
+            nothing = f"add nothing: none lowers {self.criterion.name} {self.value:.6g}"
+            return f"NextSample({nothing}{_average(self.average_designs)})"
         chosen = ", ".join(f"{n} {name}" for name, n in self.best.items())
-        return f"NextSample(add {chosen}: {self.criterion.name} {self.value:.6g} -> {self.after:.6g})"
+        change = f"{self.criterion.name} {self.value:.6g} -> {self.after:.6g}"
+        return f"NextSample(add {chosen}: {change}{_average(self.average_designs)})"
+
+
+def _average(names: tuple[str, ...]) -> str:
+    return f"; average designs of {', '.join(names)}" if names else ""

@@ -1,7 +1,8 @@
 """Whole samples: round down, spend the rest greedily, then exchange; few possibilities are all tried.
 
-However they were found, they are judged against the certified bound. Changes of the criterion by m more (or fewer) samples of modality k come from the r x r matrix I / m + R M^-1 R',
-for all modalities at once; for E from eigenvalues.
+However they were found, they are judged against the certified bound, by an upper bound of what they reach. Changes of
+the criterion by m more (or fewer) samples of modality k come from the r x r matrix I / m + R M^-1 R', for all modalities
+at once; for E from eigenvalues.
 """
 
 from fractions import Fraction
@@ -10,7 +11,8 @@ from math import ceil
 import numpy as np
 from numpy.typing import NDArray
 
-from fisherkit.allocation.errors import InfeasibleError, NotEstimableError
+from fisherkit.allocation.certificate import Inverse
+from fisherkit.allocation.errors import InfeasibleError, NotEstimableError, SolverError
 from fisherkit.allocation.reduction import Reduced
 
 __all__ = ["round_for_budget", "round_for_target"]
@@ -33,6 +35,9 @@ _ROUNDING = 1e-12
 #: Above that one sample more or less is lost in a float's rounding.
 _MOST = 2.0**52
 
+#: Relative excess over a target that is no more than its rounding.
+_TIE = 1e-12
+
 #: So many samples are added one by one to reach a target, then twice as many each time.
 _SINGLES = 50
 
@@ -45,7 +50,7 @@ class _Rounding:
         self.problem = problem
         self.roots = problem.roots @ reduced.basis  # (K, r, p)
         self.flat = self.roots.reshape(-1, reduced.basis.shape[1])
-        self.base = problem.base @ reduced.basis
+        self.base = problem.base.root @ reduced.basis
         self.wanted = reduced.wanted
         self.eye = np.eye(self.roots.shape[1])
         self.low, self.high = np.ceil(problem.low), np.floor(problem.high)
@@ -133,6 +138,17 @@ class _Rounding:
 
     def value(self) -> float:
         return self.problem.value(self.counts)
+
+    def upper(self) -> float:
+        """What the counts reach at most; raises where rounding leaves nothing to say."""
+        inverse = Inverse.at(self.problem, self.counts)
+        value = np.inf if inverse is None else inverse.upper_value()
+        if not np.isfinite(value):
+            raise SolverError(
+                f"whole samples reach about {self.value():.6g}, but the information is so ill-conditioned that no bound on "
+                "it can be proved; pass integer=False, or rescale parameters"
+            )
+        return value
 
     def affordable(self, room: float) -> Array:
         """How many samples of each modality that much money would buy, within its limits, (K,)."""
@@ -272,12 +288,13 @@ def round_for_budget(reduced: Reduced, counts: Array, budget: float) -> tuple[Ar
         budget: budget units.
 
     Returns:
-        (K,) whole counts, and their criterion.
+        (K,) whole counts, and an upper bound on their criterion.
 
     Raises:
         InfeasibleError: whole lower limits cost more than the budget, no whole number lies within limits, or there are
             too many samples to count.
         NotEstimableError: whole samples within the budget do not determine what is asked.
+        SolverError: information so ill-conditioned that nothing can be proved of what they reach.
     """
     state = _Rounding(reduced, counts, budget)
     least = float(reduced.problem.costs @ state.low)
@@ -299,13 +316,13 @@ def round_for_budget(reduced: Reduced, counts: Array, budget: float) -> tuple[Ar
             state.settle()
             value = state.value()
     if not np.isfinite(value):
-        state.counts = np.clip(np.ceil(counts - 1e-9), state.low, state.high)
+        state.counts = np.clip(np.ceil(counts * (1 - 1e-9)), state.low, state.high)
         raise NotEstimableError(
             f"no whole numbers of samples were found within budget {budget:.6g} that determine what criterion "
             f"{reduced.problem.criterion.name!r} asks for; real-valued counts do (pass integer=False), and a budget of "
             f"{state.cost:.6g} pays for them rounded up"
         )
-    return state.counts, value
+    return state.counts, state.upper()
 
 
 def round_for_target(reduced: Reduced, counts: Array, target: float) -> tuple[Array, float]:
@@ -317,13 +334,31 @@ def round_for_target(reduced: Reduced, counts: Array, target: float) -> tuple[Ar
         target: wanted value of the criterion.
 
     Returns:
-        (K,) whole counts, and their criterion.
+        (K,) whole counts, and an upper bound on their criterion.
 
     Raises:
         InfeasibleError: whole numbers within the limits do not reach the target, or there are too many samples to count.
+        SolverError: information so ill-conditioned that it cannot be proved that they do.
     """
-    state = _Rounding(reduced, counts)
-    costs = reduced.problem.costs
+    goal, upper = target, np.inf
+    for _ in range(4):
+        state = _Rounding(reduced, counts)
+        _reach(state, counts, goal)
+        upper = state.upper()
+        over = upper - target
+        size = 1.0 if reduced.problem.criterion.name == "D" else target
+        if over <= _TIE * size:
+            return state.counts, upper
+        goal -= 2 * over  # rounding hid that they fall short of the target
+    raise SolverError(
+        f"target {target:.6g}: whole samples are proved to reach {upper:.6g} only, since the information is "
+        "ill-conditioned; pass integer=False, or ask for a slightly looser target"
+    )
+
+
+def _reach(state: _Rounding, counts: Array, target: float) -> None:
+    """Round up, add what is missing, then give back what is not needed."""
+    costs = state.problem.costs
     state.counts = np.clip(np.ceil(counts - 1e-9), state.low, state.high)
     value = state.value()
     tries = 0
@@ -343,7 +378,6 @@ def round_for_target(reduced: Reduced, counts: Array, target: float) -> tuple[Ar
     for k in np.argsort(-costs, kind="stable"):
         if costs[k] > 0:
             value = _fewest(state, k, target, value)
-    return state.counts, value
 
 
 def _fewest(state: _Rounding, k: int, target: float, value: float) -> float:

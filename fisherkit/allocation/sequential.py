@@ -3,39 +3,39 @@
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fisherkit.allocation.errors import NotEstimableError
-from fisherkit.allocation.planning import allocate_information
-from fisherkit.allocation.problem import Problem, as_problem
+from fisherkit.allocation.planning import allocate
+from fisherkit.allocation.problem import as_costs
 from fisherkit.allocation.result import NextSample
+from fisherkit.allocation.samples import first_samples, per_sample
+from fisherkit.checks import as_counts
 from fisherkit.criteria import Criterion, as_criterion
-from fisherkit.information import shared_information
 from fisherkit.model import LinearGaussian
-from fisherkit.psd import PSD
+from fisherkit.psd import PSD, total
 
 __all__ = ["next_sample"]
-
-Array = NDArray[np.float64]
 
 
 def next_sample(
     model: LinearGaussian,
     counts: Mapping[str, int] | int,
-    costs: Mapping[str, float] | None = None,
+    costs: Mapping[str, float] | float | None = None,
     *,
     criterion: str | Criterion = "A",
     n: int = 1,
 ) -> NextSample:
     """Of which modality the next n samples should be, given those collected already.
 
-    One sample (or one per cost) is chosen by trying every modality, exactly. Several are an allocation of n samples that
-    cost one each, with whole counts and the certified bound on what rounding loses.
+    One sample (or one per cost) is chosen by trying every modality, exactly: of per-sample designs the next one, private
+    parameters estimated from all samples together. Several are an allocation of n samples that cost one each, with whole
+    counts and the certified bound on what rounding loses.
 
     Args:
-        model: the world; for per-sample designs one sample means an average one.
+        model: the world; where per-sample designs are used up, or several samples asked for at once, average ones stand
+            for further samples, and the answer says so (`NextSample.average_designs`).
         counts: {modality: samples collected so far}.
-        costs: {modality: budget units per sample}: the next sample is then the one with the largest gain per budget
+        costs: {modality: budget units per sample}, or one cost for all: the next sample is then the one with the largest gain per budget
             unit. Only for n = 1; with a budget for several samples ask `allocate` with ``collected=counts``.
         criterion: "A", "D", "E", or `c_criterion(v)` with v over the shared parameters; about theta_c.
         n: how many samples.
@@ -63,62 +63,61 @@ def next_sample(
             "costs with n > 1: ask allocate(..., budget=..., collected=counts), which spends money"
         )
     wanted = as_criterion(criterion)
-    informations = shared_information(model)
-    for name, cost in (costs or {}).items():
-        if not cost > 0:
-            raise ValueError(f"{name}: a gain per cost needs a positive cost, got {cost!r}")
-    problem = as_problem(informations, 1.0 if costs is None else costs, wanted, collected=counts)
-    nothing = np.zeros(len(problem.names))
-    now = problem.value(nothing)
-    after = np.array([_after(problem, k) for k in range(len(problem.names))])
+    names, there = model.names, as_counts(counts, model.names)
+    prices = as_costs(1.0 if costs is None else costs, names)
+    if not (prices > 0).all():
+        name = names[int(prices.argmin())]
+        raise ValueError(f"{name}: a gain per cost needs a positive cost, got {prices.min():.6g}")
+    parts = first_samples(model, there)
+    known = _together(model, parts)
+    now = wanted.value(known)
+    more = first_samples(model, {name: count + 1 for name, count in there.items()})
+    after = np.array([wanted.value(_together(model, parts | {name: more[name]})) for name in names])
     with np.errstate(invalid="ignore"):
         gain = np.where(np.isinf(after), 0.0, now - after)
-    per_cost = gain / problem.costs
+    per_cost = gain / prices
+    designs = per_sample(model)
     if n == 1:
         if not np.isfinite(after).any():
-            raise NotEstimableError(_no_single(problem))
+            raise NotEstimableError(_no_single(wanted, known))
         # where the criterion is infinite now every finite one is an infinite gain: the lowest (per cost: cheapest) wins
-        order = per_cost if np.isfinite(now) else _preference(problem, after, costs is not None)
+        order = (
+            per_cost
+            if np.isfinite(now)
+            else np.where(np.isfinite(after), -(after if costs is None else prices), -np.inf)
+        )
         k = int(order.argmax())
-        best, reached, loss = {problem.names[k]: 1}, float(after[k]), 0.0
+        best, reached, loss = {names[k]: 1}, float(after[k]), 0.0
+        average = tuple(name for name, count in designs.items() if there[name] >= count)
     else:
-        plan = allocate_information(informations, 1.0, budget=float(n), criterion=wanted, collected=counts)
+        plan = allocate(model, 1.0, budget=float(n), criterion=wanted, collected=there)
         assert plan.integer_counts is not None
-        assert plan.integer_value is not None
         assert plan.integer_loss is not None
         best = {name: count for name, count in plan.integer_counts.items() if count}
-        reached, loss = plan.integer_value, plan.integer_loss
+        taken = {name: there[name] + plan.integer_counts[name] for name in names}
+        reached, loss = wanted.value(_together(model, first_samples(model, taken))), plan.integer_loss
+        average = tuple(designs)
     if np.isfinite(now) and now - reached <= 1e-12 * (1.0 if wanted.name == "D" else now):
         best, reached, loss = {}, now, 0.0 if n == 1 else loss
     return NextSample(
         best=best,
         value=now,
         after=reached,
-        gain=problem.named(gain),
-        per_cost=problem.named(per_cost),
+        gain=dict(zip(names, gain.tolist(), strict=True)),
+        per_cost=dict(zip(names, per_cost.tolist(), strict=True)),
         loss=loss,
         criterion=wanted,
+        average_designs=average,
     )
 
 
-def _after(problem: Problem, k: int) -> float:
-    """The criterion with one more sample of modality k."""
-    counts = np.zeros(len(problem.names))
-    counts[k] = 1.0
-    return problem.value(counts)
+def _together(model: LinearGaussian, parts: Mapping[str, PSD]) -> PSD:
+    return total(model.shared_dim, [(1.0, part) for part in parts.values()])
 
 
-def _preference(problem: Problem, after: Array, priced: bool) -> Array:
-    finite = np.isfinite(after)
-    if priced:
-        return np.where(finite, -problem.costs, -np.inf)
-    return np.where(finite, -after, -np.inf)
-
-
-def _no_single(problem: Problem) -> str:
-    rank = PSD.of(problem.information(np.zeros(len(problem.names)))).rank
+def _no_single(criterion: Criterion, known: PSD) -> str:
     return (
-        f"criterion {problem.criterion.name!r} is infinite now ({rank} of {problem.dim} directions are determined) and no "
-        "single further sample makes it finite; ask for more at once, next_sample(..., n=...), or for a direction that "
-        "one sample determines"
+        f"criterion {criterion.name!r} is infinite now ({known.rank} of {known.dim} directions are determined) and no single "
+        "further sample makes it finite; ask for more at once, next_sample(..., n=...), or for a direction that one sample "
+        "determines"
     )

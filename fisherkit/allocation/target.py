@@ -152,7 +152,7 @@ def solve_target(problem: Problem, target: float, tolerance: float) -> TargetSol
     scale = float(p.costs.sum()) if p.costs.any() else 1.0
     best = solve_budget(p, floor + scale, tolerance)  # raises where nothing estimates what is asked
     ratio = checked_ratio(p, best.value, target, floor + scale)
-    if not p.base.any() and not p.low.any() and np.isinf(p.high[p.costs > 0]).all() and (p.costs > 0).all():
+    if not p.base.rank and not p.low.any() and np.isinf(p.high[p.costs > 0]).all() and (p.costs > 0).all():
         try:
             with np.errstate(over="raise", divide="raise", invalid="raise"):
                 return _by_homogeneity(best, target, floor + scale, tolerance)
@@ -238,7 +238,7 @@ def _by_homogeneity(solution: Solution, target: float, budget: float, tolerance:
     scaled = Solution(
         counts,
         target,
-        Dual.of(p, solution.dual.matrix).scaled_to(target, counts),
+        solution.dual.scaled_to(target, counts),
         float(bound),
         gap,
         solution.reduced,
