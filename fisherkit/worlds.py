@@ -6,7 +6,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fisherkit.checks import as_whole, check_names
+from fisherkit.checks import as_whole, check_names, freeze
 from fisherkit.model import LinearGaussian, Modality
 from fisherkit.simulation import Seed, streams
 
@@ -86,7 +86,7 @@ def random_model(
             right = _orthonormal(rng, width)[:, :r]
             left = _orthonormal(rng, m, shape[:-1])[..., :r]
             singular = np.sqrt(m) * np.geomspace(1.0, 1 / condition, r) if r else np.zeros(0)
-            blocks.append(left * singular @ right.T)
+            blocks.append(freeze(left * singular @ right.T))  # so that no copy is made of it
         modalities[name] = Modality(blocks[0], blocks[1], noise_std=_of(noise_std, name, 1.0))
     return LinearGaussian(modalities)
 
