@@ -335,9 +335,10 @@ def _from_objects(array: NDArray, name: str) -> Array:
             raise TypeError(f"{name}: expected real numbers, got {kind}{_at(index)}")
         try:
             number = float(entry)
-        except (OverflowError, ValueError):  # beyond float64, or a signalling NaN
-            number = float("inf")
-        if number != entry and not np.isnan(number):
+            exact = number == entry or np.isnan(number)
+        except (ArithmeticError, ValueError):  # beyond float64, or a signalling NaN
+            exact = False
+        if not exact:
             raise TypeError(
                 f"{name}: {type(entry).__name__} {str(entry)[:40]}{_at(index)} is not a float64; round it with float(), or "
                 "compute with exact rationals in fisherkit.symbolic"

@@ -146,12 +146,12 @@ def as_choice(value: object, choices: Iterable[str], name: str) -> str:
     return value
 
 
-def as_names(names: object, known: Iterable[str], what: str = "modality") -> list[str]:
-    """Names that exist, from one or several.
+def as_names(names: object, known: Iterable[str] | None = None, what: str = "modality") -> list[str]:
+    """Names, from one or several.
 
     Args:
         names: one name, or an iterable of names.
-        known: the names that exist.
+        known: the names that exist; None where any will do.
         what: what is being named.
 
     Returns:
@@ -161,14 +161,15 @@ def as_names(names: object, known: Iterable[str], what: str = "modality") -> lis
         TypeError: neither a name nor an iterable.
         UnknownNameError: a name that is not there.
     """
-    known = list(known)
-    if isinstance(names, str) or not isinstance(names, Iterable):
-        names = [names]
-        if not isinstance(names[0], str):
-            raise TypeError(f"{what}: expected a name or several, got {_kind(names[0])}")
-    wanted = list(names)
+    known = None if known is None else list(known)
+    try:
+        wanted = [names] if isinstance(names, str) else list(names)  # type: ignore[call-overload]
+    except Exception as error:
+        raise TypeError(f"{what} names: expected a name or several, got {_kind(names)}") from error
     for name in wanted:
-        if not isinstance(name, str) or name not in known:
+        if not isinstance(name, str):
+            raise TypeError(f"{what} names must be strings, got {_shown(name)}")
+        if known is not None and name not in known:
             raise UnknownNameError(name, known, what)
     return wanted
 
@@ -279,12 +280,13 @@ def as_whole(value: object, name: str, *, least: int) -> int:
         ValueError: replicates must be a whole number >= 1, got 1.5
     """
     try:
-        real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+        # NumPy counts durations among the integers
+        real = isinstance(value, numbers.Real) and not isinstance(value, (bool, np.timedelta64))
         whole = int(value) if real else None  # type: ignore[call-overload]
     except (ValueError, OverflowError):  # NaN, infinity
         whole = None
     if whole is None or whole != value or whole < least:
-        raise ValueError(f"{name} must be a whole number >= {least}, got {value!r}")
+        raise ValueError(f"{name} must be a whole number >= {least}, got {_shown(value)}")
     if whole >= 2**63:
         raise ValueError(
             f"{name} must be below 2**63, got {str(value)[:30]}; information is proportional to counts"
@@ -368,7 +370,8 @@ def as_seed(seed: int | np.random.Generator | np.random.SeedSequence) -> np.rand
     """
     if isinstance(seed, np.random.Generator):
         return seed
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer, np.random.SeedSequence)):
+    whole = isinstance(seed, (int, np.integer)) and not isinstance(seed, (bool, np.timedelta64))
+    if not whole and not isinstance(seed, np.random.SeedSequence):
         raise TypeError(
             f"seed must be a whole number, SeedSequence or numpy Generator, got {type(seed).__name__}; "
             "results must be reproducible, so there is no default"

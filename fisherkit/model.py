@@ -24,6 +24,7 @@ from fisherkit.checks import (
     as_mapping,
     as_names,
     as_symmetric,
+    as_whole,
     freeze,
     require_memory,
 )
@@ -176,6 +177,7 @@ class Modality:
         Raises:
             ValueError: count exceeds the number of per-sample designs.
         """
+        count = as_whole(count, f"{name}: sample count", least=0)
         if self.n_designs is not None and count > self.n_designs:
             raise ValueError(
                 f"{name}: {count} samples asked for, but there are only {self.n_designs} per-sample designs; "
@@ -211,13 +213,18 @@ class Modality:
 
         Returns:
             (..., m, p); the noise of whitened observations has unit covariance.
+
+        Raises:
+            ValueError: an axis that is not m.
         """
-        rows = np.asarray(rows, dtype=np.float64)  # float32 is for storing only
+        rows = as_array(rows, "rows", finite=False)  # float64: float32 is for storing only
+        if rows.ndim < 2 or rows.shape[-2] != self.obs_dim:
+            raise ValueError(f"rows: expected shape (..., {self.obs_dim}, p), got {rows.shape}")
         if self.noise_std is not None:
             return rows / self.noise_std
         if self.noise_var is not None:
             return rows / np.sqrt(self.noise_var)[:, None]
-        return np.linalg.solve(self._noise_root, rows)
+        return np.asarray(np.linalg.solve(self._noise_root, rows), dtype=np.float64)
 
     def color(self, white: Array) -> Array:
         """Multiply standard normal draws by Sigma^(1/2): noise of this modality.
@@ -227,7 +234,13 @@ class Modality:
 
         Returns:
             (..., m) draws with covariance Sigma.
+
+        Raises:
+            ValueError: an axis that is not m.
         """
+        white = as_array(white, "white", finite=False)
+        if not white.ndim or white.shape[-1] != self.obs_dim:
+            raise ValueError(f"white: expected shape (..., {self.obs_dim}), got {white.shape}")
         if self.noise_std is not None:
             return white * self.noise_std
         if self.noise_var is not None:
@@ -245,7 +258,10 @@ class Modality:
         """
         if self.repeated:
             return np.concatenate([self.shared, self.private], axis=-1)
-        n = count if count is not None else self.n_designs or 0
+        n = self.n_designs or 0
+        if count is not None:
+            self.check_count(count)
+            n = int(count)
         blocks = [
             b[:n] if b.ndim == 3 else np.broadcast_to(b, (n, *b.shape)) for b in (self.shared, self.private)
         ]

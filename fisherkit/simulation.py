@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fisherkit.accumulation import declared, design_root
-from fisherkit.checks import as_counts, as_instance, as_seed, as_whole, require_memory
+from fisherkit.checks import as_counts, as_instance, as_names, as_seed, as_whole, require_memory
 from fisherkit.model import LinearGaussian
 from fisherkit.samples import Samples
 from fisherkit.statistics import RootStatistics, Statistics
@@ -39,7 +39,7 @@ def streams(seed: Seed, names: Iterable[str]) -> dict[str, np.random.Generator]:
         >>> alone == streams(7, ["y", "x"])["x"].standard_normal()
         True
     """
-    return _keyed_streams(seed, names, b"stream")
+    return _keyed_streams(seed, as_names(names, what="stream"), b"stream")
 
 
 def _keyed_streams(seed: Seed, names: Iterable[str], kind: bytes) -> dict[str, np.random.Generator]:

@@ -6,10 +6,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fisherkit.checks import UnknownNameError, as_array
-from fisherkit.psd import RANGE_TOLERANCE
+from fisherkit.checks import UnknownNameError, as_array, as_frozen
+from fisherkit.psd import RANGE_TOLERANCE, tolerance
 
-__all__ = ["Rows", "Surface"]
+__all__ = ["Rows", "Surface", "as_pair"]
 
 Array = NDArray[np.float64]
 
@@ -36,7 +36,7 @@ class Rows:
 
     def __post_init__(self) -> None:
         for name in ("n_x", "n_y", "metric"):
-            value = as_array(getattr(self, name), name, ndim=1).astype(np.float64, copy=False)
+            value = as_frozen(getattr(self, name), name, ndim=1)
             if name != "metric" and (value < 0).any():
                 raise ValueError(
                     f"{name}: count {value.min():.6g} in row {int(value.argmin())}; must be >= 0"
@@ -45,7 +45,7 @@ class Rows:
         sizes = {name: len(getattr(self, name)) for name in ("n_x", "n_y", "metric")}
         if len(set(sizes.values())) > 1 or not len(self.metric):
             raise ValueError(f"rows: n_x, n_y and metric need the same positive length, got {sizes}")
-        if self.better not in ("higher", "lower"):
+        if not isinstance(self.better, str) or self.better not in ("higher", "lower"):
             raise UnknownNameError(self.better, ("higher", "lower"), "value of better")
 
     @property
@@ -80,6 +80,17 @@ class Rows:
                 "apart; measure some cells with n_y changed at the same n_x"
             )
 
+    def is_rounding(self, response: Array) -> bool:
+        """Whether a response of the metric to samples is rounding beside the metric, so that there is none.
+
+        Args:
+            response: (n,) change of the fitted metric over the rows, or any vector of its length.
+
+        Returns:
+            Whether its length is at most the tolerance of three coefficients times the length of the metric.
+        """
+        return bool(np.linalg.norm(response) <= tolerance(3) * np.linalg.norm(self.metric))
+
     def r_squared(self, predicted: Array) -> float:
         """1 - residual / total sum of squares."""
         total = np.square(self.metric - self.metric.mean()).sum()
@@ -89,6 +100,27 @@ class Rows:
         """Akaike's criterion for Gaussian noise of unknown variance, n log(RSS / n) + 2 (k + 1)."""
         n, rss = len(self.metric), float(np.square(self.metric - predicted).sum())
         return n * float(np.log(rss / n)) + 2 * (n_params + 1) if rss else -float("inf")
+
+
+def as_pair(n_x: ArrayLike, n_y: ArrayLike) -> tuple[Array, Array]:
+    """Counts of x and y at which a surface is asked, broadcast against each other.
+
+    Args:
+        n_x: counts of x.
+        n_y: counts of y.
+
+    Returns:
+        Two arrays of one shape.
+
+    Raises:
+        ValueError: shapes that do not broadcast, a NaN or an infinity.
+    """
+    x, y = as_array(n_x, "n_x"), as_array(n_y, "n_y")
+    try:
+        shape = np.broadcast_shapes(x.shape, y.shape)
+    except ValueError:
+        raise ValueError(f"n_x and n_y: shapes {x.shape} and {y.shape} do not broadcast") from None
+    return np.broadcast_to(x, shape), np.broadcast_to(y, shape)
 
 
 class Surface(Protocol):
