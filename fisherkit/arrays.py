@@ -18,7 +18,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["as_array", "as_frozen", "as_matrix", "as_symmetric", "freeze", "plain_array", "require_finite"]
+__all__ = [
+    "as_array",
+    "as_frozen",
+    "as_matrix",
+    "as_pair",
+    "as_symmetric",
+    "freeze",
+    "plain_array",
+    "require_finite",
+]
 
 Array = NDArray[np.float64]
 _BLOCK = 1 << 20  # entries read at a time when a large array is searched
@@ -148,6 +157,27 @@ def as_symmetric(value: ArrayLike, name: str, *, dim: int | None = None) -> Arra
             "pass (M + M.T) / 2 if that is what you mean"
         )
     return half + half.T
+
+
+def as_pair(n_x: ArrayLike, n_y: ArrayLike) -> tuple[Array, Array]:
+    """Counts of x and y, broadcast against each other.
+
+    Args:
+        n_x: counts of x.
+        n_y: counts of y.
+
+    Returns:
+        Two arrays of one shape.
+
+    Raises:
+        ValueError: shapes that do not broadcast, a NaN or an infinity.
+    """
+    x, y = as_array(n_x, "n_x"), as_array(n_y, "n_y")
+    try:
+        shape = np.broadcast_shapes(x.shape, y.shape)
+    except ValueError:
+        raise ValueError(f"n_x and n_y: shapes {x.shape} and {y.shape} do not broadcast") from None
+    return np.broadcast_to(x, shape), np.broadcast_to(y, shape)
 
 
 def require_finite(array: NDArray, name: str) -> None:

@@ -1,11 +1,10 @@
-"""Input checks: every complaint about a user's array, name, number, count or seed is worded here or in `arrays`, once.
+"""Input checks: every complaint about a user's array, number, name or count is worded here, in `arrays` or `scalars`.
 
 Each function returns the checked value in the form the library computes with (float64 arrays, floats, ints, a
 ``numpy.random.Generator``) or raises an error that says what is wrong, where, and what to do.
 """
 
 import difflib
-import numbers
 import os
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
@@ -13,7 +12,8 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fisherkit.arrays import as_array, as_frozen, as_matrix, as_symmetric, freeze, require_finite
+from fisherkit.arrays import as_array, as_frozen, as_matrix, as_pair, as_symmetric, freeze, require_finite
+from fisherkit.scalars import as_fraction, as_number, as_seed, as_whole, kind_of, shown
 
 __all__ = [
     "UnknownNameError",
@@ -24,10 +24,12 @@ __all__ = [
     "as_frozen",
     "as_indices",
     "as_instance",
+    "as_list",
     "as_mapping",
     "as_matrix",
     "as_names",
     "as_number",
+    "as_pair",
     "as_seed",
     "as_symmetric",
     "as_whole",
@@ -93,7 +95,7 @@ def as_instance(value: object, kind: type[T] | tuple[type[T], ...], name: str) -
     if not isinstance(value, kind):
         kinds = kind if isinstance(kind, tuple) else (kind,)
         wanted = " or ".join(_article(k.__name__) for k in kinds)
-        raise TypeError(f"{name}: expected {wanted}, got {_kind(value)}")
+        raise TypeError(f"{name}: expected {wanted}, got {kind_of(value)}")
     return value
 
 
@@ -113,10 +115,32 @@ def as_mapping(value: object, name: str, what: str) -> Mapping[Any, Any]:
         ValueError: an empty one.
     """
     if not isinstance(value, Mapping):
-        raise TypeError(f"{name}: expected a mapping {what}, got {_kind(value)}")
+        raise TypeError(f"{name}: expected a mapping {what}, got {kind_of(value)}")
     if not value:
         raise ValueError(f"{name}: expected a non-empty mapping {what}")
     return value
+
+
+def as_list(value: object, name: str, what: str) -> list[Any]:
+    """A list of anything iterable but text.
+
+    Args:
+        value: what was given.
+        name: how the message calls it.
+        what: what its entries are.
+
+    Returns:
+        The list.
+
+    Raises:
+        TypeError: not iterable, or text.
+    """
+    try:
+        if not isinstance(value, (str, bytes, Mapping)):
+            return list(value)  # type: ignore[call-overload]
+    except Exception as error:
+        raise TypeError(f"{name}: expected a list of {what}, got {kind_of(value)} ({error})") from error
+    raise TypeError(f"{name}: expected a list of {what}, got {kind_of(value)}")
 
 
 def as_choice(value: object, choices: Iterable[str], name: str) -> str:
@@ -142,7 +166,7 @@ def as_choice(value: object, choices: Iterable[str], name: str) -> str:
     words = list(choices)
     if not isinstance(value, str) or value not in words:
         listed = ", ".join(map(repr, words[:-1])) + f" or {words[-1]!r}"
-        raise ValueError(f"{name} must be {listed}, got {_shown(value)}")
+        raise ValueError(f"{name} must be {listed}, got {shown(value)}")
     return value
 
 
@@ -165,62 +189,13 @@ def as_names(names: object, known: Iterable[str] | None = None, what: str = "mod
     try:
         wanted = [names] if isinstance(names, str) else list(names)  # type: ignore[call-overload]
     except Exception as error:
-        raise TypeError(f"{what} names: expected a name or several, got {_kind(names)}") from error
+        raise TypeError(f"{what} names: expected a name or several, got {kind_of(names)}") from error
     for name in wanted:
         if not isinstance(name, str):
-            raise TypeError(f"{what} names must be strings, got {_shown(name)}")
+            raise TypeError(f"{what} names must be strings, got {shown(name)}")
         if known is not None and name not in known:
             raise UnknownNameError(name, known, what)
     return wanted
-
-
-def as_number(value: object, name: str, *, finite: bool = True) -> float:
-    """One real number.
-
-    Args:
-        value: a number, or an array of no dimensions.
-        name: how the message calls it.
-        finite: whether infinities and NaN are refused.
-
-    Returns:
-        The float.
-
-    Raises:
-        TypeError: not a real number.
-        ValueError: an array of several, a NaN, or an infinity.
-
-    Example:
-        >>> as_number("1", "level")
-        Traceback (most recent call last):
-        ...
-        TypeError: level: expected a real number, got '1'
-    """
-    if isinstance(value, (bool, np.bool_, str, bytes)):
-        raise TypeError(f"{name}: expected a real number, got {_shown(value)}")
-    if not finite and isinstance(value, numbers.Real):
-        number = float(value)
-        if not np.isfinite(number):
-            return number
-    return float(as_array(value, name, ndim=0))  # type: ignore[arg-type]
-
-
-def as_fraction(value: object, name: str) -> float:
-    """One number strictly between 0 and 1, such as a probability.
-
-    Args:
-        value: what was given.
-        name: how the message calls it.
-
-    Returns:
-        The float.
-
-    Raises:
-        ValueError: outside (0, 1).
-    """
-    number = as_number(value, name, finite=False)
-    if not 0 < number < 1:
-        raise ValueError(f"{name}: must lie in (0, 1), got {value}")
-    return number
 
 
 def as_counts(
@@ -259,41 +234,6 @@ def as_counts(
     return checked
 
 
-def as_whole(value: object, name: str, *, least: int) -> int:
-    """Whole number that fits 64 bits.
-
-    Args:
-        value: int, or anything real and whole, such as 3.0 or ``numpy.int64(3)``.
-        name: how the message calls it.
-        least: smallest allowed value.
-
-    Returns:
-        The int.
-
-    Raises:
-        ValueError: anything else.
-
-    Example:
-        >>> as_whole(1.5, "replicates", least=1)
-        Traceback (most recent call last):
-        ...
-        ValueError: replicates must be a whole number >= 1, got 1.5
-    """
-    try:
-        # NumPy counts durations among the integers
-        real = isinstance(value, numbers.Real) and not isinstance(value, (bool, np.timedelta64))
-        whole = int(value) if real else None  # type: ignore[call-overload]
-    except (ValueError, OverflowError):  # NaN, infinity
-        whole = None
-    if whole is None or whole != value or whole < least:
-        raise ValueError(f"{name} must be a whole number >= {least}, got {_shown(value)}")
-    if whole >= 2**63:
-        raise ValueError(
-            f"{name} must be below 2**63, got {str(value)[:30]}; information is proportional to counts"
-        )
-    return whole
-
-
 def as_indices(keep: slice | ArrayLike, dim: int, name: str) -> NDArray[np.intp]:
     """Indices into an axis of length `dim`, each at most once.
 
@@ -316,13 +256,13 @@ def as_indices(keep: slice | ArrayLike, dim: int, name: str) -> NDArray[np.intp]
     try:
         index = np.arange(dim)[keep] if isinstance(keep, slice) else np.atleast_1d(np.asarray(keep))
     except Exception as error:
-        raise TypeError(f"{name}: expected whole-number indices, got {_shown(keep)}") from error
+        raise TypeError(f"{name}: expected whole-number indices, got {shown(keep)}") from error
     if isinstance(keep, slice):
         return index
     if index.size == 0:
         raise ValueError(f"{name}: no index given; ask about at least one of {dim} parameters")
     if index.dtype.kind not in "iub" or index.ndim != 1:
-        raise TypeError(f"{name}: expected whole-number indices, got {_shown(keep)}")
+        raise TypeError(f"{name}: expected whole-number indices, got {shown(keep)}")
     if index.dtype.kind == "b":
         if len(index) != dim:
             raise ValueError(f"{name}: a mask must have length {dim}, got {len(index)}")
@@ -355,32 +295,6 @@ def check_names(options: object, names: Iterable[str], what: str) -> None:
             raise UnknownNameError(name, known, f"modality in {what}")
 
 
-def as_seed(seed: int | np.random.Generator | np.random.SeedSequence) -> np.random.Generator:
-    """The generator for a seed; a generator is passed through and advanced by its use.
-
-    Args:
-        seed: whole number >= 0, SeedSequence, or Generator.
-
-    Returns:
-        numpy Generator (PCG64 for seeds).
-
-    Raises:
-        TypeError: None or anything else; there is no silent default seed.
-        ValueError: a negative number.
-    """
-    if isinstance(seed, np.random.Generator):
-        return seed
-    whole = isinstance(seed, (int, np.integer)) and not isinstance(seed, (bool, np.timedelta64))
-    if not whole and not isinstance(seed, np.random.SeedSequence):
-        raise TypeError(
-            f"seed must be a whole number, SeedSequence or numpy Generator, got {type(seed).__name__}; "
-            "results must be reproducible, so there is no default"
-        )
-    if not isinstance(seed, np.random.SeedSequence) and seed < 0:
-        raise ValueError(f"seed must be a whole number >= 0, got {seed}")
-    return np.random.default_rng(seed)
-
-
 def require_memory(needed: int, what: str) -> None:
     """Raise before an allocation that this machine cannot hold, instead of being killed by it.
 
@@ -401,13 +315,3 @@ def require_memory(needed: int, what: str) -> None:
 
 def _article(noun: str) -> str:
     return noun if noun.endswith("s") else f"an {noun}" if noun[0] in "AEIOU" else f"a {noun}"
-
-
-def _kind(value: object) -> str:
-    return "None" if value is None else type(value).__name__
-
-
-def _shown(value: object) -> str:
-    """A value in a message, cut short."""
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fisherkit.checks import UnknownNameError, as_array, as_matrix
+from fisherkit.checks import UnknownNameError, as_array, as_instance, as_matrix, as_number
 from fisherkit.psd import PSD, RANGE_TOLERANCE
 
 __all__ = ["Criterion", "a_criterion", "as_criterion", "c_criterion", "d_criterion", "e_criterion"]
@@ -47,7 +47,7 @@ class Criterion:
     directions: Array | None = None
 
     def __post_init__(self) -> None:
-        if self.name not in NAMES:
+        if not isinstance(self.name, str) or self.name not in NAMES:
             raise UnknownNameError(self.name, NAMES, "criterion")
         if (self.name == "c") != (self.directions is not None):
             raise ValueError(
@@ -81,6 +81,7 @@ class Criterion:
         Raises:
             ValueError: directions of another length than d.
         """
+        as_instance(psd, PSD, "psd")
         if self.name == "c":
             return float(psd.variance(self._checked(psd)).sum())
         if psd.rank < psd.dim:
@@ -147,7 +148,7 @@ class Criterion:
         Raises:
             ValueError: root or directions of another length than d.
         """
-        r = as_matrix(root, "root of the contribution", cols=psd.dim)
+        r = as_matrix(root, "root of the contribution", cols=as_instance(psd, PSD, "psd").dim)
         if not np.isfinite(self.value(psd)):
             joint = PSD.from_root(np.concatenate([psd.root, r]))
             return float("inf") if r.any() and np.isfinite(self.value(joint)) else 0.0
@@ -193,6 +194,7 @@ class Criterion:
         Raises:
             ValueError: a level that the criterion cannot take.
         """
+        level = as_number(level, "level", finite=False)
         if not np.isfinite(level) or (self.name != "D" and level <= 0):
             kind = "finite" if self.name == "D" else "finite positive"
             raise ValueError(f"level: criterion {self.name!r} takes {kind} values, got {level:.6g}")

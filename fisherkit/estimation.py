@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fisherkit.accumulation import accumulate
-from fisherkit.checks import UnknownNameError
+from fisherkit.checks import UnknownNameError, as_choice, as_fraction, as_names
 from fisherkit.layout import SHARED, Layout
 from fisherkit.noise_scale import likelihood_variances
 from fisherkit.psd import PSD
@@ -61,7 +61,7 @@ class Estimate:
     _spread: Array  # (..., d, d): covariance on range(information), zero outside it
 
     def __getitem__(self, name: str) -> Array:
-        if name not in self.layout.slices:
+        if not isinstance(name, str) or name not in self.layout.slices:
             raise UnknownNameError(name, self.layout.slices, "parameter block")
         return self.theta[..., self.layout.slices[name]]
 
@@ -150,8 +150,7 @@ class Estimate:
         Raises:
             ValueError: level outside (0, 1).
         """
-        if not 0 < level < 1:
-            raise ValueError(f"level: must lie in (0, 1), got {level}")
+        level = as_fraction(level, "level")
         half = NormalDist().inv_cdf((1 + level) / 2) * self.std_error(directions)
         centre = self.theta @ np.asarray(directions, dtype=np.float64)
         return centre - half, centre + half
@@ -194,10 +193,8 @@ def fit(
         ...  ({"modalities": ["x"]}, {}, {"weighting": "unweighted"})]
         [1.0, 0.9, 2.5]
     """
-    if noise not in ("known", "ml", "dof"):
-        raise ValueError(f"noise must be 'known', 'ml' or 'dof', got {noise!r}")
-    if weighting not in ("gls", "unweighted"):
-        raise ValueError(f"weighting must be 'gls' or 'unweighted', got {weighting!r}")
+    as_choice(noise, ("known", "ml", "dof"), "noise")
+    as_choice(weighting, ("gls", "unweighted"), "weighting")
     if isinstance(data, Samples):
         data = accumulate(data if modalities is None else data.subset(modalities))
     if not isinstance(data, Statistics):
@@ -243,10 +240,7 @@ def fit(
 
 
 def _chosen(modalities: Iterable[str], statistics: Statistics) -> list[str]:
-    wanted = [modalities] if isinstance(modalities, str) else list(modalities)
-    for name in wanted:
-        if name not in statistics.modalities:
-            raise UnknownNameError(name, statistics.modalities, "modality with data")
+    wanted = as_names(modalities, statistics.modalities, "modality with data")
     return [name for name in statistics.modalities if name in wanted]
 
 

@@ -17,7 +17,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fisherkit.checks import as_array
+from fisherkit.checks import as_array, as_instance, as_number, as_pair, as_whole
 from fisherkit.criteria import Criterion, as_criterion
 from fisherkit.levels import Amounts, CountCriterion, as_amounts
 from fisherkit.model import LinearGaussian
@@ -249,11 +249,13 @@ def isoline(
     _check_axes(model, axes)
     if (level is None) == (through is None):
         raise ValueError("isoline: give one of level (a value of the criterion) and through (counts)")
+    n_points, span = as_whole(n_points, "n_points", least=0), as_number(span, "span", finite=False)
+    level = None if level is None else as_number(level, "level")
     if n_points < 2 or not 1 < span < np.inf:
         raise ValueError(f"n_points must be at least 2 and span above 1, got {n_points} and {span}")
     world = CountCriterion(model, as_criterion(criterion))
     x, y = axes
-    base = as_amounts(collected or {}, model.names)
+    base = as_amounts({} if collected is None else collected, model.names)
     if through is not None:
         point = as_amounts(through, axes)
         level = world.finite_value({name: base[name] + point.get(name, 0.0) for name in base})
@@ -322,7 +324,8 @@ class ExchangeSurface:
         return CountCriterion(self.model, as_criterion(self.criterion))
 
     def _at(self, n_x: float, n_y: float) -> dict[str, float]:
-        amounts = as_amounts(self.collected or {}, self.model.names)
+        collected = {} if self.collected is None else self.collected
+        amounts = as_amounts(collected, self.model.names)
         for name, n in as_amounts(dict(zip(self.axes, (n_x, n_y), strict=True)), self.axes).items():
             amounts[name] += n
         return amounts
@@ -366,12 +369,16 @@ class ExchangeSurface:
         Returns:
             Counts of x, shape of n_y: 0 where y reaches the level alone, +infinity where no number of x does.
         """
-        x = self.axes[0]
-        return _each(lambda y, _: self._world.reach(self._at(0.0, y), {x: 1.0}, level), n_y, 0.0)
+        level, x = as_number(level, "level"), self.axes[0]
+        return _each(
+            lambda y, _: self._world.reach(self._at(0.0, y), {x: 1.0}, level), as_array(n_y, "n_y"), 0.0
+        )
 
 
 def _check_axes(model: LinearGaussian, axes: tuple[str, str]) -> None:
-    if not (isinstance(axes, (tuple, list)) and len(axes) == 2 and axes[0] != axes[1]):
+    as_instance(model, LinearGaussian, "model")
+    pair = isinstance(axes, (tuple, list)) and len(axes) == 2 and all(isinstance(name, str) for name in axes)
+    if not pair or axes[0] == axes[1]:
         raise ValueError(f"axes: expected two different modality names, got {axes!r}")
     for name in axes:
         model[name]
@@ -386,6 +393,6 @@ def _ratio(value: float, price: float) -> float:
 
 def _each(function: Callable[[float, float], float], n_x: ArrayLike, n_y: ArrayLike) -> Array:
     """The function at each pair of the broadcast counts."""
-    x, y = np.broadcast_arrays(as_array(n_x, "n_x"), as_array(n_y, "n_y"))
+    x, y = as_pair(n_x, n_y)
     values = [function(float(a), float(b)) for a, b in zip(x.ravel(), y.ravel(), strict=True)]
     return np.array(values).reshape(x.shape)[()]

@@ -15,7 +15,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fisherkit.accumulation import design_root
-from fisherkit.checks import UnknownNameError, as_array, as_counts, as_indices, as_symmetric, as_whole
+from fisherkit.checks import (
+    UnknownNameError,
+    as_array,
+    as_counts,
+    as_indices,
+    as_instance,
+    as_symmetric,
+    as_whole,
+)
 from fisherkit.layout import SHARED
 from fisherkit.model import LinearGaussian, Modality
 from fisherkit.psd import PSD, project_out, tolerance
@@ -59,6 +67,7 @@ def information_by_modality(
         array([[4., 4.],
                [4., 4.]])
     """
+    as_instance(model, LinearGaussian, "model")
     placed = {}
     for name, n in _sizes(model, counts).items():
         placed[name] = np.zeros((model.n_params, model.n_params))
@@ -93,6 +102,7 @@ def sample_information(
         array([[0., 0.],
                [0., 9.]])
     """
+    as_instance(model, LinearGaussian, "model")
     source = model[modality]
     index = as_whole(sample, f"{modality}: sample", least=0)
     if source.n_designs is not None and index >= source.n_designs:
@@ -155,6 +165,7 @@ def shared_information(
         array([[0., 0.],
                [0., 0.]])
     """
+    as_instance(model, LinearGaussian, "model")
     contributions = {}
     for name, n in _sizes(model, counts).items():
         if not n:
@@ -201,6 +212,7 @@ def effective_information(
         >>> float(effective_information(model, {"x": 0, "y": 1}, [0.0, 1.0]).round(6))
         0.5
     """
+    as_instance(model, LinearGaussian, "model")
     if not isinstance(about, str):
         v = as_array(about, "direction", ndim=1)
         variance = cramer_rao(model, counts, v, unit_noise=unit_noise, fisher_orthogonal=fisher_orthogonal)
@@ -246,6 +258,7 @@ def cramer_rao(
         >>> cramer_rao(model, {"x": 1}, np.eye(2)), cramer_rao(model, {"x": 1, "y": 1}, np.eye(2))
         (array([ 1., inf]), array([1.  , 0.25]))
     """
+    as_instance(model, LinearGaussian, "model")
     v = as_array(directions, "directions", ndim=(1, 2)).astype(np.float64, copy=False)
     if len(v) == model.shared_dim:
         v = np.concatenate([v, np.zeros((model.n_params - len(v), *v.shape[1:]))])

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fisherkit.accumulation import design_root
-from fisherkit.checks import UnknownNameError, as_array
+from fisherkit.checks import UnknownNameError, as_array, as_instance, as_names
 from fisherkit.criteria import Criterion
 from fisherkit.model import LinearGaussian
 from fisherkit.psd import PSD, project_out, tolerance
@@ -43,7 +43,7 @@ def as_amounts(counts: Amounts, names: Iterable[str]) -> dict[str, float]:
         >>> as_amounts({"text": 2.5}, ["image", "text"])
         {'image': 0.0, 'text': 2.5}
     """
-    names = list(names)
+    names = as_names(names)
     given = counts if isinstance(counts, Mapping) else dict.fromkeys(names, counts)
     for name in given:
         if name not in names:
@@ -74,6 +74,10 @@ class CountCriterion:
 
     model: LinearGaussian
     criterion: Criterion
+
+    def __post_init__(self) -> None:
+        as_instance(self.model, LinearGaussian, "model")
+        as_instance(self.criterion, Criterion, "criterion")
 
     @cached_property
     def _roots(self) -> tuple[dict[str, Array], float]:

@@ -10,7 +10,7 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fisherkit.checks import as_matrix, as_symmetric
+from fisherkit.checks import as_matrix, as_number, as_symmetric
 from fisherkit.psd import PSD, RANGE_TOLERANCE, tolerance
 
 __all__ = ["Comparison", "RangeInclusion", "Relation", "compare", "range_inclusion", "units"]
@@ -134,7 +134,7 @@ def compare(
     a = as_symmetric(a, "A")
     d = len(a)
     b = as_symmetric(b, "B", dim=d)
-    if rounding is not None and not rounding > 0:
+    if rounding is not None and not as_number(rounding, "rounding") > 0:
         raise ValueError(f"rounding: must be positive, got {rounding}")
     floor = max(tolerance(d), rounding or 0.0)
     # sums of entries near the largest float would overflow: work at a quarter of the size there

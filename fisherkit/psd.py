@@ -17,7 +17,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fisherkit.checks import as_array, as_matrix, as_symmetric
+from fisherkit.checks import as_array, as_matrix, as_number, as_symmetric
 
 __all__ = ["PSD", "RANGE_TOLERANCE", "project_out", "tolerance"]
 
@@ -114,9 +114,16 @@ class PSD:
 
         Returns:
             The decided matrix.
+
+        Raises:
+            ValueError: a scale of another length.
         """
+        noise = None if noise is None else as_number(noise, "noise")
         r = as_matrix(root, "root")
         d = r.shape[1]
+        scale = None if scale is None else as_array(scale, "scale", ndim=1)
+        if scale is not None and scale.shape != (d,):
+            raise ValueError(f"scale: expected length {d}, got {len(scale)}")
         norms = _lengths(r) if scale is None else np.asarray(scale, dtype=np.float64)
         unit = _nonzero(norms)
         _, singular, vt = np.linalg.svd(r / unit, full_matrices=False)

@@ -57,7 +57,8 @@ def random_model(
         >>> int(np.linalg.matrix_rank(model["x"].shared)), model
         (1, LinearGaussian(6 parameters: shared 3 + x 2 + y 1))
     """
-    if not 1 <= as_number(condition, "condition", finite=False) < np.inf:
+    condition = as_number(condition, "condition", finite=False)
+    if not 1 <= condition < np.inf:
         raise ValueError(
             f"condition: must be at least 1 and finite, got {condition}; for lower rank use shared_rank"
         )
@@ -167,7 +168,8 @@ def blind_spot_model(
         (inf, True)
     """
     shared_dim, seen = as_whole(shared_dim, "shared_dim", least=0), as_whole(seen, "seen", least=0)
-    if not 0 <= as_number(angle, "angle", finite=False) <= np.pi / 2:
+    angle = as_number(angle, "angle", finite=False)
+    if not 0 <= angle <= np.pi / 2:
         raise ValueError(f"angle: must lie in [0, pi/2] radians, got {angle}")
     if not 1 <= seen <= shared_dim // 2:
         raise ValueError(f"seen: must lie between 1 and shared_dim // 2 = {shared_dim // 2}, got {seen}")

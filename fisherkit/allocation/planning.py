@@ -18,7 +18,7 @@ from fisherkit.allocation.problem import Limits, Problem, as_problem
 from fisherkit.allocation.result import Allocation
 from fisherkit.allocation.rounding import round_for_budget, round_for_target
 from fisherkit.allocation.target import TargetSolution, check_target, solve_target
-from fisherkit.checks import as_array
+from fisherkit.checks import as_array, as_choice, as_number
 from fisherkit.criteria import Criterion, as_criterion
 from fisherkit.information import shared_information
 from fisherkit.model import LinearGaussian
@@ -128,6 +128,7 @@ def allocate_information(
         Counts, criterion, certificate and whole samples.
 
     Raises:
+        TypeError: constraints that are no function, or integer neither True nor False.
         ValueError: both or neither of budget and target, constraints with another method or with whole samples, or
             anything that is no number of its kind.
         InfeasibleError: budget, target, limits and constraints cannot be met together.
@@ -144,10 +145,13 @@ def allocate_information(
     """
     if (budget is None) == (target is None):
         raise ValueError("give either budget (spend it best) or target (reach it most cheaply)")
-    if method not in ("newton", "convex"):
-        raise ValueError(f"method must be 'newton' or 'convex', got {method!r}")
-    if not 1e-13 < tolerance < 1:
+    as_choice(method, ("newton", "convex"), "method")
+    if not 1e-13 < as_number(tolerance, "tolerance", finite=False) < 1:
         raise ValueError(f"tolerance: a relative gap between 1e-13 and 1, got {tolerance!r}")
+    if constraints is not None and not callable(constraints):
+        raise TypeError(f"constraints: expected a function of the counts, got {type(constraints).__name__}")
+    if not isinstance(integer, (bool, np.bool_)):
+        raise TypeError(f"integer: expected True or False, got {type(integer).__name__}")
     if constraints is not None and method != "convex":
         raise ValueError(
             "further constraints need method='convex'; Newton's method knows budget and limits only"

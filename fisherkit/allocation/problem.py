@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fisherkit.checks import UnknownNameError, as_array, as_counts, as_symmetric
+from fisherkit.checks import UnknownNameError, as_array, as_counts, as_instance, as_symmetric
 from fisherkit.criteria import Criterion
 from fisherkit.psd import PSD, tolerance
 
@@ -125,7 +125,7 @@ def as_problem(
             f"criterion 'c': directions have length {len(criterion.directions)}, but there are {dim} parameters"
         )
     price = _as_costs(costs, names)
-    low, high = _as_limits(limits or {}, names)
+    low, high = _as_limits(as_instance({} if limits is None else limits, Mapping, "limits"), names)
     free = (price == 0) & np.isinf(high)
     if free.any():
         name = names[int(free.argmax())]
@@ -134,7 +134,7 @@ def as_problem(
             f"limits={{{name!r}: (0, most)}} or a cost"
         )
     rows = np.zeros((0, dim))
-    if collected:
+    if collected is not None:
         there = np.array(list(as_counts(collected, names).values()), dtype=np.float64)
         rows = (np.sqrt(there)[:, None, None] * roots)[there > 0].reshape(-1, dim)
     if base is not None:

@@ -9,6 +9,7 @@ from fisherkit.allocation.errors import NotEstimableError
 from fisherkit.allocation.planning import allocate_information
 from fisherkit.allocation.problem import Problem, as_problem
 from fisherkit.allocation.result import NextSample
+from fisherkit.checks import as_number, as_whole
 from fisherkit.criteria import Criterion, as_criterion
 from fisherkit.information import shared_information
 from fisherkit.model import LinearGaussian
@@ -22,7 +23,7 @@ Array = NDArray[np.float64]
 def next_sample(
     model: LinearGaussian,
     counts: Mapping[str, int] | int,
-    costs: Mapping[str, float] | None = None,
+    costs: Mapping[str, float] | float | None = None,
     *,
     criterion: str | Criterion = "A",
     n: int = 1,
@@ -35,7 +36,7 @@ def next_sample(
     Args:
         model: the world; for per-sample designs one sample means an average one.
         counts: {modality: samples collected so far}.
-        costs: {modality: budget units per sample}: the next sample is then the one with the largest gain per budget
+        costs: {modality: budget units per sample}, or one cost for all: the next sample is then the one with the largest gain per budget
             unit. Only for n = 1; with a budget for several samples ask `allocate` with ``collected=counts``.
         criterion: "A", "D", "E", or `c_criterion(v)` with v over the shared parameters; about theta_c.
         n: how many samples.
@@ -56,16 +57,17 @@ def next_sample(
         >>> next_sample(model, {"image": 10, "text": 0}, n=10)
         NextSample(add 7 image, 3 text: A 0.2 -> 0.0933063)
     """
-    if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
-        raise ValueError(f"n: expected a whole number of samples >= 1, got {n!r}")
+    n = as_whole(n, "n: number of samples", least=1)
     if costs is not None and n > 1:
         raise ValueError(
             "costs with n > 1: ask allocate(..., budget=..., collected=counts), which spends money"
         )
     wanted = as_criterion(criterion)
     informations = shared_information(model)
-    for name, cost in (costs or {}).items():
-        if not cost > 0:
+    if costs is not None and not isinstance(costs, Mapping):
+        costs = dict.fromkeys(informations, costs)
+    for name, cost in ({} if costs is None else costs).items():
+        if not as_number(cost, f"{name}: cost", finite=False) > 0:
             raise ValueError(f"{name}: a gain per cost needs a positive cost, got {cost!r}")
     problem = as_problem(informations, 1.0 if costs is None else costs, wanted, collected=counts)
     nothing = np.zeros(len(problem.names))

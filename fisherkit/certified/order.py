@@ -256,5 +256,5 @@ def _as_root(root: Any) -> Enclosed:  # noqa: ANN401, an array or Enclosed
 
 
 def _check_exact(exact: Exact) -> None:
-    if not isinstance(exact, bool) and exact != "auto":
+    if not isinstance(exact, bool) and not (isinstance(exact, str) and exact == "auto"):
         raise ValueError(f'exact: expected True, False or "auto", got {exact!r}')

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fisherkit.accumulation import accumulate
 from fisherkit.arrays import plain_array
-from fisherkit.checks import UnknownNameError, check_names
+from fisherkit.checks import UnknownNameError, as_instance, check_names
 from fisherkit.layout import Layout
 from fisherkit.model import LinearGaussian, Modality
 from fisherkit.samples import Samples
@@ -157,7 +157,8 @@ class Declaration:
         if not isinstance(model, Layout):
             raise TypeError(f"model: expected a LinearGaussian or a Layout, got {type(model).__name__}")
         check_names(noise_std, model.names, "noise_std")
-        return cls(model, {}, dict(noise_std or {}))
+        given = as_instance({} if noise_std is None else noise_std, Mapping, "noise_std")
+        return cls(model, {}, dict(given))
 
     def only(self, name: str) -> "Declaration":
         """The part that one modality's samples need, small enough to be sent with a task.

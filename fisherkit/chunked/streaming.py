@@ -71,6 +71,8 @@ def accumulate_chunks(
             for index in range(len(source)):
                 trees[name].push(summarise_partition(declaration, name, source, index, method))
     else:
+        if not isinstance(chunks, Iterable) or isinstance(chunks, (str, bytes, Mapping)):
+            raise TypeError(f"chunks: expected files or an iterable of chunks, got {type(chunks).__name__}")
         for number, chunk in enumerate(chunks):
             for name, own, part in summarise_chunk(declaration, chunk, method, f"chunk {number}"):
                 if noise.setdefault(name, own) != own:

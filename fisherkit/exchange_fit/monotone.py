@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fisherkit.checks import as_array, as_number
-from fisherkit.exchange_fit.rows import Rows, as_pair
+from fisherkit.checks import as_array, as_number, as_pair
+from fisherkit.exchange_fit.rows import Rows
 
 __all__ = ["Monotone", "fit_monotone"]
 

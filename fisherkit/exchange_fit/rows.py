@@ -6,10 +6,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fisherkit.checks import UnknownNameError, as_array, as_frozen
+from fisherkit.checks import UnknownNameError, as_frozen
 from fisherkit.psd import RANGE_TOLERANCE, tolerance
 
-__all__ = ["Rows", "Surface", "as_pair"]
+__all__ = ["Rows", "Surface"]
 
 Array = NDArray[np.float64]
 
@@ -100,27 +100,6 @@ class Rows:
         """Akaike's criterion for Gaussian noise of unknown variance, n log(RSS / n) + 2 (k + 1)."""
         n, rss = len(self.metric), float(np.square(self.metric - predicted).sum())
         return n * float(np.log(rss / n)) + 2 * (n_params + 1) if rss else -float("inf")
-
-
-def as_pair(n_x: ArrayLike, n_y: ArrayLike) -> tuple[Array, Array]:
-    """Counts of x and y at which a surface is asked, broadcast against each other.
-
-    Args:
-        n_x: counts of x.
-        n_y: counts of y.
-
-    Returns:
-        Two arrays of one shape.
-
-    Raises:
-        ValueError: shapes that do not broadcast, a NaN or an infinity.
-    """
-    x, y = as_array(n_x, "n_x"), as_array(n_y, "n_y")
-    try:
-        shape = np.broadcast_shapes(x.shape, y.shape)
-    except ValueError:
-        raise ValueError(f"n_x and n_y: shapes {x.shape} and {y.shape} do not broadcast") from None
-    return np.broadcast_to(x, shape), np.broadcast_to(y, shape)
 
 
 class Surface(Protocol):

@@ -48,7 +48,12 @@ def as_rational(value: MatrixLike, name: str = "matrix") -> ImmutableMatrix:
         Matrix([[1/3, 2]])
     """
     rows = value.tolist() if isinstance(value, np.ndarray) else value
-    matrix = ImmutableMatrix(rows)
+    try:
+        matrix = ImmutableMatrix(rows)
+    except Exception as error:
+        raise TypeError(
+            f"{name}: expected a matrix of rationals, got {type(value).__name__} ({error})"
+        ) from error
     for i, entry in enumerate(matrix):
         if not isinstance(entry, Rational):
             row, column = divmod(i, matrix.cols)

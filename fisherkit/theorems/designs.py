@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fisherkit.checks import as_matrix
+from fisherkit.checks import as_list, as_matrix
 from fisherkit.psd import PSD, project_out
 
 __all__ = ["Designs", "effective", "has_full_column_rank", "shared_gram", "stack", "total_information"]
@@ -31,11 +31,14 @@ def stack(designs: Designs, name: str) -> tuple[list[Array], list[Array]]:
     Raises:
         ValueError: no blocks, or blocks whose shapes do not fit.
     """
-    if not len(designs):
+    designs = as_list(designs, name, "design blocks")
+    if not designs:
         raise ValueError(f"{name}: no design blocks; give at least one sample")
     shared: list[Array] = []
     private: list[Array] = []
     for j, block in enumerate(designs):
+        if isinstance(block, tuple) and len(block) != 2:
+            raise ValueError(f"{name}[{j}]: expected a pair (C, S) or a bare C, got a tuple of {len(block)}")
         c, s = block if isinstance(block, tuple) else (block, None)
         shared.append(as_matrix(c, f"{name}[{j}] shared", cols=shared[0].shape[1] if j else None))
         rows = len(shared[-1])

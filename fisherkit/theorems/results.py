@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fisherkit.checks import as_array
+from fisherkit.checks import as_array, as_choice
 from fisherkit.psd import tolerance
 
 __all__ = [
@@ -93,8 +93,7 @@ def check_reading(reading: str) -> None:
     Raises:
         ValueError: anything but "as_stated" and "as_holds".
     """
-    if reading not in ("as_stated", "as_holds"):
-        raise ValueError(f"reading must be 'as_stated' or 'as_holds', got {reading!r}")
+    as_choice(reading, ("as_stated", "as_holds"), "reading")
 
 
 def as_direction(v: ArrayLike, dim: int) -> Array:
