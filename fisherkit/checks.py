@@ -13,13 +13,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fisherkit.arrays import as_array, as_frozen, as_matrix, as_pair, as_symmetric, freeze, require_finite
-from fisherkit.scalars import as_fraction, as_number, as_seed, as_whole, kind_of, shown
+from fisherkit.scalars import as_flag, as_fraction, as_number, as_seed, as_whole, kind_of, shown
 
 __all__ = [
     "UnknownNameError",
     "as_array",
     "as_choice",
     "as_counts",
+    "as_flag",
     "as_fraction",
     "as_frozen",
     "as_indices",
@@ -62,7 +63,7 @@ class UnknownNameError(KeyError):
         self._arguments = (name, names, what)
         close = difflib.get_close_matches(str(name), names, n=2, cutoff=0.5)
         hint = f"; did you mean {' or '.join(map(repr, close))}?" if close else ";"
-        self.message = f"unknown {what} {name!r}{hint} known: {', '.join(map(repr, names))}"
+        self.message = f"unknown {what} {shown(name)}{hint} known: {', '.join(map(repr, names))}"
         super().__init__(self.message)
 
     def __reduce__(self) -> tuple[type["UnknownNameError"], tuple[object, list[str], str]]:

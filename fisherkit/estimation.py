@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fisherkit.accumulation import accumulate
-from fisherkit.checks import UnknownNameError, as_choice, as_fraction, as_names
+from fisherkit.checks import UnknownNameError, as_array, as_choice, as_fraction, as_names
 from fisherkit.layout import SHARED, Layout
 from fisherkit.noise_scale import likelihood_variances
 from fisherkit.psd import PSD
@@ -116,7 +116,7 @@ class Estimate:
             (...) or (..., n), parameter units squared.
         """
         inside = self.estimable(directions)
-        v = np.asarray(directions, dtype=np.float64)
+        v = as_array(directions, "direction")
         spread = (
             np.einsum("i...,...ij,j...->...", v, self._spread, v)
             if v.ndim == 1
@@ -152,7 +152,7 @@ class Estimate:
         """
         level = as_fraction(level, "level")
         half = NormalDist().inv_cdf((1 + level) / 2) * self.std_error(directions)
-        centre = self.theta @ np.asarray(directions, dtype=np.float64)
+        centre = self.theta @ as_array(directions, "direction")
         return centre - half, centre + half
 
 

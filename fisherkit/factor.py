@@ -204,6 +204,9 @@ def e14_world(
     Returns:
         World with modalities "x" and "y".
 
+    Raises:
+        ValueError: a fraction outside [0, 1], or a size that is no whole number.
+
     Example:
         >>> world = e14_world(0)
         >>> world.names, world["x"].attenuation[:3].tolist(), round(world["y"].noise_std ** 2, 2)
@@ -219,6 +222,8 @@ def e14_world(
     )
     attenuation = as_number(attenuation, "attenuation")
     full_fraction = as_number(full_fraction, "full_fraction")
+    if not 0 <= full_fraction <= 1:
+        raise ValueError(f"full_fraction: must lie between 0 and 1, got {full_fraction}")
     require_memory(
         8 * 4 * obs_dim * (shared_dim + private_dim), f"obs_dim {obs_dim}, shared_dim {shared_dim}, private_dim "
         f"{private_dim}: the loadings, which",

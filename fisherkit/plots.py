@@ -13,7 +13,7 @@ from matplotlib.colors import LogNorm
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import chi2
 
-from fisherkit.checks import as_array, as_fraction, as_instance, as_mapping, as_number, as_symmetric
+from fisherkit.checks import as_array, as_flag, as_fraction, as_instance, as_mapping, as_number, as_symmetric
 from fisherkit.exchange import Isoline
 from fisherkit.layout import Layout
 from fisherkit.loewner import units
@@ -69,7 +69,8 @@ def information_ellipses(
     middle = as_array(centre, "centre", ndim=1)
     if middle.shape != (2,):
         raise ValueError(f"centre: expected length 2 (the two parameters), got {len(middle)}")
-    if extent is not None and not as_number(extent, "extent") > 0:
+    extent = None if extent is None else as_number(extent, "extent")
+    if extent is not None and not extent > 0:
         raise ValueError(f"extent: must be positive, got {extent}")
     decided = {}
     for label, matrix in as_mapping(informations, "informations", "{label: (2, 2) information}").items():
@@ -119,6 +120,7 @@ def fisher_heatmap(ax: Axes, information: ArrayLike, layout: Layout, *, colorbar
     """
     as_instance(ax, Axes, "ax")
     as_instance(layout, Layout, "layout")
+    colorbar = as_flag(colorbar, "colorbar")
     matrix = as_symmetric(information, "information", dim=layout.n_params)
     size = np.ma.masked_equal(np.abs(matrix), 0.0)
     top = float(np.abs(matrix).max(initial=0)) or 1.0
@@ -164,7 +166,7 @@ def gap_spectrum(ax: Axes, below: ArrayLike, above: ArrayLike, *, label: str = "
     eigenvalues = np.linalg.eigvalsh((b / unit - a / unit) / unit[:, None])
     band = tolerance(len(a))
     ax.axhspan(-band, band, color="0.85", label=f"counts as zero (±{band:.1g})")
-    ax.plot(np.arange(1, len(a) + 1), eigenvalues, "o", color="black", label=label)
+    ax.plot(np.arange(1, len(a) + 1), eigenvalues, "o", color="black", label=str(label))
     ax.set_yscale("symlog", linthresh=10 * band)
     ax.set(xlabel="eigenvalue number, ascending", ylabel="eigenvalue of the gap, in units of |A| + |B|")
     ax.set_xticks(np.arange(1, len(a) + 1))

@@ -6,7 +6,7 @@ import numpy as np
 
 from fisherkit.arrays import as_array
 
-__all__ = ["as_fraction", "as_number", "as_seed", "as_whole", "kind_of", "shown"]
+__all__ = ["as_flag", "as_fraction", "as_number", "as_seed", "as_whole", "kind_of", "shown"]
 
 
 def as_number(value: object, name: str, *, finite: bool = True) -> float:
@@ -113,6 +113,24 @@ def as_seed(seed: int | np.random.Generator | np.random.SeedSequence) -> np.rand
     if not isinstance(seed, np.random.SeedSequence) and seed < 0:
         raise ValueError(f"seed must be a whole number >= 0, got {seed}")
     return np.random.default_rng(seed)
+
+
+def as_flag(value: object, name: str) -> bool:
+    """True or False, and nothing that merely counts as one of them.
+
+    Args:
+        value: what was given.
+        name: how the message calls it.
+
+    Returns:
+        The bool.
+
+    Raises:
+        TypeError: anything else.
+    """
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name}: expected True or False, got {shown(value)}")
+    return bool(value)
 
 
 def kind_of(value: object) -> str:

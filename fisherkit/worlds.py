@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fisherkit.checks import as_mapping, as_number, as_whole, check_names, freeze, require_memory
+from fisherkit.layout import check_modality_name
 from fisherkit.model import LinearGaussian, Modality
 from fisherkit.simulation import Seed, streams
 
@@ -64,6 +65,8 @@ def random_model(
         )
     shared_dim = as_whole(shared_dim, "shared_dim", least=0)
     widths = as_mapping(private_dims, "private_dims", "{modality: d_k}")
+    for name in widths:
+        check_modality_name(name)
     private_dims = {n: as_whole(d, f"private_dims: {n}", least=0) for n, d in widths.items()}
     if n_designs is not None:
         n_designs = as_whole(n_designs, "n_designs (None for one repeated design)", least=1)

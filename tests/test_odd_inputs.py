@@ -59,6 +59,10 @@ LINE = exchange.isoline(PLAIN, axes=("x", "y"), level=0.5, n_points=3)
 FOLDER = tempfile.TemporaryDirectory()
 NPY, PARQUET = f"{FOLDER.name}/x.npy", f"{FOLDER.name}/x.parquet"
 np.save(NPY, np.ones((5, 2)))
+pyarrow = pytest.importorskip("pyarrow")
+pytest.importorskip("pyarrow.parquet").write_table(
+    pyarrow.table({"observations_0": [1.0, 2.0], "observations_1": [1.0, 0.0]}), PARQUET
+)
 HUGE = ("2**40", "2**53 + 1", "2**64", "10**400", "uint64", "large", "largest", "inf")
 
 LOCAL = {"client": "synchronous"}
@@ -171,12 +175,10 @@ row(allocation.allocate, model=PLAIN, costs=1.0, target=0.5)
 row(allocation.allocate_information, informations={"x": EYE}, costs={"x": 1.0}, budget=9.0, base=EYE)
 row(allocation.next_sample, model=PLAIN, counts=3, costs={"x": 1.0, "y": 1.0}, criterion="A", n=1, skip=HUGE)
 # theorems
-for statement in (
-    theorems.theorem_1_information, theorems.theorem_1_variance, theorems.theorem_2_information,
-):  # fmt: skip
+for statement in (theorems.theorem_1_information, theorems.theorem_1_variance):
     row(statement, m_x=EYE, m_y=EYE, reading="as_holds")
 for statement in (
-    theorems.theorem_2_outside, theorems.theorem_2_inside, theorems.theorem_2_restricted, theorems.corollary_1,
+    theorems.theorem_2_information, theorems.theorem_2_outside, theorems.theorem_2_inside, theorems.theorem_2_restricted, theorems.corollary_1,
     theorems.theorem_2_existence, theorems.corollary_2, theorems.corollary_3,
 ):  # fmt: skip
     row(statement, m_x=EYE, m_y=EYE, v=ONES, reading="as_holds")
@@ -260,7 +262,7 @@ row(plots.gap_spectrum, ax=axes, below=EYE, above=EYE, label="gap")
 row(plots.isolines, ax=axes, lines={"a": LINE})
 
 #: What messages speak of besides the names of a function's arguments.
-NOUNS = "modalit|criterion|direction|matrix|matrices|M_|information|sample|statistics|chunk|budget|count|cost|dim|theta"
+NOUNS = "unknown|modalit|criterion|direction|information|sample|statistics|budget|count|cost|dim"
 
 
 def _title(entry):
@@ -288,15 +290,15 @@ def _fault(function, arguments, argument, make):
     except Exception as error:  # noqa: BLE001, every class is looked at
         last = traceback.extract_tb(error.__traceback__)[-1]
         shown = f"{type(error).__name__}: {str(error)[:100]!r} at {last.filename[-40:]}:{last.lineno}"
-        if not isinstance(error, (ValueError, TypeError, fk.UnknownNameError, MemoryError)) and not type(
-            error
-        ).__module__.startswith("fisherkit."):
+        if not isinstance(
+            error, (ValueError, TypeError, fk.UnknownNameError, MemoryError, FileNotFoundError)
+        ) and not type(error).__module__.startswith("fisherkit."):
             return f"class {shown}"
         if not last.filename.startswith(LIBRARY):
             return f"foreign {shown}"
         if not linecache.getline(last.filename, last.lineno).lstrip().startswith("raise"):
             return f"not worded {shown}"
         names = "|".join(key.rstrip("_").replace("_", "[_ ]") for key in arguments)
-        if not re.search(f"{names}|{NOUNS}", str(error), re.IGNORECASE):
+        if not re.search(f"^[^:]+: |{names}|{NOUNS}", str(error), re.IGNORECASE):
             return f"names nothing {shown}"
     return None

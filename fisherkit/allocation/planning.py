@@ -18,7 +18,7 @@ from fisherkit.allocation.problem import Limits, Problem, as_problem
 from fisherkit.allocation.result import Allocation
 from fisherkit.allocation.rounding import round_for_budget, round_for_target
 from fisherkit.allocation.target import TargetSolution, check_target, solve_target
-from fisherkit.checks import as_array, as_choice, as_number
+from fisherkit.checks import as_array, as_choice, as_flag, as_number
 from fisherkit.criteria import Criterion, as_criterion
 from fisherkit.information import shared_information
 from fisherkit.model import LinearGaussian
@@ -128,7 +128,7 @@ def allocate_information(
         Counts, criterion, certificate and whole samples.
 
     Raises:
-        TypeError: constraints that are no function, or integer neither True nor False.
+        TypeError: constraints that are no function.
         ValueError: both or neither of budget and target, constraints with another method or with whole samples, or
             anything that is no number of its kind.
         InfeasibleError: budget, target, limits and constraints cannot be met together.
@@ -150,8 +150,7 @@ def allocate_information(
         raise ValueError(f"tolerance: a relative gap between 1e-13 and 1, got {tolerance!r}")
     if constraints is not None and not callable(constraints):
         raise TypeError(f"constraints: expected a function of the counts, got {type(constraints).__name__}")
-    if not isinstance(integer, (bool, np.bool_)):
-        raise TypeError(f"integer: expected True or False, got {type(integer).__name__}")
+    integer = as_flag(integer, "integer")
     if constraints is not None and method != "convex":
         raise ValueError(
             "further constraints need method='convex'; Newton's method knows budget and limits only"
