@@ -164,7 +164,7 @@ def corollary_3(m_x: ArrayLike, m_y: ArrayLike, v: ArrayLike, *, reading: Readin
     hypotheses[RESOLVED] = bool(resolved)
     left, right = float(pair.xy.variance(v)), float(pair.x.variance(v))
     drop = relative_drop(right, left)
-    formula = float(v @ v) ** 2 / a if a > 0 else np.inf  # ||v||^2 / lambda
+    formula = float(v @ v) ** 2 / a if 0 < a < np.inf else np.inf  # ||v||^2 / lambda
     consistent = bool(np.isfinite(right)) and abs(right / formula - 1) <= max(noise, tolerance(pair.dim))
     return Verdict(
         "Gupta et al. 2025, Corollary 3", "Var_XY < Var_X = ||v||^2 / lambda", reading, hypotheses,
