@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fisherkit.allocation.certificate import relative_gap
 from fisherkit.allocation.engine import TOLERANCE, Solution, solve_budget
-from fisherkit.allocation.problem import Limits, Problem, as_problem
+from fisherkit.allocation.problem import LARGEST, Limits, Problem, as_problem
 from fisherkit.allocation.result import Allocation
 from fisherkit.allocation.rounding import round_for_budget, round_for_target
 from fisherkit.allocation.target import TargetSolution, check_target, solve_target
@@ -165,6 +165,10 @@ def allocate_information(
         budget = float(as_array(budget, "budget", ndim=0))
         if budget < 0:
             raise ValueError(f"budget must be >= 0, got {budget:.6g}")
+        if budget > LARGEST:
+            raise ValueError(
+                f"budget must be at most {LARGEST:g}, got {budget:.6g}; measure costs in other units"
+            )
         if method == "convex":
             from fisherkit.allocation.convex import solve_budget_convex
 

@@ -19,6 +19,9 @@ __all__ = ["Limits", "Problem", "as_problem", "information_roots"]
 Array = NDArray[np.float64]
 Limits = Mapping[str, tuple[float | None, float | None]]
 
+#: Costs, budgets and information beyond this, or its reciprocal, leave float64 when they meet.
+LARGEST = 1e150
+
 
 @dataclass(frozen=True, eq=False)
 class Problem:
@@ -138,6 +141,10 @@ def as_problem(
         there = np.array(list(as_counts(collected, names).values()), dtype=np.float64)
         rows = (np.sqrt(there)[:, None, None] * roots)[there > 0].reshape(-1, dim)
     if base is not None:
+        if np.abs(as_symmetric(base, "base", dim=dim)).max(initial=0.0) > LARGEST:
+            raise ValueError(
+                f"base: entries above {LARGEST:g} leave float64; measure parameters in other units"
+            )
         rows = np.concatenate([rows, PSD.of(as_symmetric(base, "base", dim=dim), name="base").root])
     return Problem(names, criterion, roots, price, low, high, _compressed(rows))
 
@@ -230,6 +237,12 @@ def _as_costs(costs: Mapping[str, float] | float, names: tuple[str, ...]) -> Arr
     if (checked < 0).any():
         worst = int(checked.argmin())
         raise ValueError(f"{names[worst]}: cost per sample must be >= 0, got {checked[worst]:.6g}")
+    wrong = (checked > 0) & ((checked < 1 / LARGEST) | (checked > LARGEST))
+    if wrong.any():
+        worst = int(wrong.argmax())
+        raise ValueError(
+            f"{names[worst]}: cost {checked[worst]:.3g} leaves float64 with others; use other units"
+        )
     return checked
 
 
