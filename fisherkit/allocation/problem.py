@@ -20,7 +20,7 @@ Array = NDArray[np.float64]
 Limits = Mapping[str, tuple[float | None, float | None]]
 
 #: Costs, budgets and information beyond this, or its reciprocal, leave float64 when they meet.
-LARGEST = 1e150
+LARGEST = 1e300
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,7 @@ from fisherkit.allocation.errors import NotEstimableError
 from fisherkit.allocation.planning import allocate_information
 from fisherkit.allocation.problem import Problem, as_problem
 from fisherkit.allocation.result import NextSample
-from fisherkit.checks import as_number, as_whole
+from fisherkit.checks import as_number
 from fisherkit.criteria import Criterion, as_criterion
 from fisherkit.information import shared_information
 from fisherkit.model import LinearGaussian
@@ -57,7 +57,8 @@ def next_sample(
         >>> next_sample(model, {"image": 10, "text": 0}, n=10)
         NextSample(add 7 image, 3 text: A 0.2 -> 0.0933063)
     """
-    n = as_whole(n, "n: number of samples", least=1)
+    if isinstance(n, (bool, np.timedelta64)) or not isinstance(n, int | np.integer) or n < 1:
+        raise ValueError(f"n: expected a whole number of samples >= 1, got {n!r}")
     if costs is not None and n > 1:
         raise ValueError(
             "costs with n > 1: ask allocate(..., budget=..., collected=counts), which spends money"

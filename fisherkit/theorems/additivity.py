@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fisherkit.checks import as_array, as_mapping, as_symmetric, as_whole
+from fisherkit.checks import as_array, as_instance, as_symmetric, as_whole
 from fisherkit.information import schur_complement
 from fisherkit.psd import PSD, tolerance
 from fisherkit.theorems.designs import total_information
@@ -50,7 +50,9 @@ def proposition_1(
         array([[1.]])
     """
     check_reading(reading)
-    as_mapping(informations, "informations", "{modality: information}")
+    as_instance(informations, Mapping, "informations")
+    if not informations:
+        raise ValueError("informations: give at least one modality")
     shared_dim = as_whole(shared_dim, "shared_dim", least=0)
     parts = {name: as_symmetric(value, f"{name}: information") for name, value in informations.items()}
     for name, part in parts.items():
