@@ -19,7 +19,7 @@ __all__ = ["Limits", "Problem", "as_problem", "information_roots"]
 Array = NDArray[np.float64]
 Limits = Mapping[str, tuple[float | None, float | None]]
 
-#: Costs, budgets and information beyond this, or its reciprocal, leave float64 when they meet.
+#: Budgets and information beyond this, and costs beyond its square root or the reciprocal, leave float64 when they meet.
 LARGEST = 1e300
 
 
@@ -237,7 +237,7 @@ def _as_costs(costs: Mapping[str, float] | float, names: tuple[str, ...]) -> Arr
     if (checked < 0).any():
         worst = int(checked.argmin())
         raise ValueError(f"{names[worst]}: cost per sample must be >= 0, got {checked[worst]:.6g}")
-    wrong = (checked > 0) & ((checked < 1 / LARGEST) | (checked > LARGEST))
+    wrong = (checked > 0) & ((checked < LARGEST**-0.5) | (checked > LARGEST**0.5))
     if wrong.any():
         worst = int(wrong.argmax())
         raise ValueError(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import sympy
 from sympy import Dummy, ImmutableMatrix, Matrix, Symbol
 
-from fisherkit.checks import as_instance, as_mapping, as_whole
+from fisherkit.checks import as_instance, as_whole
 from fisherkit.symbolic.rational import as_expressions, pseudoinverse
 
 __all__ = ["Derivation", "SymbolicModality", "derive", "information_blocks"]
@@ -50,7 +50,9 @@ class SymbolicModality:
         if noise.shape != (m, m):
             raise ValueError(f"noise_cov: expected shape ({m}, {m}), got {noise.shape}")
         _check_covariance(noise)
-        object.__setattr__(self, "count", as_whole(self.count, "count", least=1))
+        if as_whole(self.count, "count", least=0) < 1:
+            raise ValueError(f"count: must be at least 1, got {self.count}")
+        object.__setattr__(self, "count", int(self.count))
         object.__setattr__(self, "shared", shared)
         object.__setattr__(self, "private", private)
         object.__setattr__(self, "noise_cov", noise)
@@ -173,7 +175,7 @@ def information_blocks(modalities: Mapping[str, SymbolicModality]) -> ImmutableM
 
 def _names_in(modalities: Mapping[str, SymbolicModality]) -> set[str]:
     """Names of the symbols that designs and noise are made of."""
-    for name, m in as_mapping(modalities, "modalities", "{name: SymbolicModality}").items():
+    for name, m in as_instance(modalities, Mapping, "modalities").items():
         as_instance(m, SymbolicModality, f"modalities: {name}")
     return {
         symbol.name
