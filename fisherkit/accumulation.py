@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
-from fisherkit.checks import require_finite
+from fisherkit.checks import as_choice, as_instance, require_finite
 from fisherkit.model import LinearGaussian, Modality
 from fisherkit.samples import Samples
 from fisherkit.statistics import GramStatistics, ModalityStatistics, RootStatistics, Statistics
@@ -22,6 +22,7 @@ __all__ = ["accumulate", "declared", "design_root", "summarise"]
 Array = NDArray[np.float64]
 Form = TypeVar("Form", bound=ModalityStatistics)
 
+METHODS = ("auto", "gram", "qr")
 #: Rows of the stacked design handled at a time: a block of 20 columns stays inside a core's cache.
 CHUNK_ROWS = 16384
 #: Sizes of design columns, in units of the noise, whose squares and reciprocal squares leave room for conditioning.
@@ -55,6 +56,7 @@ def accumulate(samples: Samples, *, method: str = "auto") -> Statistics:
 
     Raises:
         TypeError: not Samples.
+        ValueError: unknown method, a NaN or infinity in the data, or numbers whose squares leave float64.
 
     Example:
         >>> from fisherkit import LinearGaussian, Modality, fit
@@ -68,10 +70,7 @@ def accumulate(samples: Samples, *, method: str = "auto") -> Statistics:
         >>> estimate.theta.round(2), estimate.counts
         (array([ 1., -1.]), {'x': 1000})
     """
-    if not isinstance(samples, Samples):
-        raise TypeError(
-            f"samples: expected Samples(model, {{modality: array}}), got {type(samples).__name__}"
-        )
+    as_instance(samples, Samples, "samples")
     parts = {
         name: summarise(samples.model[name], x, method=method, name=name) for name, x in samples.data.items()
     }
@@ -109,8 +108,7 @@ def summarise(
     Raises:
         ValueError: unknown method, a NaN or infinity in the data, or numbers whose squares leave float64.
     """
-    if method not in ("auto", "gram", "qr"):
-        raise ValueError(f"method must be 'auto', 'gram' or 'qr', got {method!r}")
+    as_choice(method, METHODS, "method")
     modality.check_count(x.shape[-2], name)
     one_pass = _repeated if modality.repeated else _per_sample_gram
     stable = _repeated_centred if modality.repeated else _per_sample_qr
@@ -169,10 +167,7 @@ def _repeated_blocks(modality: Modality, x: NDArray) -> Iterator[Array]:
     """Observations by the chunk, (..., rows, m) float64, whitened unless the noise is one std."""
     step = _FOLD * max(1, CHUNK_ROWS // modality.obs_dim)
     for start in range(0, x.shape[-2], step):
-        chunk = np.ascontiguousarray(x[..., start : start + step, :], dtype=np.float64)
-        if modality.noise_std is None:
-            chunk = modality.whiten(chunk[..., None])[..., 0]
-        yield chunk
+        yield _white_observations(modality, x[..., start : start + step, :])
 
 
 def _column_sums(chunk: Array) -> Array:
@@ -240,18 +235,24 @@ def _parts(n: int, m: int) -> Iterator[slice]:
 def _design_rows(modality: Modality, block: NDArray, part: slice) -> Array:
     """Rows of a design block for these samples, (rows, columns), whitened unless the noise is one std."""
     chunk = block[part] if block.ndim == 3 else np.broadcast_to(block, (part.stop - part.start, *block.shape))
-    if modality.noise_std is None:
-        chunk = modality.whiten(chunk)
-    rows = chunk.shape[0] * chunk.shape[1]
-    return np.asarray(chunk, dtype=np.float64).reshape(rows, block.shape[-1])
+    return _white(modality, chunk).reshape(chunk.shape[0] * chunk.shape[1], block.shape[-1])
 
 
 def _observed(modality: Modality, x: NDArray, part: slice) -> Array:
     """Observations of these samples as (..., rows), whitened unless the noise is one std."""
-    chunk = x[..., part, :]
-    if modality.noise_std is None:
-        chunk = modality.whiten(chunk[..., None])[..., 0]
-    return np.asarray(chunk, dtype=np.float64).reshape(*x.shape[:-2], -1)
+    return _white_observations(modality, x[..., part, :]).reshape(*x.shape[:-2], -1)
+
+
+def _white_observations(modality: Modality, chunk: NDArray) -> Array:
+    """(..., rows, m) observations, contiguous."""
+    return np.ascontiguousarray(_white(modality, chunk[..., None])[..., 0])
+
+
+def _white(modality: Modality, chunk: NDArray) -> Array:
+    """(..., m, p) in float64, whitened unless the noise is one std, which is divided out of the sums instead."""
+    # The one place where stored float32 meets arithmetic: the chunk is cast before anything is done to it.
+    chunk = np.asarray(chunk, dtype=np.float64)
+    return chunk if modality.noise_std is not None else modality.whiten(chunk)
 
 
 def _per_sample_gram(modality: Modality, x: NDArray, name: str) -> GramStatistics:

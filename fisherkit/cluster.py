@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from fisherkit.accumulation import single_threaded
+from fisherkit.accumulation import METHODS, single_threaded
+from fisherkit.checks import as_choice
 from fisherkit.chunked.merging import merge_all
 from fisherkit.chunked.shards import LABELS, Declaration, as_shard, statistics_of
 from fisherkit.chunked.sources import Chunks, Source
@@ -88,8 +89,7 @@ def accumulate_dask(
     """
     _dask("dask.array")
     declaration = Declaration.of(model, noise_std)
-    if method not in ("auto", "gram", "qr"):
-        raise ValueError(f"method must be 'auto', 'gram' or 'qr', got {method!r}")
+    as_choice(method, METHODS, "method")
     plan = _Plan(declaration, method, uuid.uuid4().hex)
     if isinstance(data, Chunks):
         data.check(declaration)

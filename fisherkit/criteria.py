@@ -52,7 +52,7 @@ class Criterion:
     directions: Array | None = None
 
     def __post_init__(self) -> None:
-        if self.name not in NAMES:
+        if not isinstance(self.name, str) or self.name not in NAMES:
             raise UnknownNameError(self.name, NAMES, "criterion")
         if (self.name == "c") != (self.directions is not None):
             raise ValueError(
@@ -86,6 +86,7 @@ class Criterion:
         Raises:
             ValueError: directions of another length than d.
         """
+        as_instance(psd, PSD, "psd")
         if self.name == "c":
             return float(psd.variance(self._checked(psd)).sum())
         if not self.finite_at(psd):
@@ -211,6 +212,7 @@ class Criterion:
         Raises:
             ValueError: a level that the criterion cannot take.
         """
+        level = as_number(level, "level", finite=False)
         if not np.isfinite(level) or (self.name != "D" and level <= 0):
             kind = "finite" if self.name == "D" else "finite positive"
             raise ValueError(f"level: criterion {self.name!r} takes {kind} values, got {level:.6g}")

@@ -74,7 +74,7 @@ class Estimate:
     _known: bool  # whether the noise is known
 
     def __getitem__(self, name: str) -> Array:
-        if name not in self.layout.slices:
+        if not isinstance(name, str) or name not in self.layout.slices:
             raise UnknownNameError(name, self.layout.slices, "parameter block")
         return self.theta[..., self.layout.slices[name]]
 
@@ -311,10 +311,8 @@ def fit(
         ...  ({"modalities": ["x"]}, {}, {"weighting": "unweighted"})]
         [1.0, 0.9, 2.5]
     """
-    if noise not in ("known", "ml", "dof"):
-        raise ValueError(f"noise must be 'known', 'ml' or 'dof', got {noise!r}")
-    if weighting not in ("gls", "unweighted"):
-        raise ValueError(f"weighting must be 'gls' or 'unweighted', got {weighting!r}")
+    as_choice(noise, ("known", "ml", "dof"), "noise")
+    as_choice(weighting, ("gls", "unweighted"), "weighting")
     if isinstance(data, Samples):
         data = accumulate(data if modalities is None else data.subset(modalities))
     if not isinstance(data, Statistics):
@@ -369,10 +367,7 @@ def fit(
 
 
 def _chosen(modalities: Iterable[str], statistics: Statistics) -> list[str]:
-    wanted = [modalities] if isinstance(modalities, str) else list(modalities)
-    for name in wanted:
-        if name not in statistics.modalities:
-            raise UnknownNameError(name, statistics.modalities, "modality with data")
+    wanted = as_names(modalities, statistics.modalities, "modality with data")
     return [name for name in statistics.modalities if name in wanted]
 
 

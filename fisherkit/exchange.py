@@ -19,7 +19,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fisherkit.checks import as_array
+from fisherkit.checks import as_array, as_instance, as_number, as_pair, as_whole
 from fisherkit.criteria import Criterion, as_criterion
 from fisherkit.isolines import Isoline, check_axes, isoline, ratio
 from fisherkit.levels import Amounts, CountCriterion, as_amounts
@@ -192,7 +192,8 @@ class ExchangeSurface:
         return CountCriterion(self.model, as_criterion(self.criterion))
 
     def _at(self, n_x: float, n_y: float) -> dict[str, float]:
-        amounts = as_amounts(self.collected or {}, self.model.names)
+        collected = {} if self.collected is None else self.collected
+        amounts = as_amounts(collected, self.model.names)
         for name, n in as_amounts(dict(zip(self.axes, (n_x, n_y), strict=True)), self.axes).items():
             amounts[name] += n
         return amounts
@@ -236,12 +237,14 @@ class ExchangeSurface:
         Returns:
             Counts of x, shape of n_y: 0 where y reaches the level alone, +infinity where no number of x does.
         """
-        x = self.axes[0]
-        return _each(lambda y, _: self._world.reach(self._at(0.0, y), {x: 1.0}, level), n_y, 0.0)
+        level, x = as_number(level, "level"), self.axes[0]
+        return _each(
+            lambda y, _: self._world.reach(self._at(0.0, y), {x: 1.0}, level), as_array(n_y, "n_y"), 0.0
+        )
 
 
 def _each(function: Callable[[float, float], float], n_x: ArrayLike, n_y: ArrayLike) -> Array:
     """The function at each pair of the broadcast counts."""
-    x, y = np.broadcast_arrays(as_array(n_x, "n_x"), as_array(n_y, "n_y"))
+    x, y = as_pair(n_x, n_y)
     values = [function(float(a), float(b)) for a, b in zip(x.ravel(), y.ravel(), strict=True)]
     return np.array(values).reshape(x.shape)[()]

@@ -33,7 +33,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class FactorModality:
-    """One modality's loadings and noise.
+    """One modality's loadings and noise, kept read-only: what happens to the arrays given later changes nothing.
 
     Attributes:
         shared: (m, d_c) loading of the shared latent.
@@ -53,16 +53,19 @@ class FactorModality:
     def __post_init__(self) -> None:
         shared = as_matrix(self.shared, "shared loading")
         private = as_matrix(self.private, "private loading", rows=len(shared))
-        attenuation = as_array(self.attenuation, "attenuation", ndim=1)
+        attenuation = as_frozen(self.attenuation, "attenuation", ndim=1)
         if attenuation.shape != shared.shape[1:] or (attenuation < 0).any():
             raise ValueError(
                 f"attenuation: expected {shared.shape[1]} factors >= 0, one per shared latent, got "
                 f"{np.array2string(attenuation, threshold=8)}"
             )
-        if not (np.isfinite(self.noise_std) and self.noise_std > 0):
-            raise ValueError(f"noise_std: must be positive and finite, got {self.noise_std}")
-        for field, value in (("shared", shared), ("private", private), ("attenuation", attenuation)):
-            object.__setattr__(self, field, value)
+        noise_std = as_number(self.noise_std, "noise_std", finite=False)
+        if not (np.isfinite(noise_std) and noise_std > 0):
+            raise ValueError(f"noise_std: must be positive and finite, got {noise_std}")
+        for field, value in (("shared", shared), ("private", private)):
+            object.__setattr__(self, field, as_frozen(value, field))
+        object.__setattr__(self, "attenuation", attenuation)
+        object.__setattr__(self, "noise_std", noise_std)
 
     def loading(self, *, attenuated: bool = True) -> Array:
         """[A_c D, A_k], or [A_c, A_k] where not attenuated.
@@ -102,15 +105,16 @@ class FactorWorld:
     modalities: Mapping[str, FactorModality]
 
     def __post_init__(self) -> None:
-        if not self.modalities:
-            raise ValueError("modalities: a world needs at least one")
+        for name, modality in as_mapping(self.modalities, "modalities", "{name: FactorModality}").items():
+            check_modality_name(name)
+            as_instance(modality, FactorModality, f"modalities: {name}")
         widths = {name: modality.shared.shape[1] for name, modality in self.modalities.items()}
         if len(set(widths.values())) > 1:
             raise ValueError(f"shared loadings differ in width: {widths}; all load on the same theta_c")
         object.__setattr__(self, "modalities", dict(self.modalities))
 
     def __getitem__(self, name: str) -> FactorModality:
-        if name not in self.modalities:
+        if not isinstance(name, str) or name not in self.modalities:
             raise UnknownNameError(name, self.modalities)
         return self.modalities[name]
 
@@ -150,8 +154,8 @@ class FactorWorld:
             ((2000, 50), True)
         """
         modality = self[name]
-        if as_counts({name: n}, [name])[name] < 1:
-            raise ValueError(f"{name}: number of samples must be at least 1, got {n}")
+        n = as_whole(n, f"{name}: number of samples n", least=1)
+        require_memory(8 * 3 * n * len(modality.shared), f"{name}: {n} samples, which")
         rng = streams(seed, [f"{name} latents", f"{name} noise"])
         loading = modality.loading(attenuated=attenuated)
         latents = rng[f"{name} latents"].standard_normal((n, loading.shape[1]))
@@ -188,11 +192,30 @@ def e14_world(
     Returns:
         World with modalities "x" and "y".
 
+    Raises:
+        ValueError: a fraction outside [0, 1], or a size that is no whole number.
+
     Example:
         >>> world = e14_world(0)
         >>> world.names, world["x"].attenuation[:3].tolist(), round(world["y"].noise_std ** 2, 2)
         (('x', 'y'), [1.0, 0.05, 0.05], 0.09)
     """
+    obs_dim, shared_dim, private_dim = (
+        as_whole(size, name, least=least)
+        for size, name, least in (
+            (obs_dim, "obs_dim", 1),
+            (shared_dim, "shared_dim", 0),
+            (private_dim, "private_dim", 0),
+        )
+    )
+    attenuation = as_number(attenuation, "attenuation")
+    full_fraction = as_number(full_fraction, "full_fraction")
+    if not 0 <= full_fraction <= 1:
+        raise ValueError(f"full_fraction: must lie between 0 and 1, got {full_fraction}")
+    require_memory(
+        8 * 4 * obs_dim * (shared_dim + private_dim), f"obs_dim {obs_dim}, shared_dim {shared_dim}, private_dim "
+        f"{private_dim}: the loadings, which",
+    )  # fmt: skip
     full = np.arange(shared_dim) < round(full_fraction * shared_dim)
     factors = {"x": np.where(full, 1.0, attenuation), "y": np.ones(shared_dim)}
     modalities = {}
@@ -231,7 +254,8 @@ def linear_code_error(covariance: ArrayLike, code_dim: int, *, fitted_to: ArrayL
     """
     s = as_symmetric(covariance, "covariance")
     basis = s if fitted_to is None else as_symmetric(fitted_to, "fitted_to", dim=len(s))
-    if not 0 <= code_dim <= len(s):
+    code_dim = as_whole(code_dim, "code_dim", least=0)
+    if code_dim > len(s):
         raise ValueError(f"code_dim: must lie between 0 and {len(s)}, got {code_dim}")
     discarded = np.linalg.eigh(basis)[1][:, : len(s) - code_dim]
     return float(np.einsum("ij,ik,kj->", discarded, s, discarded)) / len(s)
@@ -256,6 +280,7 @@ def covariance_information_root(
         (m (m + 1) / 2, p).
 
     Raises:
+        TypeError: `covariance` is no function.
         ValueError: S is not symmetric positive definite at `parameters`, or the step is not positive.
 
     Example:
@@ -264,9 +289,11 @@ def covariance_information_root(
         array([[0.125, 0.   ],
                [0.   , 0.5  ]])
     """
-    p = as_array(parameters, "parameters", ndim=1).astype(np.float64, copy=False)
-    if not step > 0:
+    p = as_array(parameters, "parameters", ndim=1)
+    if not as_number(step, "step") > 0:
         raise ValueError(f"step: must be positive, got {step}")
+    if not callable(covariance):
+        raise TypeError(f"covariance: expected a function of the parameters, got {type(covariance).__name__}")
     s = as_symmetric(covariance(p), "covariance at the parameters")
     try:
         factor = np.linalg.cholesky(s)
@@ -284,7 +311,11 @@ def covariance_information_root(
     for i in range(len(p)):
         shift = np.zeros_like(p)
         shift[i] = step
-        slope = (covariance(p + shift) - covariance(p - shift)) / (2 * step)
+        above, below = (
+            as_matrix(covariance(q), "covariance at a step", rows=len(s), cols=len(s))
+            for q in (p + shift, p - shift)
+        )
+        slope = (above - below) / (2 * step)
         root[:, i] = weight * (whiten @ slope @ whiten.T)[rows, columns] if slope.any() else 0.0
     return root
 
@@ -326,10 +357,10 @@ def loading_information(
         >>> loading_information(world, 100, about="x", ties={"y": [[1.0]]})["y"].rank > 0
         True
     """
-    own = world[about]
+    own = as_instance(world, FactorWorld, "world")[about]
     sizes = as_counts(counts, world.names)
     tie = {}
-    for name, matrix in (ties or {}).items():
+    for name, matrix in as_instance({} if ties is None else ties, Mapping, "ties").items():
         if name == about:
             raise ValueError(f"ties: {about!r} cannot be tied to itself; tie the other modalities")
         if len(world[name].shared) != len(own.shared):

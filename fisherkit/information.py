@@ -63,6 +63,7 @@ def information_by_modality(
         array([[4., 4.],
                [4., 4.]])
     """
+    as_instance(model, LinearGaussian, "model")
     placed = {}
     for name, n in _sizes(model, counts).items():
         placed[name] = np.zeros((model.n_params, model.n_params))
@@ -97,6 +98,7 @@ def sample_information(
         array([[0., 0.],
                [0., 9.]])
     """
+    as_instance(model, LinearGaussian, "model")
     source = model[modality]
     index = as_whole(sample, f"{modality}: sample", least=0)
     if source.n_designs is not None and index >= source.n_designs:
@@ -158,6 +160,7 @@ def shared_information(
         >>> shared_information(model)["y"]
         PSD(rank 0 of 2, [[0. 0.] [0. 0.]])
     """
+    as_instance(model, LinearGaussian, "model")
     contributions = {}
     for name, n in _sizes(model, counts).items():
         if not n:
@@ -204,6 +207,7 @@ def effective_information(
         >>> float(effective_information(model, {"x": 0, "y": 1}, [0.0, 1.0]).round(6))
         0.5
     """
+    as_instance(model, LinearGaussian, "model")
     if not isinstance(about, str):
         v = as_array(about, "direction", ndim=1)
         variance = cramer_rao(model, counts, v, unit_noise=unit_noise, fisher_orthogonal=fisher_orthogonal)

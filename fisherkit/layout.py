@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fisherkit.checks import UnknownNameError, as_array
+from fisherkit.checks import UnknownNameError, as_array, as_instance, as_whole
 
 __all__ = ["SHARED", "Layout"]
 
@@ -15,6 +15,22 @@ Array = NDArray[np.float64]
 
 #: Name of the shared parameter block, in layouts and results; no modality may be called so.
 SHARED = "shared"
+
+
+def check_modality_name(name: object) -> None:
+    """Raise unless a modality may be called so.
+
+    Args:
+        name: what was given.
+
+    Raises:
+        TypeError: not a string.
+        ValueError: the reserved name "shared".
+    """
+    if not isinstance(name, str):
+        raise TypeError(f"modality names must be strings, got {name!r}")
+    if name == SHARED:
+        raise ValueError('modality name "shared" is reserved for the shared parameters; choose another')
 
 
 @dataclass(frozen=True)
@@ -25,6 +41,10 @@ class Layout:
         shared_dim: d_c.
         private_dims: {modality: d_k}, in modality order.
 
+    Raises:
+        TypeError: private_dims is no mapping, or a name no string.
+        ValueError: a dimension that is no whole number >= 0, or the reserved name "shared".
+
     Example:
         >>> layout = Layout(2, {"image": 3, "text": 1})
         >>> layout.slices["text"], layout.n_params
@@ -33,6 +53,14 @@ class Layout:
 
     shared_dim: int
     private_dims: Mapping[str, int]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shared_dim", as_whole(self.shared_dim, "shared_dim", least=0))
+        dims = {}
+        for name, dim in as_instance(self.private_dims, Mapping, "private_dims").items():
+            check_modality_name(name)
+            dims[name] = as_whole(dim, f"private_dims[{name!r}]", least=0)
+        object.__setattr__(self, "private_dims", dims)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -65,7 +93,7 @@ class Layout:
         Raises:
             UnknownNameError: no such modality.
         """
-        if name not in self.private_dims:
+        if not isinstance(name, str) or name not in self.private_dims:
             raise UnknownNameError(name, self.names)
         return np.r_[self.slices[SHARED], self.slices[name]]
 
@@ -81,7 +109,7 @@ class Layout:
         Raises:
             ValueError: last axis is not d.
         """
-        theta = np.asarray(theta, dtype=np.float64)
+        theta = as_array(theta, "theta", finite=False)
         if theta.ndim == 0 or theta.shape[-1] != self.n_params:
             raise ValueError(
                 f"theta: expected last axis {self.n_params} ({self.describe()}), got shape {theta.shape}"
@@ -101,7 +129,7 @@ class Layout:
             UnknownNameError: a block that the layout does not have.
             ValueError: a block is missing or has the wrong length.
         """
-        for name in blocks:
+        for name in as_instance(blocks, Mapping, "theta blocks"):
             if name not in self.slices:
                 raise UnknownNameError(name, self.slices, "parameter block")
         theta = np.empty(self.n_params)
@@ -112,6 +140,26 @@ class Layout:
                 raise ValueError(f"theta block {name!r}: expected length {dim}, got {len(block)}")
             theta[part] = block
         return theta
+
+    def vector(self, theta: ArrayLike | Mapping[str, ArrayLike], name: str = "theta") -> Array:
+        """One parameter vector, given as such or by its blocks.
+
+        Args:
+            theta: (d,) vector, or {"shared" or modality: (d_block,)} as for `pack`.
+            name: how the message calls it.
+
+        Returns:
+            (d,) vector.
+
+        Raises:
+            UnknownNameError: a block that the layout does not have.
+            ValueError: a block is missing, or a length that does not fit.
+        """
+        if isinstance(theta, Mapping):
+            return self.pack(theta)
+        vector = as_array(theta, name, ndim=1)
+        self.split(vector)
+        return vector
 
     def describe(self) -> str:
         """One line for messages.

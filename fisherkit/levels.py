@@ -44,7 +44,7 @@ def as_amounts(counts: Amounts, names: Iterable[str]) -> dict[str, float]:
         >>> as_amounts({"text": 2.5}, ["image", "text"])
         {'image': 0.0, 'text': 2.5}
     """
-    names = list(names)
+    names = as_names(names)
     given = counts if isinstance(counts, Mapping) else dict.fromkeys(names, counts)
     for name in given:
         if name not in names:
@@ -80,6 +80,10 @@ class CountCriterion:
 
     model: LinearGaussian
     criterion: Criterion
+
+    def __post_init__(self) -> None:
+        as_instance(self.model, LinearGaussian, "model")
+        as_instance(self.criterion, Criterion, "criterion")
 
     @cached_property
     def parts(self) -> dict[str, PSD]:

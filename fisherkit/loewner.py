@@ -140,7 +140,7 @@ def compare(
     a = as_symmetric(a, "A")
     d = len(a)
     b = as_symmetric(b, "B", dim=d)
-    if rounding is not None and not rounding > 0:
+    if rounding is not None and not as_number(rounding, "rounding") > 0:
         raise ValueError(f"rounding: must be positive, got {rounding}")
     floor = max(tolerance(d), rounding or 0.0)
     # sums of entries near the largest float would overflow: work at a quarter of the size there

@@ -16,8 +16,19 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from fisherkit.checks import UnknownNameError, as_array, as_symmetric, require_memory
-from fisherkit.layout import SHARED, Layout
+from fisherkit.checks import (
+    UnknownNameError,
+    as_array,
+    as_frozen,
+    as_instance,
+    as_mapping,
+    as_names,
+    as_symmetric,
+    as_whole,
+    freeze,
+    require_memory,
+)
+from fisherkit.layout import Layout, check_modality_name
 from fisherkit.psd import PSD
 
 __all__ = ["LinearGaussian", "Modality"]
@@ -38,14 +49,21 @@ class Modality:
     A two-dimensional block is *repeated*: every sample shares it. A three-dimensional block is *per sample*.
     Mixing them broadcasts the repeated one.
 
+    Designs and noise are copied and made read-only: what happens to the arrays given later changes nothing. An array
+    that is read-only already (``numpy.load(..., mmap_mode="r")``, or after ``a.flags.writeable = False``) is kept as it
+    is, so that designs larger than half of the memory, or than all of it, need no second place. Everything is float64,
+    but for float32 per-sample blocks: they are stored as they are, and computed with in float64.
+
     Args:
         shared: (m, d_c) or (N, m, d_c) design block C of the shared parameters.
         private: (m, d_k) or (N, m, d_k) design block S of the private parameters; None if it has none.
-        noise_std: standard deviation of each observed coordinate (the paper's sigma).
+        noise_std: standard deviation of each observed coordinate (the paper's sigma); (m,) if they differ, which is
+            kept as `noise_var`.
         noise_var: (m,) variances of the coordinates.
         noise_cov: (m, m) positive definite covariance. At most one of the three; default noise_std=1.
 
     Raises:
+        TypeError: not real numbers, see `fisherkit.arrays`.
         ValueError: wrong shapes, NaN or infinity, noise not positive (definite), or two noise arguments.
 
     Example:
@@ -62,15 +80,15 @@ class Modality:
     noise_cov: Array | None = None
 
     def __post_init__(self) -> None:
-        shared = as_array(self.shared, "shared design", ndim=(2, 3))
+        shared = _as_block(self.shared, "shared design")
         if shared.shape[-2] == 0:
             raise ValueError("shared design: zero observed coordinates (m = 0)")
         if shared.ndim == 3 and len(shared) == 0:
             raise ValueError("shared design: zero samples; give at least one design block")
         if self.private is None:
-            private = np.empty((shared.shape[-2], 0))
+            private = freeze(np.empty((shared.shape[-2], 0)))
         else:
-            private = as_array(self.private, "private design", ndim=(2, 3))
+            private = _as_block(self.private, "private design")
         if private.shape[-2] != shared.shape[-2]:
             raise ValueError(
                 f"private design: {private.shape[-2]} observed coordinates (shape {private.shape}), "
@@ -92,19 +110,14 @@ class Modality:
             object.__setattr__(self, "noise_std", 1.0)
             given = ["noise_std"]
         if given == ["noise_std"]:
-            std = float(as_array(self.noise_std, "noise_std", ndim=0))  # type: ignore[arg-type]
-            if std <= 0:
-                raise ValueError(f"noise_std: must be positive, got {std:.6g}")
-            if not np.sqrt(_LEAST_VARIANCE) <= std <= np.sqrt(_LARGEST_VARIANCE):
-                raise ValueError(f"noise_std: {_OUT_OF_RANGE.format(std)}")
-            object.__setattr__(self, "noise_std", std)
+            std = as_array(self.noise_std, "noise_std", ndim=(0, 1))  # type: ignore[arg-type]
+            _check_positive("noise_std", std, m, np.sqrt(_LEAST_VARIANCE), np.sqrt(_LARGEST_VARIANCE))
+            object.__setattr__(self, "noise_std", None if std.ndim else float(std))
+            if std.ndim:
+                object.__setattr__(self, "noise_var", freeze(std**2))
         elif given == ["noise_var"]:
-            var = as_array(self.noise_var, "noise_var", ndim=1)  # type: ignore[arg-type]
-            if var.shape != (m,):
-                raise ValueError(f"noise_var: expected length {m} (observed coordinates), got {len(var)}")
-            if (var <= 0).any():
-                raise ValueError(f"noise_var: entry {int(var.argmin())} is {var.min():.6g}; must be positive")
-            _check_variance("noise_var", var)
+            var = as_frozen(self.noise_var, "noise_var", ndim=1)  # type: ignore[arg-type]
+            _check_positive("noise_var", var, m, _LEAST_VARIANCE, _LARGEST_VARIANCE)
             object.__setattr__(self, "noise_var", var)
         else:
             cov = as_symmetric(self.noise_cov, "noise_cov", dim=m)  # type: ignore[arg-type]
@@ -115,8 +128,8 @@ class Modality:
                     f"{np.array2string(vectors[:, 0], precision=3, threshold=8)}); drop noiseless combinations of "
                     "coordinates or add measurement noise to them"
                 )
-            _check_variance("noise_cov", cov.diagonal())
-            object.__setattr__(self, "noise_cov", cov)
+            _check_positive("noise_cov", cov.diagonal(), m, _LEAST_VARIANCE, _LARGEST_VARIANCE)
+            object.__setattr__(self, "noise_cov", freeze(cov))
 
     def __repr__(self) -> str:
         kind = "repeated design" if self.repeated else f"{self.n_designs} sample designs"
@@ -164,6 +177,7 @@ class Modality:
         Raises:
             ValueError: count exceeds the number of per-sample designs.
         """
+        count = as_whole(count, f"{name}: sample count", least=0)
         if self.n_designs is not None and count > self.n_designs:
             raise ValueError(
                 f"{name}: {count} samples asked for, but there are only {self.n_designs} per-sample designs; "
@@ -191,20 +205,26 @@ class Modality:
             return repr(self.noise_std)
         return hashlib.sha256(np.ascontiguousarray(declared, dtype=np.float64).tobytes()).hexdigest()
 
-    def whiten(self, rows: NDArray) -> NDArray:
-        """Multiply by Sigma^(-1/2) (inverse Cholesky factor) along the observed axis.
+    def whiten(self, rows: NDArray) -> Array:
+        """Multiply by Sigma^(-1/2) (inverse Cholesky factor) along the observed axis, in float64.
 
         Args:
             rows: (..., m, p), e.g. a design block or an observation with a trailing axis of 1.
 
         Returns:
             (..., m, p); the noise of whitened observations has unit covariance.
+
+        Raises:
+            ValueError: an axis that is not m.
         """
+        rows = as_array(rows, "rows", finite=False)  # float64: float32 is for storing only
+        if rows.ndim < 2 or rows.shape[-2] != self.obs_dim:
+            raise ValueError(f"rows: expected shape (..., {self.obs_dim}, p), got {rows.shape}")
         if self.noise_std is not None:
             return rows / self.noise_std
         if self.noise_var is not None:
             return rows / np.sqrt(self.noise_var)[:, None]
-        return np.linalg.solve(self._noise_root, rows)
+        return np.asarray(np.linalg.solve(self._noise_root, rows), dtype=np.float64)
 
     def color(self, white: Array) -> Array:
         """Multiply standard normal draws by Sigma^(1/2): noise of this modality.
@@ -214,7 +234,13 @@ class Modality:
 
         Returns:
             (..., m) draws with covariance Sigma.
+
+        Raises:
+            ValueError: an axis that is not m.
         """
+        white = as_array(white, "white", finite=False)
+        if not white.ndim or white.shape[-1] != self.obs_dim:
+            raise ValueError(f"white: expected shape (..., {self.obs_dim}), got {white.shape}")
         if self.noise_std is not None:
             return white * self.noise_std
         if self.noise_var is not None:
@@ -228,21 +254,37 @@ class Modality:
             count: for per-sample designs, how many (default all).
 
         Returns:
-            (m, d_c + d_k) if repeated, else (count, m, d_c + d_k), a copy.
+            (m, d_c + d_k) if repeated, else (count, m, d_c + d_k), a float64 copy.
         """
         if self.repeated:
             return np.concatenate([self.shared, self.private], axis=-1)
-        n = count if count is not None else self.n_designs or 0
+        n = self.n_designs or 0
+        if count is not None:
+            self.check_count(count)
+            n = int(count)
         blocks = [
             b[:n] if b.ndim == 3 else np.broadcast_to(b, (n, *b.shape)) for b in (self.shared, self.private)
         ]
-        return np.concatenate(blocks, axis=-1)
+        return np.concatenate(blocks, axis=-1, dtype=np.float64)
 
 
-def _check_variance(name: str, variances: Array) -> None:
-    wrong = (variances < _LEAST_VARIANCE) | (variances > _LARGEST_VARIANCE)
+def _as_block(value: Array, name: str) -> Array:
+    """A design block to be kept: float64 where all samples share it, float32 or float64 where each has its own."""
+    block = as_frozen(value, name, ndim=(2, 3), single=True)
+    return block if block.ndim == 3 else as_frozen(block, name)
+
+
+def _check_positive(name: str, sizes: Array, m: int, least: float, largest: float) -> None:
+    """Raise unless there is one size, or one for each observed coordinate, positive and with room for squares."""
+    if sizes.ndim and sizes.shape != (m,):
+        raise ValueError(f"{name}: expected length {m} (observed coordinates), got {len(sizes)}")
+    flat = np.atleast_1d(sizes)
+    if (flat <= 0).any():
+        which = f" entry {int(flat.argmin())} is {flat.min():.6g};" if sizes.ndim else ""
+        raise ValueError(f"{name}:{which} must be positive" + ("" if which else f", got {flat.min():.6g}"))
+    wrong = (flat < least) | (flat > largest)
     if wrong.any():
-        raise ValueError(f"{name}: {_OUT_OF_RANGE.format(float(variances[wrong][0]))}")
+        raise ValueError(f"{name}: {_OUT_OF_RANGE.format(float(flat[wrong][0]))}")
 
 
 def _is_definite(cov: Array) -> bool:
@@ -276,17 +318,9 @@ class LinearGaussian:
     modalities: Mapping[str, Modality]
 
     def __post_init__(self) -> None:
-        if not isinstance(self.modalities, Mapping) or not self.modalities:
-            raise ValueError("modalities: expected a non-empty {name: Modality} mapping")
-        for name, modality in self.modalities.items():
-            if not isinstance(name, str):
-                raise TypeError(f"modality names must be strings, got {name!r}")
-            if name == SHARED:
-                raise ValueError(
-                    'modality name "shared" is reserved for the shared parameters; choose another'
-                )
-            if not isinstance(modality, Modality):
-                raise TypeError(f"{name}: expected a Modality, got {type(modality).__name__}")
+        for name, modality in as_mapping(self.modalities, "modalities", "{name: Modality}").items():
+            check_modality_name(name)
+            as_instance(modality, Modality, name)
         widths = {name: modality.shared_dim for name, modality in self.modalities.items()}
         if len(set(widths.values())) > 1:
             raise ValueError(
@@ -305,7 +339,7 @@ class LinearGaussian:
         return f"LinearGaussian({self.n_params} parameters: {self.layout.describe()})"
 
     def __getitem__(self, name: str) -> Modality:
-        if name not in self.modalities:
+        if not isinstance(name, str) or name not in self.modalities:
             raise UnknownNameError(name, self.modalities)
         return self.modalities[name]
 
@@ -344,7 +378,5 @@ class LinearGaussian:
         Returns:
             Smaller model; the Modality objects are shared with this one.
         """
-        wanted = [names] if isinstance(names, str) else list(names)
-        for name in wanted:
-            self[name]
+        wanted = as_names(names, self.names)
         return LinearGaussian({name: m for name, m in self.modalities.items() if name in wanted})

@@ -13,7 +13,7 @@ from matplotlib.colors import LogNorm
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import chi2
 
-from fisherkit.checks import as_array, as_symmetric
+from fisherkit.checks import as_array, as_flag, as_fraction, as_instance, as_mapping, as_number, as_symmetric
 from fisherkit.exchange import Isoline
 from fisherkit.layout import Layout
 from fisherkit.loewner import relative_gap, units
@@ -65,11 +65,14 @@ def information_ellipses(
         >>> [line.get_label() for line in ax.lines if not line.get_label().startswith("_")]
         ['x (strip: one direction not estimable)', 'x and y']
     """
-    if not 0 < level < 1:
-        raise ValueError(f"level: must lie in (0, 1), got {level}")
-    middle, radius = as_array(centre, "centre", ndim=1).astype(np.float64), np.sqrt(chi2.ppf(level, 2))
+    as_instance(ax, Axes, "ax")
+    radius = np.sqrt(chi2.ppf(as_fraction(level, "level"), 2))
+    middle = as_array(centre, "centre", ndim=1)
     if middle.shape != (2,):
         raise ValueError(f"centre: expected length 2 (the two parameters), got {len(middle)}")
+    extent = None if extent is None else as_number(extent, "extent")
+    if extent is not None and not extent > 0:
+        raise ValueError(f"extent: must be positive, got {extent}")
     decided = {}
     for label, matrix in informations.items():
         name = f"information {label!r}"
@@ -116,6 +119,9 @@ def fisher_heatmap(ax: Axes, information: ArrayLike, layout: Layout, *, colorbar
     Returns:
         The axes.
     """
+    as_instance(ax, Axes, "ax")
+    as_instance(layout, Layout, "layout")
+    colorbar = as_flag(colorbar, "colorbar")
     matrix = as_symmetric(information, "information", dim=layout.n_params)
     size = np.ma.masked_equal(np.abs(matrix), 0.0)
     top = float(np.abs(matrix).max(initial=0)) or 1.0
@@ -154,6 +160,7 @@ def gap_spectrum(ax: Axes, below: ArrayLike, above: ArrayLike, *, label: str = "
     Returns:
         The axes.
     """
+    as_instance(ax, Axes, "ax")
     a = as_symmetric(below, "below")
     b = as_symmetric(above, "above", dim=len(a))
     if isinstance(below, PSD) and isinstance(above, PSD):
@@ -164,7 +171,7 @@ def gap_spectrum(ax: Axes, below: ArrayLike, above: ArrayLike, *, label: str = "
         eigenvalues = np.asarray(np.linalg.eigvalsh((b / unit - a / unit) / unit[:, None]), dtype=np.float64)
         band, beside = tolerance(len(a)), "|A| + |B|"
     ax.axhspan(-band, band, color="0.85", label=f"counts as zero (±{band:.1g})")
-    ax.plot(np.arange(1, len(a) + 1), eigenvalues, "o", color="black", label=label)
+    ax.plot(np.arange(1, len(a) + 1), eigenvalues, "o", color="black", label=str(label))
     ax.set_yscale("symlog", linthresh=10 * band)
     ax.set(xlabel="eigenvalue number, ascending", ylabel=f"eigenvalue of the gap, in units of {beside}")
     ax.set_xticks(np.arange(1, len(a) + 1))
@@ -197,10 +204,13 @@ def isolines(ax: Axes, lines: Mapping[str, Isoline], *, asymptotes: bool = True)
         >>> ax.get_xlabel(), ax.get_ylabel()
         ('samples of text', 'samples of image')
     """
+    as_instance(ax, Axes, "ax")
+    for label, line in as_instance(lines, Mapping, "lines").items():
+        as_instance(line, Isoline, f"lines: {label}")
     pairs = {line.axes for line in lines.values()}
     if len(pairs) != 1:
         raise ValueError(
-            f"isolines: need one pair of modalities on the axes, got {sorted(pairs) or 'no isoline'}"
+            f"lines: need one pair of modalities on the axes, got {sorted(pairs) or 'no isoline'}"
         )
     ((x, y),) = pairs
     for k, (label, line) in enumerate(lines.items()):

@@ -135,7 +135,11 @@ class PSD(Ranges, MatrixLike):
 
         Returns:
             The decided matrix.
+
+        Raises:
+            ValueError: a scale of another length.
         """
+        noise = None if noise is None else as_number(noise, "noise")
         r = as_matrix(root, "root")
         d = r.shape[1]
         lengths = column_lengths(r) if scale is None else np.asarray(scale, dtype=np.float64)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fisherkit.checks import UnknownNameError, as_array
+from fisherkit.checks import UnknownNameError, as_array, as_frozen, as_instance, as_mapping, as_names
 from fisherkit.model import LinearGaussian
 
 __all__ = ["Samples"]
@@ -20,9 +20,13 @@ class Samples:
         model: the world they come from.
         data: {modality: (..., n_k, m_k)}; leading axes are replicates and agree between modalities. Modalities
             may be left out; with per-sample designs the first n_k designs belong to the n_k samples.
-        theta: (d,) planted parameters where known, as in simulations.
+        theta: (d,) planted parameters where known, as in simulations, or their blocks {"shared" or modality: values}.
+
+    Observations that are float64 or float32 already are kept without a copy, which would double the memory of large
+    data: leave the arrays alone until statistics are taken (`fisherkit.accumulate` or `fisherkit.fit`).
 
     Raises:
+        TypeError: not real numbers, see `fisherkit.arrays`.
         UnknownNameError: a modality the model does not have.
         ValueError: wrong shapes, NaN or infinity, zero samples, more samples than designs.
 
@@ -38,24 +42,24 @@ class Samples:
     theta: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.data, Mapping) or not self.data:
-            raise ValueError("samples: expected a non-empty {modality: array} mapping")
+        as_instance(self.model, LinearGaussian, "model")
         checked: dict[str, NDArray] = {}
-        for name, value in self.data.items():
+        for name, value in as_mapping(self.data, "samples", "{modality: array}").items():
             checked[name] = _as_observations(self.model, name, value)
         shapes = {name: x.shape[:-2] for name, x in checked.items()}
         if len(set(shapes.values())) > 1:
             raise ValueError(f"samples: replicate axes differ between modalities: {shapes}")
         object.__setattr__(self, "data", {n: checked[n] for n in self.model.names if n in checked})
         if self.theta is not None:
-            self.model.layout.split(as_array(self.theta, "theta", ndim=1))
+            theta = as_frozen(self.model.layout.vector(self.theta), "theta")
+            object.__setattr__(self, "theta", theta)
 
     def __repr__(self) -> str:
         parts = (f"{name}: {' x '.join(map(str, x.shape))}" for name, x in self.data.items())
         return f"Samples({', '.join(parts)})"
 
     def __getitem__(self, name: str) -> NDArray:
-        if name not in self.data:
+        if not isinstance(name, str) or name not in self.data:
             raise UnknownNameError(name, self.data)
         return self.data[name]
 
@@ -73,13 +77,13 @@ class Samples:
         Returns:
             Samples that share the arrays.
         """
-        wanted = [names] if isinstance(names, str) else list(names)
-        return Samples(self.model, {name: self[name] for name in wanted}, self.theta)
+        wanted = as_names(names, self.data)
+        return Samples(self.model, {name: self.data[name] for name in wanted}, self.theta)
 
 
 def _as_observations(model: LinearGaussian, name: str, value: ArrayLike) -> NDArray:
     modality = model[name]
-    x = as_array(value, f"{name}: samples")
+    x = as_array(value, f"{name}: samples", single=True)
     if x.ndim < 2 or x.shape[-1] != modality.obs_dim:
         raise ValueError(
             f"{name}: samples: expected shape (..., samples, {modality.obs_dim}), got {x.shape}; "

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fisherkit.accumulation import declared, design_root
-from fisherkit.checks import as_array, as_counts, as_seed, as_whole, require_memory
+from fisherkit.checks import as_counts, as_instance, as_names, as_seed, as_whole, require_memory
 from fisherkit.model import LinearGaussian
 from fisherkit.samples import Samples
 from fisherkit.statistics import RootStatistics, Statistics
@@ -21,6 +21,7 @@ __all__ = ["draw_theta", "simulate", "simulate_statistics", "streams"]
 
 Array = NDArray[np.float64]
 Seed = int | np.random.Generator | np.random.SeedSequence
+Theta = ArrayLike | Mapping[str, ArrayLike]
 
 
 def streams(seed: Seed, names: Iterable[str]) -> dict[str, np.random.Generator]:
@@ -38,7 +39,7 @@ def streams(seed: Seed, names: Iterable[str]) -> dict[str, np.random.Generator]:
         >>> alone == streams(7, ["y", "x"])["x"].standard_normal()
         True
     """
-    return _keyed_streams(seed, names, b"stream")
+    return _keyed_streams(seed, as_names(names, what="stream"), b"stream")
 
 
 def _keyed_streams(seed: Seed, names: Iterable[str], kind: bytes) -> dict[str, np.random.Generator]:
@@ -65,6 +66,7 @@ def draw_theta(model: LinearGaussian, seed: Seed) -> Array:
     Returns:
         (d,) vector.
     """
+    as_instance(model, LinearGaussian, "model")
     rngs = _keyed_streams(seed, model.slices, b"theta")
     blocks = {name: rngs[name].standard_normal(part.stop - part.start) for name, part in model.slices.items()}
     return model.layout.pack(blocks)
@@ -75,7 +77,7 @@ def simulate(
     counts: Mapping[str, int] | int,
     *,
     seed: Seed,
-    theta: ArrayLike | None = None,
+    theta: Theta | None = None,
     replicates: int | None = None,
 ) -> Samples:
     """Unpaired samples of each modality at one planted parameter.
@@ -84,14 +86,16 @@ def simulate(
         model: the world.
         counts: {modality: number of samples}, or one number for all; at least one positive.
         seed: whole number, SeedSequence or Generator.
-        theta: (d,) planted parameters, or None to draw them standard normal.
+        theta: (d,) planted parameters, or their blocks {"shared" or modality: values}, or None to draw them standard
+            normal.
         replicates: None for one data set, else the number of independent data sets with the same designs and theta.
 
     Returns:
         Samples with arrays (n_k, m_k), or (replicates, n_k, m_k), and the planted theta.
 
     Raises:
-        ValueError: counts or replicates not positive, theta of the wrong length.
+        UnknownNameError: a block of theta that the model does not have.
+        ValueError: counts or replicates not positive, theta or a block of the wrong length, or a block missing.
         MemoryError: the samples do not fit; draw `simulate_statistics` instead.
 
     Example:
@@ -99,6 +103,8 @@ def simulate(
         >>> model = LinearGaussian({"x": Modality(np.eye(2)), "y": Modality(np.ones((3, 2)))})
         >>> simulate(model, {"x": 4, "y": 5}, seed=0, replicates=7)
         Samples(x: 7 x 4 x 2, y: 7 x 5 x 3)
+        >>> simulate(model, {"x": 4}, seed=0, theta={"shared": [1.0, 2.0]}).theta
+        array([1., 2.])
     """
     lead = _replicates(replicates)
     sizes, theta = _prepare(model, counts, theta, seed)
@@ -109,6 +115,7 @@ def simulate(
         modality, n = model[name], sizes[name]
         modality.check_count(n, name)
         seen = theta[model.layout.columns(name)]
+        # theta is float64, and so is a product of a float32 block with it
         mean = _first(modality.shared, n) @ seen[: model.shared_dim]
         mean = mean + _first(modality.private, n) @ seen[model.shared_dim :]
         data[name] = mean + modality.color(rng.standard_normal((*lead, n, modality.obs_dim)))
@@ -120,7 +127,7 @@ def simulate_statistics(
     counts: Mapping[str, int] | int,
     *,
     seed: Seed,
-    theta: ArrayLike | None = None,
+    theta: Theta | None = None,
     replicates: int | None = None,
 ) -> Statistics:
     """Sufficient statistics of samples that are never drawn, exact in distribution.
@@ -133,7 +140,8 @@ def simulate_statistics(
         model: the world.
         counts: {modality: number of samples}, or one number for all; at least one positive.
         seed: whole number, SeedSequence or Generator.
-        theta: (d,) planted parameters, or None to draw them standard normal (as `simulate` does with this seed).
+        theta: (d,) planted parameters or their blocks, or None to draw them standard normal (as `simulate` does with
+            this seed).
         replicates: None for one draw, else the number of independent draws.
 
     Returns:
@@ -184,10 +192,9 @@ def _replicates(replicates: int | None) -> tuple[int, ...]:
 def _prepare(
     model: LinearGaussian,
     counts: Mapping[str, int] | int,
-    theta: ArrayLike | None,
+    theta: Theta | None,
     seed: Seed,
 ) -> tuple[dict[str, int], Array]:
+    as_instance(model, LinearGaussian, "model")
     sizes = {name: n for name, n in as_counts(counts, model.names, positive=True).items() if n}
-    planted = draw_theta(model, seed) if theta is None else as_array(theta, "theta", ndim=1)
-    model.layout.split(planted)
-    return sizes, planted.astype(np.float64, copy=False)
+    return sizes, draw_theta(model, seed) if theta is None else model.layout.vector(theta)

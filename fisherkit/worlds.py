@@ -1,12 +1,14 @@
 """Ready-made models: random ones with chosen ranks and conditioning, the paper's E.14, and blind spots."""
 
+import math
 from collections.abc import Mapping
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fisherkit.checks import as_whole, check_names
+from fisherkit.checks import as_mapping, as_number, as_whole, check_names, freeze, require_memory
+from fisherkit.layout import check_modality_name
 from fisherkit.model import LinearGaussian, Modality
 from fisherkit.simulation import Seed, streams
 
@@ -56,10 +58,16 @@ def random_model(
         >>> int(np.linalg.matrix_rank(model["x"].shared)), model
         (1, LinearGaussian(6 parameters: shared 3 + x 2 + y 1))
     """
+    condition = as_number(condition, "condition", finite=False)
     if not 1 <= condition < np.inf:
         raise ValueError(
             f"condition: must be at least 1 and finite, got {condition}; for lower rank use shared_rank"
         )
+    shared_dim = as_whole(shared_dim, "shared_dim", least=0)
+    widths = as_mapping(private_dims, "private_dims", "{modality: d_k}")
+    for name in widths:
+        check_modality_name(name)
+    private_dims = {n: as_whole(d, f"private_dims: {n}", least=0) for n, d in widths.items()}
     if n_designs is not None:
         n_designs = as_whole(n_designs, "n_designs (None for one repeated design)", least=1)
     options = {
@@ -73,20 +81,20 @@ def random_model(
     modalities = {}
     for name, rng in streams(seed, private_dims).items():
         d_k = private_dims[name]
-        m = _of(obs_dim, name, shared_dim + d_k)
+        m = as_whole(_of(obs_dim, name, shared_dim + d_k), f"{name}: obs_dim", least=1)
         shape = (n_designs, m) if n_designs is not None else (m,)
         blocks = []
         for width, rank, what in (
             (shared_dim, shared_rank, "shared_rank"),
             (d_k, private_rank, "private_rank"),
         ):
-            r = _of(rank, name, min(m, width))
-            if not 0 <= r <= min(m, width):
+            r = as_whole(_of(rank, name, min(m, width)), f"{name}: {what}", least=0)
+            if r > min(m, width):
                 raise ValueError(f"{name}: {what} must lie between 0 and {min(m, width)}, got {r}")
             right = _orthonormal(rng, width)[:, :r]
             left = _orthonormal(rng, m, shape[:-1])[..., :r]
             singular = np.sqrt(m) * np.geomspace(1.0, 1 / condition, r) if r else np.zeros(0)
-            blocks.append(left * singular @ right.T)
+            blocks.append(freeze(left * singular @ right.T))  # so that no copy is made of it
         modalities[name] = Modality(blocks[0], blocks[1], noise_std=_of(noise_std, name, 1.0))
     return LinearGaussian(modalities)
 
@@ -115,6 +123,8 @@ def e14_model(
         Model with modalities "x" and "y", repeated designs.
     """
     check_names(noise_std, ("x", "y"), "noise_std")
+    obs_dim, attenuation = as_whole(obs_dim, "obs_dim", least=1), as_number(attenuation, "attenuation")
+    require_memory(8 * 30 * obs_dim, f"obs_dim: a model of {obs_dim} observed coordinates, which")
     rng = streams(seed, ["x", "y"])
     loading = {
         name: (r.standard_normal((obs_dim, 10)), r.standard_normal((obs_dim, 5))) for name, r in rng.items()
@@ -160,6 +170,8 @@ def blind_spot_model(
         >>> float(cramer_rao(model, {"x": 10}, blind)), bool(cramer_rao(model, {"x": 10, "y": 1}, blind) < np.inf)
         (inf, True)
     """
+    shared_dim, seen = as_whole(shared_dim, "shared_dim", least=0), as_whole(seen, "seen", least=0)
+    angle = as_number(angle, "angle", finite=False)
     if not 0 <= angle <= np.pi / 2:
         raise ValueError(f"angle: must lie in [0, pi/2] radians, got {angle}")
     if not 1 <= seen <= shared_dim // 2:
@@ -182,5 +194,6 @@ def _of(value: Number | Mapping[str, Number] | None, name: str, default: Number)
 
 def _orthonormal(rng: np.random.Generator, dim: int, lead: tuple[int, ...] = ()) -> Array:
     """Haar-random orthogonal matrices, (..., dim, dim)."""
+    require_memory(3 * 8 * math.prod(lead) * dim**2, f"a random model of dim {dim}, which")
     q, r = np.linalg.qr(rng.standard_normal((*lead, dim, dim)))
     return q * np.sign(np.diagonal(r, axis1=-2, axis2=-1))[..., None, :]

@@ -317,7 +317,7 @@ class UnpairedClassifier(ClassifierMixin, BaseEstimator):
         return np.pad(start, ((0, 0), (0, constant))).astype(np.float32)
 
     def _auxiliary_rows(self, name: str, X: ArrayLike, y: ArrayLike) -> Rows:
-        features = as_array(X, f"aux {name!r}: features", ndim=2)
+        features = as_array(X, f"aux {name!r}: features", ndim=2, single=True)
         numbers = self._numbers(y, len(features), f"aux {name!r}", drop=self.extra_classes == "ignore")
         known = numbers >= 0
         if not known.any():

@@ -211,6 +211,12 @@ def as_costs(costs: Mapping[str, float] | float, names: tuple[str, ...]) -> Arra
     if (checked < 0).any():
         worst = int(checked.argmin())
         raise ValueError(f"{names[worst]}: cost per sample must be >= 0, got {checked[worst]:.6g}")
+    wrong = (checked > 0) & ((checked < LARGEST**-0.5) | (checked > LARGEST**0.5))
+    if wrong.any():
+        worst = int(wrong.argmax())
+        raise ValueError(
+            f"{names[worst]}: cost {checked[worst]:.3g} leaves float64 with others; use other units"
+        )
     return checked
 
 

@@ -56,7 +56,7 @@ def next_sample(
         >>> next_sample(model, {"image": 10, "text": 0}, n=10)
         NextSample(add 7 image, 3 text: A 0.2 -> 0.0933063)
     """
-    if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
+    if isinstance(n, (bool, np.timedelta64)) or not isinstance(n, int | np.integer) or n < 1:
         raise ValueError(f"n: expected a whole number of samples >= 1, got {n!r}")
     if costs is not None and n > 1:
         raise ValueError(

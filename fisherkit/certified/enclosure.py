@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fisherkit.certified.bounds import FLUSH, TINY, UNIT, gamma, inflate
-from fisherkit.checks import as_array, as_matrix
+from fisherkit.checks import as_array, as_matrix, as_number
 
 __all__ = ["Enclosed", "as_float_matrix"]
 
@@ -155,7 +155,7 @@ class Enclosed:
         return -self + other
 
     def __mul__(self, factor: float) -> "Enclosed":
-        c = float(factor)
+        c = as_number(factor, "factor")
         with np.errstate(over="ignore", under="ignore"):
             middle = c * self.midpoint
             around = abs(c) * self.radius
@@ -207,7 +207,7 @@ def as_float_matrix(value: ArrayLike, name: str, *, dim: int | None = None) -> A
         ValueError: an entry that double precision cannot hold, wrong shape, or not finite.
     """
     matrix = as_matrix(value, name, rows=dim, cols=dim)
-    given = np.asarray(value)
+    given = matrix if hasattr(value, "detach") else np.asarray(value)  # a tensor's types are exact in float64
     if given.dtype == np.float64:
         return matrix
     if given.dtype.kind in "iu" and given.size:

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fisherkit.certified.bounds import UNIT, inflate
 from fisherkit.certified.enclosure import Enclosed, as_float_matrix
-from fisherkit.checks import as_symmetric
+from fisherkit.checks import as_number, as_symmetric
 
 __all__ = ["Gap", "Matrix", "Radius", "read_gap", "read_matrix"]
 
@@ -127,7 +127,7 @@ def read_gap(
 
 def _read_radius(radius: Radius, name: str) -> float | Array:
     if isinstance(radius, numbers.Real):
-        value = float(radius)
+        value = as_number(radius, name, finite=False)
         if not 0 <= value < math.inf:
             raise ValueError(f"{name}: a radius must be finite and at least 0, got {radius}")
         return value if value == radius else float(np.nextafter(value, math.inf))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fisherkit.checks import as_whole
+from fisherkit.checks import as_list, as_whole
 from fisherkit.chunked.shards import Shape, Shard
 from fisherkit.chunked.sources import (
     CHUNK_BYTES,
@@ -71,7 +71,8 @@ def from_npy(
     chunks_per_partition = as_whole(chunks_per_partition, "chunks_per_partition", least=1)
     sources = {}
     for name, paths in require_mapping(files, "{modality: path or paths}").items():
-        listed = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
+        single = isinstance(paths, (str, os.PathLike))
+        listed = [paths] if single else as_list(paths, f"files: {name}", "paths")
         if not 1 <= len(listed) <= 3 or listed[0] is None:
             raise ValueError(
                 f"{name}: expected (observations, shared designs, private designs), the designs optional; "

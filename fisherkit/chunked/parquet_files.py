@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fisherkit.checks import UnknownNameError, as_whole
+from fisherkit.checks import UnknownNameError, as_instance, as_whole
 from fisherkit.chunked.shards import FIELDS, Shape, Shard
 from fisherkit.chunked.sources import (
     CHUNKS_PER_PARTITION,
@@ -78,14 +78,15 @@ def from_parquet(
     chunk_bytes = as_whole(chunk_bytes, "chunk_bytes", least=1)
     chunks_per_partition = as_whole(chunks_per_partition, "chunks_per_partition", least=1)
     checked = require_mapping(files, "{modality: file or folder}")
-    for name, chosen in (columns or {}).items():
+    columns = as_instance({} if columns is None else columns, Mapping, "columns")
+    for name, chosen in columns.items():
         if name not in checked:
             raise UnknownNameError(name, checked)
-        for key in chosen:
+        for key in as_instance(chosen, Mapping, f"columns[{name!r}]"):
             if key not in FIELDS:
                 raise UnknownNameError(key, FIELDS, f"key in columns[{name!r}]")
     sources = {
-        name: ParquetSource.of(path, name, (columns or {}).get(name, {}), chunk_bytes, chunks_per_partition)
+        name: ParquetSource.of(path, name, columns.get(name, {}), chunk_bytes, chunks_per_partition)
         for name, path in checked.items()
     }
     return Chunks(sources)

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fisherkit.accumulation import accumulate
-from fisherkit.checks import UnknownNameError, check_names
+from fisherkit.arrays import plain_array
+from fisherkit.checks import UnknownNameError, as_instance, check_names
 from fisherkit.layout import Layout
 from fisherkit.model import LinearGaussian, Modality
 from fisherkit.samples import Samples
@@ -156,7 +157,8 @@ class Declaration:
         if not isinstance(model, Layout):
             raise TypeError(f"model: expected a LinearGaussian or a Layout, got {type(model).__name__}")
         check_names(noise_std, model.names, "noise_std")
-        return cls(model, {}, dict(noise_std or {}))
+        given = as_instance({} if noise_std is None else noise_std, Mapping, "noise_std")
+        return cls(model, {}, dict(given))
 
     def only(self, name: str) -> "Declaration":
         """The part that one modality's samples need, small enough to be sent with a task.
@@ -270,10 +272,10 @@ class Declaration:
             TypeError: not real numbers.
             ValueError: shapes that do not fit, a NaN or infinity (with source and row), or noise that is not valid.
         """
-        arrays = [None if block is None else np.asarray(block) for block in shard[:3]]
-        for array, source in zip(arrays, shard.sources, strict=False):
-            if array is not None and array.dtype.kind not in "fiub":
-                raise TypeError(f"{name}: {source}: expected real numbers, got dtype {array.dtype}")
+        arrays = [
+            None if block is None else _read_only(block, f"{name}: {source}")
+            for block, source in zip(shard[:3], shard.sources, strict=False)
+        ]
         m = self.check(name, [None if a is None else a.shape for a in arrays], shard.sources)
         x = arrays[0].reshape(-1, m)  # type: ignore[union-attr]
         blocks: dict[str, Any] = {
@@ -317,6 +319,13 @@ class Declaration:
                 raise
             where = f"{shard.sources[0]}, rows from {shard.first_row}"
             raise ValueError(f"{error} ({where})") from None
+
+
+def _read_only(block: ArrayLike, name: str) -> NDArray:
+    """A view that a model keeps without copying it: it lives no longer than the chunk does."""
+    view = plain_array(block, name)[0].view()
+    view.flags.writeable = False
+    return view
 
 
 def _raise_not_finite(array: NDArray, label: str, first_row: int) -> None:

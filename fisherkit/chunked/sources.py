@@ -101,8 +101,11 @@ def require_file(path: str | os.PathLike, name: str) -> Path:
         The path.
 
     Raises:
+        TypeError: no path.
         FileNotFoundError: nothing is there; with the close matches in its folder.
     """
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"{name}: expected the path of a file, got {type(path).__name__}")
     wanted = Path(path)
     if wanted.exists():
         return wanted

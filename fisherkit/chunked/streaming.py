@@ -71,7 +71,7 @@ def accumulate_chunks(
             for index in range(len(source)):
                 trees[name].push(summarise_partition(declaration, name, source, index, method))
     else:
-        for number, chunk in enumerate(chunks):
+        for number, chunk in enumerate(_pieces(chunks)):
             for name, own, part in summarise_chunk(declaration, chunk, method, f"chunk {number}"):
                 if noise.setdefault(name, own) != own:
                     raise ValueError(
@@ -117,6 +117,15 @@ def fit_chunks(
     """
     statistics = accumulate_chunks(model, chunks, noise_std=noise_std, method=method)
     return fit(statistics, modalities=modalities, noise=noise, weighting=weighting)
+
+
+def _pieces(chunks: Iterable[Chunk]) -> Iterator[Chunk]:
+    try:
+        if not isinstance(chunks, (str, bytes, Mapping)):
+            return iter(chunks)
+    except TypeError:  # also what claims to be iterable and is not, such as an array without dimensions
+        pass
+    raise TypeError(f"chunks: expected files or an iterable of chunks, got {type(chunks).__name__}")
 
 
 def summarise_partition(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fisherkit.checks import as_array, as_seed
+from fisherkit.checks import as_array, as_fraction, as_number, as_seed, as_whole
 from fisherkit.exchange_fit.parametric import Plane, PowerLaw
 from fisherkit.exchange_fit.rows import Rows, Surface
 from fisherkit.simulation import Seed
@@ -78,6 +78,7 @@ def bootstrap(
         The interval.
 
     Raises:
+        TypeError: `fit_function` is no function, or groups that cannot be compared.
         ValueError: no design point is replicated and there are no groups, fewer than two groups, a bad
             option, or more than a tenth of the fits failed.
 
@@ -89,8 +90,11 @@ def bootstrap(
         >>> bootstrap(fit_plane, n_x, n_y, accuracy, seed=1, replicates=200)
         0.2386 [0.2185, 0.2586] (95%)
     """
-    if not 0 < level < 1:
-        raise ValueError(f"level: must lie in (0, 1), got {level}")
+    level, replicates = as_fraction(level, "level"), as_whole(replicates, "replicates", least=0)
+    if not callable(fit_function):
+        raise TypeError(
+            f"fit_function: expected a function such as fit_plane, got {type(fit_function).__name__}"
+        )
     least = int(np.ceil(round(2 / (1 - level), 6))) - 1  # one draw beyond each end
     if replicates < max(10, least):
         raise ValueError(
@@ -113,7 +117,7 @@ def bootstrap(
         blocks = [np.flatnonzero(cell == c) for c in range(len(size))]
         enlarge = np.sqrt(size / np.maximum(size - 1, 1))[cell]
     else:
-        labels = np.asarray(groups)
+        labels = _as_labels(groups)
         if labels.shape != rows.metric.shape:
             raise ValueError(
                 f"groups: expected one label for each of {len(means)} rows, got shape {labels.shape}"
@@ -204,13 +208,12 @@ def lack_of_fit(surface: Plane | PowerLaw, *, significance: float = 0.05) -> Lac
     """
     from scipy.stats import f
 
+    significance = as_fraction(significance, "significance")
     if not isinstance(surface, Plane | PowerLaw):
         raise TypeError(
-            f"lack_of_fit: needs a plane or a power law, got {type(surface).__name__}; a monotone surface "
+            f"lack_of_fit: surface: needs a plane or a power law, got {type(surface).__name__}; a monotone surface "
             "has no fixed number of parameters"
         )
-    if not 0 < significance < 1:
-        raise ValueError(f"significance: must lie in (0, 1), got {significance}")
     rows, name = surface.rows, "plane" if isinstance(surface, Plane) else "power law"
     points, cell, size = rows.cells()
     df_error, df_misfit = len(rows.metric) - len(points), len(points) - surface.n_params
@@ -266,7 +269,7 @@ def words(rate: float, words_per_text: float) -> float:
         >>> words(0.05, 11.4)
         228.0
     """
-    count = float(as_array(words_per_text, "words_per_text", ndim=0))
+    count, rate = as_number(words_per_text, "words_per_text"), as_number(rate, "rate", finite=False)
     if count <= 0:
         raise ValueError(f"words_per_text: must be positive, got {count:.6g}")
     if np.isnan(rate):
@@ -300,6 +303,16 @@ def describe(
         low, high = (_number(words(end, words_per_text)) for end in (rate.high, rate.low))
         text += f" [{low}, {high}]"
     return text
+
+
+def _as_labels(groups: ArrayLike) -> NDArray:
+    """Labels of clusters that can be compared."""
+    try:
+        labels = np.asarray(groups)
+        np.unique(labels)
+    except Exception as error:
+        raise TypeError(f"groups: expected one label of one kind for each row ({error})") from error
+    return labels
 
 
 def _number(value: float) -> str:

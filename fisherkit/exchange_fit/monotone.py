@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fisherkit.checks import as_array
+from fisherkit.checks import as_array, as_number, as_pair
 from fisherkit.exchange_fit.rows import Rows
 
 __all__ = ["Monotone", "fit_monotone"]
@@ -39,7 +39,7 @@ class Monotone:
     def predict(self, n_x: ArrayLike, n_y: ArrayLike) -> Array:
         """The fitted surface at these counts, which broadcast."""
         one = np.vectorize(lambda a, b: self.rows.sign * np.interp(a, self.x, self._at(b)), otypes=[float])
-        return one(n_x, n_y)[()]
+        return one(*as_pair(n_x, n_y))[()]
 
     def rate(self, n_x: ArrayLike, n_y: ArrayLike) -> Array:
         """Finite exchange with the neighbouring measured count of y, per sample of y.
@@ -55,7 +55,7 @@ class Monotone:
         """
 
         def one(a: float, b: float) -> float:
-            if np.ptp(self.values) <= 1e-12 * np.abs(self.values).max():
+            if self.rows.is_rounding(self.values - self.values.mean()):
                 return float("nan")
             level = float(self.predict(a, b))
             below = self.y[self.y < b]
@@ -64,23 +64,24 @@ class Monotone:
             above = self.y[self.y > b][0]
             return max(0.0, a - float(self.isoline(level, above))) / (above - b)
 
-        return np.vectorize(one, otypes=[float])(as_array(n_x, "n_x"), as_array(n_y, "n_y"))[()]
+        return np.vectorize(one, otypes=[float])(*as_pair(n_x, n_y))[()]
 
     def isoline(self, level: float, n_y: ArrayLike) -> Array:
         """Least x that reaches the level, between the measured ones; +infinity where the largest does not."""
+        target = self.rows.sign * as_number(level, "level")
 
         def one(b: float) -> float:
-            wanted, line = self.rows.sign * level, self._at(b)
-            reached = np.flatnonzero(line >= wanted - 1e-12 * np.abs(self.values).max())
+            line = self._at(b)
+            reached = np.flatnonzero(line >= target - 1e-12 * np.abs(self.values).max())
             if not reached.size:
                 return float("inf")
             i = int(reached[0])
             if not i:
                 return float(self.x[0])
-            part = (wanted - line[i - 1]) / (line[i] - line[i - 1])
+            part = (target - line[i - 1]) / (line[i] - line[i - 1])
             return float(self.x[i - 1] + min(part, 1.0) * (self.x[i] - self.x[i - 1]))
 
-        return np.vectorize(one, otypes=[float])(n_y)[()]
+        return np.vectorize(one, otypes=[float])(as_array(n_y, "n_y"))[()]
 
     @property
     def r_squared(self) -> float:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fisherkit.checks import as_array, as_number, as_pair, as_whole
 from fisherkit.exchange_fit.rows import Rows
 
 __all__ = ["Plane", "PowerLaw", "fit_plane", "fit_power_law"]
@@ -31,17 +32,18 @@ class Plane:
 
     def predict(self, n_x: ArrayLike, n_y: ArrayLike) -> Array:
         """The plane at these counts, which broadcast."""
-        return self.intercept + self.slope_x * np.asarray(n_x) + self.slope_y * np.asarray(n_y)
+        x, y = as_pair(n_x, n_y)
+        return (self.intercept + self.slope_x * x + self.slope_y * y)[()]
 
     def rate(self, n_x: ArrayLike = 0.0, n_y: ArrayLike = 0.0) -> Array:
         """slope_y / slope_x: negative where y hurts, +infinity where only y helps, nan where neither does."""
         x, y = self.rows.sign * self.slope_x, self.rows.sign * self.slope_y
         value = y / x if x > 0 else np.inf if y > 0 else np.nan
-        return np.full(np.broadcast_shapes(np.shape(n_x), np.shape(n_y)), value)[()]
+        return np.full(as_pair(n_x, n_y)[0].shape, value)[()]
 
     def isoline(self, level: float, n_y: ArrayLike) -> Array:
         """Samples of x that reach the level: 0 where none is needed, +infinity where x does not help."""
-        short = self.rows.sign * (level - self.predict(0.0, n_y))
+        short = self.rows.sign * (as_number(level, "level") - self.predict(0.0, n_y))
         slope = self.rows.sign * self.slope_x
         return np.where(short <= 0, 0.0, short / slope if slope > 0 else np.inf)[()]
 
@@ -66,7 +68,8 @@ def fit_plane(n_x: ArrayLike, n_y: ArrayLike, metric: ArrayLike, *, better: str 
         better: "higher" or "lower".
 
     Returns:
-        The plane. Look at `lack_of_fit` before its rate: accuracy saturates, a plane does not.
+        The plane. Look at `lack_of_fit` before its rate: accuracy saturates, a plane does not. A slope that is
+        rounding beside the metric is exactly 0.
 
     Example:
         >>> plane = fit_plane([1, 2, 1, 2], [0, 0, 8, 8], [50.0, 60.0, 54.0, 64.0])
@@ -77,8 +80,14 @@ def fit_plane(n_x: ArrayLike, n_y: ArrayLike, metric: ArrayLike, *, better: str 
     rows.require(Plane.n_params, "plane")
     design = np.c_[np.ones(len(rows.metric)), rows.n_x, rows.n_y]
     unit = np.abs(design).max(axis=0)
-    a, b_x, b_y = (float(v) for v in np.linalg.lstsq(design / unit, rows.metric, rcond=None)[0] / unit)
-    return Plane(a, b_x, b_y, rows)
+    intercept, *slopes = (float(v) for v in np.linalg.lstsq(design / unit, rows.metric, rcond=None)[0] / unit)
+    for k, slope in enumerate(slopes, start=1):
+        # the part of the counts that the other columns leave unexplained is what its slope rests on
+        others = np.delete(design / unit, k, axis=1)
+        own = design[:, k] - others @ np.linalg.lstsq(others, design[:, k], rcond=None)[0]
+        if rows.is_rounding(slope * own):
+            slopes[k - 1] = 0.0
+    return Plane(intercept, slopes[0], slopes[1], rows)
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,19 +116,19 @@ class PowerLaw:
 
     def predict(self, n_x: ArrayLike, n_y: ArrayLike) -> Array:
         """The power law at these counts, which broadcast."""
-        samples = np.asarray(n_x) + self.exchange * np.asarray(n_y) + self.offset
-        return self.asymptote - self.rows.sign * self.gain * samples**-self.power
+        x, y = as_pair(n_x, n_y)
+        samples = x + self.exchange * y + self.offset
+        return (self.asymptote - self.rows.sign * self.gain * samples**-self.power)[()]
 
     def rate(self, n_x: ArrayLike = 0.0, n_y: ArrayLike = 0.0) -> Array:
         """The constant `exchange`; nan where samples of neither change the metric (gain 0)."""
-        shape = np.broadcast_shapes(np.shape(n_x), np.shape(n_y))
-        return np.full(shape, self.exchange if self.gain else np.nan)[()]
+        return np.full(as_pair(n_x, n_y)[0].shape, self.exchange if self.gain else np.nan)[()]
 
     def isoline(self, level: float, n_y: ArrayLike) -> Array:
         """Samples of x that reach the level: 0 where none is needed, +infinity at or beyond the asymptote."""
-        gap = self.rows.sign * (self.asymptote - level)
+        gap = self.rows.sign * (self.asymptote - as_number(level, "level"))
         needed = (self.gain / gap) ** (1 / self.power) if gap > 0 else np.inf
-        return np.maximum(needed - self.offset - self.exchange * np.asarray(n_y, dtype=np.float64), 0.0)[()]
+        return np.maximum(needed - self.offset - self.exchange * as_array(n_y, "n_y"), 0.0)[()]
 
     @property
     def r_squared(self) -> float:
@@ -149,7 +158,7 @@ def fit_power_law(
         starts: number of starting points, 1 to 6; fewer are faster in a `bootstrap`.
 
     Returns:
-        The best fit over all starts.
+        The best fit over all starts. A gain that is rounding beside the metric is exactly 0.
 
     Raises:
         ValueError: too few rows, or counts that do not vary apart.
@@ -164,7 +173,8 @@ def fit_power_law(
 
     rows = Rows(n_x, n_y, metric, better)  # type: ignore[arg-type]
     rows.require(PowerLaw.n_params, "power law")
-    if not 1 <= starts <= 6:
+    starts = as_whole(starts, "starts", least=1)
+    if starts > 6:
         raise ValueError(f"starts: must lie between 1 and 6, got {starts}")
     top_x, top_y = rows.n_x.max(), rows.n_y.max()
     x, y = rows.n_x / top_x, rows.n_y / top_y
@@ -198,5 +208,8 @@ def fit_power_law(
     _, slope, mean_decay = solve(best)
     power, offset = (float(v) for v in np.exp(best[1:]))
     asymptote = float(rows.metric.mean()) + rows.sign * size * slope * mean_decay
-    gain = size * slope * float(top_x) ** power
+    decay = (x + best[0] * y + offset) ** -power
+    gain = (
+        0.0 if rows.is_rounding(size * slope * (decay - mean_decay)) else size * slope * float(top_x) ** power
+    )
     return PowerLaw(asymptote, gain, float(best[0] * top_x / top_y), offset * float(top_x), power, rows)

@@ -36,7 +36,7 @@ class Rows:
 
     def __post_init__(self) -> None:
         for name in ("n_x", "n_y", "metric"):
-            value = as_array(getattr(self, name), name, ndim=1).astype(np.float64, copy=False)
+            value = as_frozen(getattr(self, name), name, ndim=1)
             if name != "metric" and (value < 0).any():
                 raise ValueError(
                     f"{name}: count {value.min():.6g} in row {int(value.argmin())}; must be >= 0"
@@ -45,7 +45,7 @@ class Rows:
         sizes = {name: len(getattr(self, name)) for name in ("n_x", "n_y", "metric")}
         if len(set(sizes.values())) > 1 or not len(self.metric):
             raise ValueError(f"rows: n_x, n_y and metric need the same positive length, got {sizes}")
-        if self.better not in ("higher", "lower"):
+        if not isinstance(self.better, str) or self.better not in ("higher", "lower"):
             raise UnknownNameError(self.better, ("higher", "lower"), "value of better")
 
     @property
@@ -79,6 +79,17 @@ class Rows:
                 f"{model}: the design points lie on one line of (n_x, n_y), so the effects cannot be told "
                 "apart; measure some cells with n_y changed at the same n_x"
             )
+
+    def is_rounding(self, response: Array) -> bool:
+        """Whether a response of the metric to samples is rounding beside the metric, so that there is none.
+
+        Args:
+            response: (n,) change of the fitted metric over the rows, or any vector of its length.
+
+        Returns:
+            Whether its length is at most the tolerance of three coefficients times the length of the metric.
+        """
+        return bool(np.linalg.norm(response) <= tolerance(3) * np.linalg.norm(self.metric))
 
     def r_squared(self, predicted: Array) -> float:
         """1 - residual / total sum of squares."""

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import sympy
 from sympy import Dummy, ImmutableMatrix, Matrix, Symbol
 
-from fisherkit.symbolic.rational import pseudoinverse
+from fisherkit.checks import as_instance, as_whole
+from fisherkit.symbolic.rational import as_expressions, pseudoinverse
 
 __all__ = ["Derivation", "SymbolicModality", "derive", "information_blocks"]
 
@@ -36,17 +37,22 @@ class SymbolicModality:
     count: int = 1
 
     def __post_init__(self) -> None:
-        shared = ImmutableMatrix(self.shared)
+        shared = as_expressions(self.shared, "shared")
         m = shared.rows
-        private = ImmutableMatrix.zeros(m, 0) if self.private is None else ImmutableMatrix(self.private)
-        noise = ImmutableMatrix.eye(m) if self.noise_cov is None else ImmutableMatrix(self.noise_cov)
+        private = (
+            ImmutableMatrix.zeros(m, 0) if self.private is None else as_expressions(self.private, "private")
+        )
+        noise = (
+            ImmutableMatrix.eye(m) if self.noise_cov is None else as_expressions(self.noise_cov, "noise_cov")
+        )
         if private.rows != m:
             raise ValueError(f"private: expected {m} rows as in shared, got {private.rows}")
         if noise.shape != (m, m):
             raise ValueError(f"noise_cov: expected shape ({m}, {m}), got {noise.shape}")
         _check_covariance(noise)
-        if self.count < 1:
+        if as_whole(self.count, "count", least=0) < 1:
             raise ValueError(f"count: must be at least 1, got {self.count}")
+        object.__setattr__(self, "count", int(self.count))
         object.__setattr__(self, "shared", shared)
         object.__setattr__(self, "private", private)
         object.__setattr__(self, "noise_cov", noise)
@@ -169,6 +175,8 @@ def information_blocks(modalities: Mapping[str, SymbolicModality]) -> ImmutableM
 
 def _names_in(modalities: Mapping[str, SymbolicModality]) -> set[str]:
     """Names of the symbols that designs and noise are made of."""
+    for name, m in as_instance(modalities, Mapping, "modalities").items():
+        as_instance(m, SymbolicModality, f"modalities: {name}")
     return {
         symbol.name
         for m in modalities.values()

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sympy import QQ, ImmutableMatrix, Rational, S
 from sympy.polys.matrices import DomainMatrix
 
-from fisherkit.checks import as_indices
+from fisherkit.checks import as_indices, as_list
 from fisherkit.loewner import Relation
 
 __all__ = [
@@ -47,8 +47,7 @@ def as_rational(value: MatrixLike, name: str = "matrix") -> ImmutableMatrix:
         >>> as_rational([["1/3", 2]])
         Matrix([[1/3, 2]])
     """
-    rows = value.tolist() if isinstance(value, np.ndarray) else value
-    matrix = ImmutableMatrix(rows)
+    matrix = as_expressions(value, name)
     for i, entry in enumerate(matrix):
         if not isinstance(entry, Rational):
             row, column = divmod(i, matrix.cols)
@@ -56,6 +55,38 @@ def as_rational(value: MatrixLike, name: str = "matrix") -> ImmutableMatrix:
                 f"{name}: entry ({row}, {column}) is {entry} ({type(entry).__name__}), not an exact rational; "
                 'pass an int, a sympy.Rational or a string such as "1/3"'
             )
+    return matrix
+
+
+def as_expressions(value: MatrixLike, name: str) -> ImmutableMatrix:
+    """SymPy matrix of numbers or symbols.
+
+    Args:
+        value: nested lists, NumPy integers or a SymPy matrix.
+        name: how error messages call it.
+
+    Returns:
+        The matrix.
+
+    Raises:
+        TypeError: nothing that SymPy reads as a matrix of expressions.
+    """
+    rows = value.tolist() if isinstance(value, np.ndarray) else value
+    try:
+        matrix = ImmutableMatrix(rows)
+        expressions = all(isinstance(entry, sympy.Expr) for entry in matrix)
+    except Exception as error:
+        raise TypeError(f"{name}: expected a matrix, got {type(value).__name__} ({error})") from error
+    if not expressions:
+        raise TypeError(f"{name}: expected a matrix of numbers or symbols, got entries of other types")
+    return matrix
+
+
+def _as_square(value: MatrixLike, name: str, dim: int | None = None) -> ImmutableMatrix:
+    matrix = as_rational(value, name)
+    if matrix.rows != matrix.cols or dim not in (None, matrix.rows):
+        size = "square" if dim is None else f"{dim} x {dim}"
+        raise ValueError(f"{name}: expected a {size} matrix, got {matrix.rows} x {matrix.cols}")
     return matrix
 
 
@@ -154,8 +185,8 @@ def schur_complement(m: MatrixLike, keep: Sequence[int]) -> ImmutableMatrix:
         >>> schur_complement([[2, 1], [1, 1]], [0])
         Matrix([[1]])
     """
-    matrix = as_rational(m)
-    kept = as_indices(list(keep), matrix.rows, "keep").tolist()
+    matrix = _as_square(m, "matrix")
+    kept = as_indices(as_list(keep, "keep", "indices"), matrix.rows, "keep").tolist()
     rest = [i for i in range(matrix.rows) if i not in kept]
     if not rest:
         return ImmutableMatrix(matrix.extract(kept, kept))
@@ -181,7 +212,8 @@ def parallel_sum(a: MatrixLike, b: MatrixLike) -> ImmutableMatrix:
         >>> parallel_sum([[1]], [[3]])
         Matrix([[3/4]])
     """
-    first, second = as_rational(a, "A"), as_rational(b, "B")
+    first = _as_square(a, "A")
+    second = _as_square(b, "B", first.rows)
     return ImmutableMatrix(first * pseudoinverse(first + second) * second)
 
 
@@ -239,7 +271,8 @@ def relation(a: MatrixLike, b: MatrixLike) -> Relation:
         >>> relation([[1, 0], [0, 1]], [[1, 0], [0, "3/2"]])
         <Relation.BELOW: 'below'>
     """
-    return Relation.of_inertia(*inertia(as_rational(b, "B") - as_rational(a, "A")))
+    first = _as_square(a, "A")
+    return Relation.of_inertia(*inertia(_as_square(b, "B", first.rows) - first))
 
 
 def _domain(matrix: ImmutableMatrix) -> DomainMatrix:
@@ -248,6 +281,8 @@ def _domain(matrix: ImmutableMatrix) -> DomainMatrix:
 
 def _solve(m: ImmutableMatrix, v: ImmutableMatrix) -> ImmutableMatrix | None:
     """One solution of M x = v, None if there is none."""
+    if v.shape != (m.rows, 1):
+        raise ValueError(f"v: expected a vector of length {m.rows}, got {v.rows} x {v.cols}")
     reduced, pivots = _domain(m.row_join(v)).rref()
     if m.cols in pivots:
         return None

@@ -96,6 +96,7 @@ def theorem_3_designs(
         >>> theorem_3_designs([[[1.0, 0.0]]] * 5, [[[0.0, 1.0]]] * 5, 3).holds
         True
     """
+    x, y, m = as_list(x, "x", "blocks"), as_list(y, "y", "blocks"), as_whole(m, "m: samples", least=0)
     for name, blocks in (("x", x), ("y", y)):
         if not 1 <= m <= len(blocks):
             raise ValueError(f"m: must lie between 1 and {len(blocks)} (blocks of {name}), got {m}")

@@ -33,11 +33,14 @@ def stack(designs: Designs, name: str) -> tuple[list[Array], list[Array]]:
     Raises:
         ValueError: no blocks, or blocks whose shapes do not fit.
     """
-    if not len(designs):
+    designs = as_list(designs, name, "design blocks")
+    if not designs:
         raise ValueError(f"{name}: no design blocks; give at least one sample")
     shared: list[Array] = []
     private: list[Array] = []
     for j, block in enumerate(designs):
+        if isinstance(block, tuple) and len(block) != 2:
+            raise ValueError(f"{name}[{j}]: expected a pair (C, S) or a bare C, got a tuple of {len(block)}")
         c, s = block if isinstance(block, tuple) else (block, None)
         shared.append(as_matrix(c, f"{name}[{j}] shared", cols=shared[0].shape[1] if j else None))
         rows = len(shared[-1])

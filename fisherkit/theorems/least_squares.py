@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fisherkit.checks import as_list, as_number
 from fisherkit.theorems.pair import Pair
 from fisherkit.theorems.results import (
     RESOLVED,
@@ -160,7 +161,7 @@ def _compute(
     for name, value in zip(("s_x^2", "s_y^2"), noise_var, strict=True):
         if not (np.isfinite(value) and value > 0):
             raise ValueError(f"noise_var: {name} must be positive and finite, got {value}")
-    s_x, s_y = map(float, noise_var)
+    s_x, s_y = pair
     plain = Pair.of(gram_x, gram_y)
     v = as_direction(v, plain.dim)
     if plain.decided:

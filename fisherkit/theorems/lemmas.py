@@ -242,7 +242,8 @@ def lemma_4(blocks: Sequence[ArrayLike], *, reading: Reading = "as_holds") -> Ve
         >>> lemma_4([[[1.0, 1.0]], [[0.0, 2.0]]]).holds
         True
     """
-    if not len(blocks):
+    blocks = as_list(blocks, "blocks", "design blocks")
+    if not blocks:
         raise ValueError("blocks: give at least one design block")
     first = as_matrix(blocks[0], "blocks[0]")
     rows = [as_matrix(block, f"blocks[{j}]", cols=first.shape[1]) for j, block in enumerate(blocks)]

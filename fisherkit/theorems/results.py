@@ -94,8 +94,7 @@ def check_reading(reading: str) -> None:
     Raises:
         ValueError: anything but "as_stated" and "as_holds".
     """
-    if reading not in ("as_stated", "as_holds"):
-        raise ValueError(f"reading must be 'as_stated' or 'as_holds', got {reading!r}")
+    as_choice(reading, ("as_stated", "as_holds"), "reading")
 
 
 def as_direction(v: ArrayLike, dim: int) -> Array:

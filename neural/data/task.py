@@ -43,7 +43,7 @@ class Embeddings:
     name: str = "embeddings"
 
     def __post_init__(self) -> None:
-        features = as_array(self.features, f"{self.name}: features", ndim=2)
+        features = as_array(self.features, f"{self.name}: features", ndim=2, single=True)
         labels = np.asarray(self.labels)
         if labels.dtype.kind == "u" and labels.size and labels.max() >= 2**63:
             raise ValueError(f"{self.name}: label {labels.max()} does not fit 64 bits")
