@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fisherkit.checks import UnknownNameError, as_array, as_matrix
+from fisherkit.checks import UnknownNameError, as_array, as_instance, as_matrix, as_number
 from fisherkit.psd import PSD
 from fisherkit.tolerances import RANGE_TOLERANCE
 

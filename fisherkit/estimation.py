@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fisherkit.accumulation import accumulate
-from fisherkit.checks import UnknownNameError
+from fisherkit.checks import UnknownNameError, as_choice, as_fraction, as_names
 from fisherkit.directions import as_directions
 from fisherkit.intervals import half_width, satterthwaite, student_quantile
 from fisherkit.layout import SHARED, Layout
@@ -197,7 +197,7 @@ class Estimate:
         Raises:
             ValueError: level outside (0, 1), or a modality without degrees of freedom for its noise.
         """
-        _check_level(level)
+        level = as_fraction(level, "level")
         u, inside, shape = self._ask(directions)
         half = np.where(inside, self._half_width(u, level), np.inf)
         centre = np.where(inside, self._value(directions, u), 0.0)
@@ -219,7 +219,7 @@ class Estimate:
         Raises:
             ValueError: level outside (0, 1), a direction that is not estimable, or a modality without degrees of freedom.
         """
-        _check_level(level)
+        level = as_fraction(level, "level")
         u, inside, _ = self._ask(directions)
         if not inside.all():
             raise ValueError(
@@ -267,11 +267,6 @@ class Estimate:
 def _shaped(answers: Array, shape: tuple[int, ...]) -> Array:
     """Answers to n directions, (..., n), with the last axes that the directions had."""
     return np.asarray(answers.reshape((*answers.shape[:-1], *shape)))
-
-
-def _check_level(level: float) -> None:
-    if not 0 < level < 1:
-        raise ValueError(f"level: must lie in (0, 1), got {level}")
 
 
 def fit(

@@ -19,7 +19,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fisherkit.checks import as_array, as_instance, as_number, as_pair, as_whole
+from fisherkit.checks import as_array, as_number, as_pair
 from fisherkit.criteria import Criterion, as_criterion
 from fisherkit.isolines import Isoline, check_axes, isoline, ratio
 from fisherkit.levels import Amounts, CountCriterion, as_amounts

@@ -14,7 +14,20 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fisherkit.checks import UnknownNameError, as_array, as_counts, as_matrix, as_symmetric
+from fisherkit.checks import (
+    UnknownNameError,
+    as_array,
+    as_counts,
+    as_frozen,
+    as_instance,
+    as_mapping,
+    as_matrix,
+    as_number,
+    as_symmetric,
+    as_whole,
+    require_memory,
+)
+from fisherkit.layout import check_modality_name
 from fisherkit.projection import project_out
 from fisherkit.psd import PSD
 from fisherkit.simulation import Seed, streams

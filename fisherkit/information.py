@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fisherkit.accumulation import design_root
-from fisherkit.checks import UnknownNameError, as_array, as_counts, as_indices, as_whole
+from fisherkit.checks import UnknownNameError, as_array, as_counts, as_indices, as_instance, as_whole
 from fisherkit.directions import as_directions
 from fisherkit.layout import SHARED
 from fisherkit.model import LinearGaussian, Modality
@@ -253,6 +253,7 @@ def cramer_rao(
         >>> cramer_rao(model, {"x": 1}, np.eye(2)), cramer_rao(model, {"x": 1, "y": 1}, np.eye(2))
         (array([ 1., inf]), array([1.  , 0.25]))
     """
+    as_instance(model, LinearGaussian, "model")
     v = as_directions(directions, model.layout)
     roots, rounding = _placed(model, counts, unit_noise)
     if not fisher_orthogonal:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fisherkit.checks import as_array, as_whole
+from fisherkit.checks import as_instance, as_number, as_whole
 from fisherkit.criteria import Criterion, as_criterion
 from fisherkit.levels import CountCriterion, as_amounts
 from fisherkit.model import LinearGaussian
@@ -113,17 +113,17 @@ def isoline(
     if (level is None) == (through is None):
         raise ValueError("isoline: give one of level (a value of the criterion) and through (counts)")
     n_points = as_whole(n_points, "n_points", least=2)
-    span = float(as_array(span, "span", ndim=0))
-    if not 1 < span:
+    span = as_number(span, "span", finite=False)
+    if not 1 < span < np.inf:
         raise ValueError(f"span must be above 1, got {span}")
     world = CountCriterion(model, as_criterion(criterion))
     x, y = axes
-    base = as_amounts(collected or {}, model.names)
+    base = as_amounts({} if collected is None else collected, model.names)
     if through is not None:
         point = as_amounts(through, axes)
         level = world.finite_value({name: base[name] + point.get(name, 0.0) for name in base})
     assert level is not None
-    level = float(as_array(level, "level", ndim=0))
+    level = as_number(level, "level")
     if world.reach(base, {}, level) == 0:
         raise ValueError(f"level {level:.6g}: reached without any sample of {x} or {y}; ask for a lower one")
     intercept = [world.reach(base, {name: 1.0}, level) for name in axes]
@@ -237,7 +237,9 @@ def check_axes(model: LinearGaussian, axes: tuple[str, str]) -> None:
     Raises:
         ValueError: not two different names.
     """
-    if not (isinstance(axes, (tuple, list)) and len(axes) == 2 and axes[0] != axes[1]):
+    as_instance(model, LinearGaussian, "model")
+    pair = isinstance(axes, (tuple, list)) and len(axes) == 2 and all(isinstance(name, str) for name in axes)
+    if not pair or axes[0] == axes[1]:
         raise ValueError(f"axes: expected two different modality names, got {axes!r}")
     for name in axes:
         model[name]

@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from fisherkit.checks import UnknownNameError, as_array
+from fisherkit.checks import UnknownNameError, as_array, as_instance, as_names
 from fisherkit.criteria import Criterion
 from fisherkit.information import effective_information, shared_information
 from fisherkit.model import LinearGaussian

@@ -11,7 +11,7 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fisherkit.checks import as_matrix, as_symmetric
+from fisherkit.checks import as_matrix, as_number, as_symmetric
 from fisherkit.projection import own_rounding
 from fisherkit.psd import PSD
 from fisherkit.tolerances import RANGE_TOLERANCE, tolerance

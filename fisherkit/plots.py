@@ -13,7 +13,7 @@ from matplotlib.colors import LogNorm
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import chi2
 
-from fisherkit.checks import as_array, as_flag, as_fraction, as_instance, as_mapping, as_number, as_symmetric
+from fisherkit.checks import as_array, as_flag, as_fraction, as_instance, as_number, as_symmetric
 from fisherkit.exchange import Isoline
 from fisherkit.layout import Layout
 from fisherkit.loewner import relative_gap, units

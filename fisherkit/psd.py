@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fisherkit.array_like import MatrixLike
-from fisherkit.checks import as_array, as_matrix, as_symmetric
+from fisherkit.checks import as_array, as_matrix, as_number, as_symmetric
 from fisherkit.ranges import Ranges
 from fisherkit.tolerances import column_lengths, in_doubt, nonzero, tolerance
 
@@ -142,7 +142,9 @@ class PSD(Ranges, MatrixLike):
         noise = None if noise is None else as_number(noise, "noise")
         r = as_matrix(root, "root")
         d = r.shape[1]
-        lengths = column_lengths(r) if scale is None else np.asarray(scale, dtype=np.float64)
+        lengths = column_lengths(r) if scale is None else as_array(scale, "scale", ndim=1)
+        if lengths.shape != (d,):
+            raise ValueError(f"scale: expected length {d}, got {len(lengths)}")
         _, singular, vt = np.linalg.svd(r / nonzero(lengths), full_matrices=False)
         rounding = tolerance(d) if noise is None else noise
         floor = rounding * max(1.0, singular.max(initial=0.0))

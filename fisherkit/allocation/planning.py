@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fisherkit.allocation.certificate import relative_gap
 from fisherkit.allocation.engine import TOLERANCE, Solution, solve_budget
-from fisherkit.allocation.problem import ACCURACY, Limits, Problem, as_problem
+from fisherkit.allocation.problem import ACCURACY, LARGEST, Limits, Problem, as_problem
 from fisherkit.allocation.result import Allocation
 from fisherkit.allocation.rounding import round_for_budget, round_for_target
 from fisherkit.allocation.samples import per_sample, require_estimable, supply
@@ -184,10 +184,14 @@ class _Question:
     def __post_init__(self) -> None:
         if (self.budget is None) == (self.target is None):
             raise ValueError("give either budget (spend it best) or target (reach it most cheaply)")
-        if self.method not in ("newton", "convex"):
-            raise ValueError(f"method must be 'newton' or 'convex', got {self.method!r}")
-        if not 1e-13 < self.tolerance < 1:
+        as_choice(self.method, ("newton", "convex"), "method")
+        if not 1e-13 < as_number(self.tolerance, "tolerance", finite=False) < 1:
             raise ValueError(f"tolerance: a relative gap between 1e-13 and 1, got {self.tolerance!r}")
+        as_flag(self.integer, "integer")
+        if self.constraints is not None and not callable(self.constraints):
+            raise TypeError(
+                f"constraints: expected a function of the counts, got {type(self.constraints).__name__}"
+            )
         if self.constraints is not None and self.method != "convex":
             raise ValueError(
                 "further constraints need method='convex'; Newton's method knows budget and limits only"
@@ -210,6 +214,10 @@ def _answer(problem: Problem, question: _Question) -> Allocation:
         budget = float(as_array(budget, "budget", ndim=0))
         if budget < 0:
             raise ValueError(f"budget must be >= 0, got {budget:.6g}")
+        if budget > LARGEST:
+            raise ValueError(
+                f"budget must be at most {LARGEST:g}, got {budget:.6g}; measure costs in other units"
+            )
         if question.method == "convex":
             from fisherkit.allocation.convex import solve_budget_convex
 

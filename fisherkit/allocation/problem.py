@@ -12,15 +12,17 @@ from numpy.typing import ArrayLike, NDArray
 
 from fisherkit.allocation.evidence import Design, Evidence
 from fisherkit.allocation.roots import Roots, information_roots
-from fisherkit.checks import UnknownNameError, as_array, as_counts, as_symmetric
+from fisherkit.checks import UnknownNameError, as_array, as_counts, as_instance, as_symmetric
 from fisherkit.criteria import Criterion
 from fisherkit.psd import PSD, total
 
-__all__ = ["ACCURACY", "Limits", "Problem", "as_costs", "as_problem"]
+__all__ = ["ACCURACY", "LARGEST", "Limits", "Problem", "as_costs", "as_problem"]
 
 Array = NDArray[np.float64]
 Limits = Mapping[str, tuple[float | None, float | None]]
 
+#: Budgets and information beyond this, and costs beyond its square root or the reciprocal, leave float64 when they meet.
+LARGEST = 1e300
 #: Relative allowance for rounding above which bounds are computed in integers.
 ACCURACY = 2e-8
 
@@ -144,7 +146,7 @@ def as_problem(
             f"criterion 'c': directions have length {len(criterion.directions)}, but there are {dim} parameters"
         )
     price = as_costs(costs, names)
-    low, high = _as_limits(limits or {}, names)
+    low, high = _as_limits(as_instance({} if limits is None else limits, Mapping, "limits"), names)
     free = (price == 0) & np.isinf(high)
     if free.any():
         name = names[int(free.argmax())]
@@ -153,12 +155,16 @@ def as_problem(
             f"limits={{{name!r}: (0, most)}} or a cost"
         )
     there = np.zeros(len(names))
-    if collected:
+    if collected is not None:
         there = np.array(list(as_counts(collected, names).values()), dtype=np.float64)
     known = roots.total(there) if there.any() else PSD.zero(dim)
     besides: list[Array | Design] = list(base_designs)
     if base is not None:
         given = base if isinstance(base, PSD) else as_symmetric(base, "base", dim=dim)
+        if np.abs(np.asarray(given)).max(initial=0.0) > LARGEST:
+            raise ValueError(
+                f"base: entries above {LARGEST:g} leave float64; measure parameters in other units"
+            )
         extra = PSD.of(given, name="base")
         if extra.dim != dim:
             raise ValueError(f"base: expected shape ({dim}, {dim}), got {extra.shape}")

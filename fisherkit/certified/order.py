@@ -264,5 +264,5 @@ def check_exact(exact: Exact) -> None:
     Raises:
         ValueError: anything else.
     """
-    if not isinstance(exact, bool) and exact != "auto":
+    if not isinstance(exact, bool) and not (isinstance(exact, str) and exact == "auto"):
         raise ValueError(f'exact: expected True, False or "auto", got {exact!r}')

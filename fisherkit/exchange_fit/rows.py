@@ -6,8 +6,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fisherkit.checks import UnknownNameError, as_array
-from fisherkit.tolerances import RANGE_TOLERANCE
+from fisherkit.checks import UnknownNameError, as_frozen
+from fisherkit.tolerances import RANGE_TOLERANCE, tolerance
 
 __all__ = ["Rows", "Surface"]
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fisherkit.checks import as_array, as_instance, as_symmetric, as_whole
+from fisherkit.checks import as_array, as_instance, as_symmetric
 from fisherkit.information import schur_complement
 from fisherkit.psd import PSD
 from fisherkit.theorems.designs import total_information

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fisherkit.checks import as_list, as_whole
 from fisherkit.loewner import range_inclusion
 from fisherkit.projection import own_rounding
 from fisherkit.theorems.designs import shared_gram

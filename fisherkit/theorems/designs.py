@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fisherkit.checks import as_matrix
+from fisherkit.checks import as_list, as_matrix
 from fisherkit.projection import project_out
 from fisherkit.psd import PSD, total
 

@@ -156,9 +156,11 @@ def _compute(
     gram_x: ArrayLike, gram_y: ArrayLike, noise_var: tuple[float, float], v: ArrayLike
 ) -> tuple[float, JointVariances, bool, bool, bool]:
     """Relative rounding, the variances, whether ranges are beyond doubt, noises equal, and X and Y apart at v."""
-    if len(noise_var) != 2:
-        raise ValueError(f"noise_var: expected the pair (s_x^2, s_y^2), got {len(noise_var)} values")
-    for name, value in zip(("s_x^2", "s_y^2"), noise_var, strict=True):
+    listed = as_list(noise_var, "noise_var", "two numbers")
+    pair = [as_number(s, "noise_var", finite=False) for s in listed]
+    if len(pair) != 2:
+        raise ValueError(f"noise_var: expected the pair (s_x^2, s_y^2), got {len(pair)} values")
+    for name, value in zip(("s_x^2", "s_y^2"), pair, strict=True):
         if not (np.isfinite(value) and value > 0):
             raise ValueError(f"noise_var: {name} must be positive and finite, got {value}")
     s_x, s_y = pair

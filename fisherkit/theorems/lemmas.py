@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fisherkit.checks import as_array, as_matrix
+from fisherkit.checks import as_array, as_list, as_matrix
 from fisherkit.loewner import compare
 from fisherkit.theorems.ordered import Ordered
 from fisherkit.theorems.results import (
