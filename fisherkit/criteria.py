@@ -106,6 +106,7 @@ class Criterion:
         Returns:
             The verdict.
         """
+        as_instance(psd, PSD, "psd")
         if self.name == "c":
             return bool(psd.contains(self._checked(psd)).all())
         return psd.rank == psd.dim
@@ -165,6 +166,7 @@ class Criterion:
         Raises:
             ValueError: root or directions of another length than d.
         """
+        as_instance(psd, PSD, "psd")
         more = root if isinstance(root, PSD) else PSD.from_root(as_matrix(root, _CONTRIBUTION, cols=psd.dim))
         r = as_matrix(more.root, _CONTRIBUTION, cols=psd.dim)
         if not self.finite_at(psd):

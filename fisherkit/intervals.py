@@ -35,7 +35,6 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
 
 from fisherkit.spread import Spread
 
@@ -87,6 +86,8 @@ def student_quantile(degrees: Array, level: float) -> Array:
     Returns:
         q with P(|t| <= q) = level, same shape.
     """
+    from scipy import special
+
     p = (1 + level) / 2
     return np.where(degrees > _MANY, special.ndtri(p), special.stdtrit(np.minimum(degrees, _MANY), p))
 
@@ -191,6 +192,8 @@ class _Calibration:
     @cached_property
     def _solution(self) -> Array:
         """The function at the nodes: Gauss-Newton steps on coverage errors and roughness."""
+        from scipy import special
+
         nodes, step, n = self.nodes, self.nodes[1] - self.nodes[0], len(self.nodes)
         nu, (a, b) = self.degrees.sum(), self.degrees / 2
         # chi^2_1 / (chi^2_1 + chi^2_2) is Beta(a, b), its logit here; the sum is independent of it

@@ -13,7 +13,7 @@ from matplotlib.colors import LogNorm
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import chi2
 
-from fisherkit.checks import as_array, as_flag, as_fraction, as_instance, as_number, as_symmetric
+from fisherkit.checks import as_array, as_flag, as_fraction, as_instance, as_mapping, as_number, as_symmetric
 from fisherkit.exchange import Isoline
 from fisherkit.layout import Layout
 from fisherkit.loewner import relative_gap, units
@@ -74,10 +74,10 @@ def information_ellipses(
     if extent is not None and not extent > 0:
         raise ValueError(f"extent: must be positive, got {extent}")
     decided = {}
-    for label, matrix in informations.items():
-        name = f"information {label!r}"
-        as_symmetric(matrix, name, dim=2)
-        decided[label] = PSD.of(matrix, name=name)
+    for label, matrix in as_mapping(informations, "informations", "{label: (2, 2) information}").items():
+        decided[label] = PSD.of(matrix, name=f"information {label!r}")
+        if decided[label].dim != 2:
+            raise ValueError(f"information {label!r}: expected two parameters, got {decided[label].dim}")
     angle = np.linspace(0, 2 * np.pi, 361)
     circle = radius * np.stack([np.cos(angle), np.sin(angle)])
     curves = {n: p.half_inverse @ circle for n, p in decided.items() if p.rank == 2}

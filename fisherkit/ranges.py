@@ -162,5 +162,5 @@ class Ranges:
             Scalar array or (n,), in parameter units squared.
         """
         inside = self.contains(vectors)
-        v = np.asarray(vectors, dtype=np.float64)
+        v = as_array(vectors, "direction")
         return np.where(inside, np.square(self.half_inverse.T @ v).sum(axis=0), np.inf)

@@ -113,7 +113,7 @@ def reach_along(
         if not limit < level * (1 - _ROOM):
             return _plateau(phi, there, more, limit, level) if criterion.name == "E" else math.inf
         enough = phi(more, moves) / (level - limit)
-        if not there.any() or not enough > 0:  # homogeneous, or nothing is missing
+        if not there.any() or not 0 < enough < math.inf:  # homogeneous, nothing is missing, or beyond floats
             return max(0.0, enough)
         every = np.ones(len(more), dtype=np.bool_)
         return _root(lambda r: level / phi(there + r * more, every) - 1, enough, enough)

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import special
 
 from fisherkit.checks import as_array
 from fisherkit.intervals import satterthwaite, student_quantile
@@ -99,6 +98,8 @@ def ellipsoid(
     Returns:
         The region.
     """
+    from scipy import special
+
     lengths = np.linalg.norm(u, axis=0)
     unit = np.where(lengths > 0, lengths, 1.0)
     left, singular, right = np.linalg.svd(u / unit, full_matrices=False)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fisherkit.allocation.certificate import fullest
+from fisherkit.allocation.errors import SolverError
 from fisherkit.allocation.reduction import Reduced
 
 __all__ = ["Iterate", "first_prices", "largest_step", "minimise"]
@@ -79,12 +80,18 @@ def minimise(reduced: Reduced, stop: float, *, limit: int = 60) -> Iterate:
 
     Returns:
         Best shares and best dual matrix seen.
+
+    Raises:
+        SolverError: information or directions leave float64.
     """
     upper = reduced.upper
     bounded = reduced.bounded
     shares = reduced.start
     point = _evaluate(reduced, shares)
-    assert point is not None
+    if point is None:
+        raise SolverError(
+            "information or directions at this budget leave float64; measure costs or parameters in other units"
+        )
     if len(shares) > _MANY and not len(bounded):
         shares, point = _ahead(reduced, point)
     multiplier = 1.1 * marginal(-point.gradient, upper)

@@ -14,7 +14,7 @@ import numpy as np
 
 from fisherkit.allocation.errors import NotEstimableError
 from fisherkit.allocation.evidence import Design
-from fisherkit.checks import as_counts
+from fisherkit.checks import as_counts, as_instance
 from fisherkit.criteria import Criterion
 from fisherkit.information import shared_information
 from fisherkit.model import LinearGaussian
@@ -68,7 +68,8 @@ def supply(model: LinearGaussian, collected: Mapping[str, int] | int | None) -> 
     Returns:
         Both.
     """
-    there = as_counts(collected or 0, model.names)
+    as_instance(model, LinearGaussian, "model")
+    there = as_counts(0 if collected is None else collected, model.names)
     designs = per_sample(model)
     exact = {name: there[name] for name, n in designs.items() if 0 < there[name] <= n}
     base = shared_information(model, exact) if exact else {}

@@ -9,7 +9,7 @@ from fisherkit.allocation.planning import allocate
 from fisherkit.allocation.problem import as_costs
 from fisherkit.allocation.result import NextSample
 from fisherkit.allocation.samples import first_samples, per_sample
-from fisherkit.checks import as_counts
+from fisherkit.checks import as_counts, as_instance
 from fisherkit.criteria import Criterion, as_criterion
 from fisherkit.model import LinearGaussian
 from fisherkit.psd import PSD, total
@@ -63,6 +63,7 @@ def next_sample(
             "costs with n > 1: ask allocate(..., budget=..., collected=counts), which spends money"
         )
     wanted = as_criterion(criterion)
+    as_instance(model, LinearGaussian, "model")
     names, there = model.names, as_counts(counts, model.names)
     prices = as_costs(1.0 if costs is None else costs, names)
     if not (prices > 0).all():

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fisherkit.checks import as_array, as_instance, as_symmetric
+from fisherkit.checks import as_array, as_instance, as_symmetric, as_whole
 from fisherkit.information import schur_complement
 from fisherkit.psd import PSD
 from fisherkit.theorems.designs import total_information
@@ -52,6 +52,7 @@ def proposition_1(
     """
     check_reading(reading)
     as_instance(informations, Mapping, "informations")
+    shared_dim = as_whole(shared_dim, "shared_dim", least=0)
     if not informations:
         raise ValueError("informations: give at least one modality")
     parts: dict[str, PSD | Array] = {}

@@ -160,7 +160,7 @@ def corollary_3(m_x: ArrayLike, m_y: ArrayLike, v: ArrayLike, *, reading: Readin
     left, right = float(pair.xy.variance(v)), float(pair.x.variance(v))
     drop = relative_drop(right, left)
     square = float(v @ v)
-    formula = square * (square / a) if a > 0 else np.inf  # ||v||^2 / lambda
+    formula = square * (square / a) if 0 < a < np.inf else np.inf  # ||v||^2 / lambda
     off, digits = abs(right / formula - 1) if np.isfinite(right) else np.inf, max(noise, tolerance(pair.dim))
     consistent = off <= digits
     if pair.decided and not eigen:  # the two agree in a second-order difference only
