@@ -181,7 +181,10 @@ class World:
         if not v.any():
             v = exact(np.eye(self.d, dtype=int)[0])
         v = v * lcm(*(entry.denominator for entry in v))
-        return v / Fraction(2) ** int(max(map(abs, v))).bit_length()
+        v = v / Fraction(2) ** int(max(map(abs, v))).bit_length()
+        if any(Fraction(float(entry)) != entry for entry in v):  # rounded, it would be another direction
+            v = exact(rng.integers(1, 3, self.d)) * units
+        return v
 
     @property
     def floats(self):

@@ -48,7 +48,7 @@ def theorem_3(i_x: ArrayLike, i_y: ArrayLike, *, reading: Reading = "as_holds") 
     if reading == "as_stated":
         inclusion = range_inclusion(pair.y, pair.x)
         hypotheses = {"range(I_Y) ⊄ range(I_X)": not inclusion.included}
-        nothing = own_rounding(pair.x) + own_rounding(pair.y) if pair.decided else None
+        nothing = pair.nothing(own_rounding(pair.x) + own_rounding(pair.y))
         hypotheses[RESOLVED] = (
             clear(inclusion.tolerance, inclusion.outside, nothing=nothing)
             and pair.ranks_agree

@@ -286,7 +286,7 @@ def _restricted(pair: Pair, v: Array) -> tuple[float, float, float, float | None
     drop = np.square(root_y @ y).sum() + np.square(x.half_inverse.T @ z).sum()
     noise = tolerance(pair.dim) * (x.condition**2 + xy.condition**2) * mixing**2 + pair.noise
     # the drop is a sum of squares: with roots given, it vanishes far below the rounding of a difference
-    nothing = noise**2 if pair.decided else None
+    nothing = tolerance(pair.dim) ** 2 if pair.decided else None
     drop /= np.square(x.half_inverse.T @ w).sum()
     return float(drop), float(np.square(half.T @ w).sum()), noise, nothing
 

@@ -174,7 +174,7 @@ def lemma_3(m: ArrayLike, n: ArrayLike, v: ArrayLike, *, reading: Reading = "as_
     predicted = float(y @ z / right) + moved
     condition = predicted > noise
     # a sum of squares and of a difference that is none without it: with roots given, the squares tell
-    settled = not given.decided or abs(predicted) > noise or moved <= noise**2
+    settled = not given.decided or abs(predicted) > noise or moved <= tolerance(given.dim) ** 2
     grows = grows and clear(given.product_noise)  # z comes from N^{-1} and goes into M^{-1}
     hypotheses[RESOLVED] = grows and settled and given.resolved(noise, predicted) and given.order_is_clear
     return Verdict(

@@ -110,7 +110,10 @@ class Ordered:
         """Whether the order of M and N, and their ranks, are beyond doubt."""
         if not self.decided:
             return clear(self.order.tolerance, min(self.order.scaled_min, 0.0))
-        return self.sure and self.clear(self.order.tolerance, self.order.scaled_min)
+        # M <= N needs range(M) inside range(N), which fails in the first order where the gap does in the second
+        outside = float(self.second.outside(self.first.root.T).max(initial=0.0))
+        inside = not self.order.is_below or outside <= tolerance(self.dim)
+        return self.sure and inside and self.clear(self.order.tolerance, self.order.scaled_min)
 
     @property
     def sure(self) -> bool:

@@ -139,7 +139,19 @@ class Pair:
         Returns:
             Whether each is zero or not beyond doubt.
         """
-        return clear(noise, *values, nothing=noise / DOUBT if self.decided else None)
+        return clear(noise, *values, nothing=self.nothing(noise))
+
+    def nothing(self, noise: float) -> float | None:
+        """What is zero beyond doubt: less than the noise if matrices came decided, None (the noise itself) if not.
+
+        Args:
+            noise: relative rounding.
+
+        Returns:
+            As `results.clear` takes it.
+        """
+        # a bound of the rounding grows with the condition; what is larger than the tolerance may all the same be true
+        return min(noise / DOUBT, tolerance(self.dim)) if self.decided else None
 
     def sees(self, psd: PSD, v: Array) -> tuple[bool, bool]:
         """Whether M v != 0 for one of the matrices, and whether that is beyond doubt.
@@ -191,7 +203,8 @@ class Pair:
         seen = psd.root.any(axis=0)
         even = evenness(np.abs(v / psd.own_units) * seen) > DOUBT * rounding
         known = even or not inside or psd.rank == int(seen.sum())
-        return inside, known and sure and psd.sure and clear(RANGE_TOLERANCE, outside, nothing=rounding)
+        known = known and psd.sure and clear(RANGE_TOLERANCE, outside, nothing=self.nothing(rounding))
+        return inside, sure and known
 
     def settled(self, v: Array) -> bool:
         """Whether both variances at v, and whether they differ, are beyond doubt.
@@ -217,8 +230,7 @@ class Pair:
             The verdict.
         """
         # squares of linear quantities vanish far below the rounding of a difference, if roots were given
-        squares = sum((m.rounding * m.condition) ** 2 for m in (self.x, self.xy))
-        return clear(self.noise, drop, nothing=squares if self.decided else None)
+        return clear(self.noise, drop, nothing=tolerance(self.dim) ** 2 if self.decided else None)
 
     def project(self, v: Array) -> Array:
         """The vector of range(M_X) that a direction inside it stands for, free of rounding off the range.
