@@ -240,7 +240,9 @@ class Estimate:
         """Directions as u = W'v, (r, n), whether each is estimable, (n,), and the last axes of the answer."""
         v = as_directions(directions, self.layout)
         columns = v.reshape(len(v), -1)
-        return self._spread.problem.basis.T @ columns, self.precision.contains(columns), v.shape[1:]
+        basis = self._spread.problem.basis
+        u, rounding = basis.T @ columns, 4 * np.finfo(np.float64).eps * (np.abs(basis).T @ np.abs(columns))
+        return np.where(np.abs(u) > rounding, u, 0.0), self.precision.contains(columns), v.shape[1:]
 
     def _value(self, directions: ArrayLike, u: Array) -> Array:
         """(..., n), by the parameters or by their coordinates, whichever rounding can move less."""

@@ -190,11 +190,11 @@ class Ordered:
         grows = float(v @ self.gap_times(v)) / (float(sizes.sum()) or 1.0)
         if not self.decided:
             return grows, True
-        # a zero says nothing about components of v that are rounding beside others; and v'Dv = 0 for a semidefinite D
-        # only where Dv = 0, which shows in the first order
-        unit = np.sqrt(np.where(self.n.diagonal() > 0, self.n.diagonal(), 1.0))
-        image = np.abs(self.gap_times(v) / unit) / (np.sqrt(sizes.sum()) or 1.0)
-        zero = evenness(sizes) > DOUBT * noise and bool((image <= tolerance(self.dim)).all())
+        # a zero says nothing about components of v that are rounding beside others; and v'Dv = 0 for a semidefinite
+        # D = N - M only where Dv = 0, which shows in the first order: with N = R'R and u = Rv, where I u = W'MW u
+        u, half = self.second.root @ v, self.first.root @ self.second.half_inverse
+        image = float(np.linalg.norm(u - half.T @ (half @ u)))
+        zero = evenness(sizes) > DOUBT * noise and image <= tolerance(self.dim) * float(np.sqrt(sizes.sum()))
         return grows, (abs(grows) > noise or zero) and self.clear(noise, grows)
 
     def reversed_strictly(self) -> tuple[bool, bool]:
