@@ -18,7 +18,7 @@ from fisherkit.allocation.problem import LARGEST, Limits, Problem, as_problem
 from fisherkit.allocation.result import Allocation
 from fisherkit.allocation.rounding import round_for_budget, round_for_target
 from fisherkit.allocation.target import TargetSolution, check_target, solve_target
-from fisherkit.checks import as_array, as_choice, as_flag, as_number
+from fisherkit.checks import as_array, as_choice, as_flag, as_number, check_function
 from fisherkit.criteria import Criterion, as_criterion
 from fisherkit.information import shared_information
 from fisherkit.model import LinearGaussian
@@ -128,7 +128,6 @@ def allocate_information(
         Counts, criterion, certificate and whole samples.
 
     Raises:
-        TypeError: constraints that are no function.
         ValueError: both or neither of budget and target, constraints with another method or with whole samples, or
             anything that is no number of its kind.
         InfeasibleError: budget, target, limits and constraints cannot be met together.
@@ -148,8 +147,8 @@ def allocate_information(
     as_choice(method, ("newton", "convex"), "method")
     if not 1e-13 < as_number(tolerance, "tolerance", finite=False) < 1:
         raise ValueError(f"tolerance: a relative gap between 1e-13 and 1, got {tolerance!r}")
-    if constraints is not None and not callable(constraints):
-        raise TypeError(f"constraints: expected a function of the counts, got {type(constraints).__name__}")
+    if constraints is not None:
+        check_function(constraints, "constraints")
     integer = as_flag(integer, "integer")
     if constraints is not None and method != "convex":
         raise ValueError(
