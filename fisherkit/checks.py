@@ -34,6 +34,7 @@ __all__ = [
     "as_seed",
     "as_symmetric",
     "as_whole",
+    "check_function",
     "check_names",
     "freeze",
     "require_finite",
@@ -98,6 +99,20 @@ def as_instance(value: object, kind: type[T] | tuple[type[T], ...], name: str) -
         wanted = " or ".join(_article(k.__name__) for k in kinds)
         raise TypeError(f"{name}: expected {wanted}, got {kind_of(value)}")
     return value
+
+
+def check_function(value: object, name: str) -> None:
+    """Raise unless the value can be called.
+
+    Args:
+        value: what was given.
+        name: how the message calls it.
+
+    Raises:
+        TypeError: it cannot.
+    """
+    if not callable(value):
+        raise TypeError(f"{name}: expected a function, got {kind_of(value)}")
 
 
 def as_mapping(value: object, name: str, what: str) -> Mapping[Any, Any]:

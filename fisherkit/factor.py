@@ -19,10 +19,10 @@ from fisherkit.checks import (
     as_counts,
     as_frozen,
     as_instance,
-    as_mapping,
     as_matrix,
     as_number,
     as_whole,
+    check_function,
     require_memory,
 )
 from fisherkit.covariances import covariance_information_root, linear_code_error
@@ -65,19 +65,17 @@ class FactorModality:
     def __post_init__(self) -> None:
         shared = as_matrix(self.shared, "shared loading")
         private = as_matrix(self.private, "private loading", rows=len(shared))
-        attenuation = as_frozen(self.attenuation, "attenuation", ndim=1)
+        attenuation = as_array(self.attenuation, "attenuation", ndim=1)
         if attenuation.shape != shared.shape[1:] or (attenuation < 0).any():
             raise ValueError(
                 f"attenuation: expected {shared.shape[1]} factors >= 0, one per shared latent, got "
                 f"{np.array2string(attenuation, threshold=8)}"
             )
-        noise_std = as_number(self.noise_std, "noise_std", finite=False)
-        if not (np.isfinite(noise_std) and noise_std > 0):
-            raise ValueError(f"noise_std: must be positive and finite, got {noise_std}")
-        for field, value in (("shared", shared), ("private", private)):
+        object.__setattr__(self, "noise_std", as_number(self.noise_std, "noise_std", finite=False))
+        if not 0 < self.noise_std < np.inf:
+            raise ValueError(f"noise_std: must be positive and finite, got {self.noise_std}")
+        for field, value in (("shared", shared), ("private", private), ("attenuation", attenuation)):
             object.__setattr__(self, field, as_frozen(value, field))
-        object.__setattr__(self, "attenuation", attenuation)
-        object.__setattr__(self, "noise_std", noise_std)
 
     def loading(self, *, attenuated: bool = True) -> Array:
         """[A_c D, A_k], or [A_c, A_k] where not attenuated.
@@ -117,7 +115,9 @@ class FactorWorld:
     modalities: Mapping[str, FactorModality]
 
     def __post_init__(self) -> None:
-        for name, modality in as_mapping(self.modalities, "modalities", "{name: FactorModality}").items():
+        if not as_instance(self.modalities, Mapping, "modalities"):
+            raise ValueError("modalities: a world needs at least one")
+        for name, modality in self.modalities.items():
             check_modality_name(name)
             as_instance(modality, FactorModality, f"modalities: {name}")
         widths = {name: modality.shared.shape[1] for name, modality in self.modalities.items()}
@@ -166,7 +166,9 @@ class FactorWorld:
             ((2000, 50), True)
         """
         modality = self[name]
-        n = as_whole(n, f"{name}: number of samples n", least=1)
+        if as_counts({name: n}, [name])[name] < 1:
+            raise ValueError(f"{name}: number of samples must be at least 1, got {n}")
+        n = int(n)
         require_memory(8 * 3 * n * len(modality.shared), f"{name}: {n} samples, which")
         rng = streams(seed, [f"{name} latents", f"{name} noise"])
         loading = modality.loading(attenuated=attenuated)
@@ -204,35 +206,22 @@ def e14_world(
     Returns:
         World with modalities "x" and "y".
 
-    Raises:
-        ValueError: a fraction outside [0, 1], or a size that is no whole number.
-
     Example:
         >>> world = e14_world(0)
         >>> world.names, world["x"].attenuation[:3].tolist(), round(world["y"].noise_std ** 2, 2)
         (('x', 'y'), [1.0, 0.05, 0.05], 0.09)
     """
-    obs_dim, shared_dim, private_dim = (
-        as_whole(size, name, least=least)
-        for size, name, least in (
-            (obs_dim, "obs_dim", 1),
-            (shared_dim, "shared_dim", 0),
-            (private_dim, "private_dim", 0),
-        )
-    )
-    attenuation = as_number(attenuation, "attenuation")
-    full_fraction = as_number(full_fraction, "full_fraction")
-    if not 0 <= full_fraction <= 1:
-        raise ValueError(f"full_fraction: must lie between 0 and 1, got {full_fraction}")
+    widths = [as_whole(d, n, least=0) for d, n in ((shared_dim, "shared_dim"), (private_dim, "private_dim"))]
+    obs_dim, shared_dim = as_whole(obs_dim, "obs_dim", least=1), widths[0]
     require_memory(
-        8 * 4 * obs_dim * (shared_dim + private_dim), f"obs_dim {obs_dim}, shared_dim {shared_dim}, private_dim "
-        f"{private_dim}: the loadings, which",
-    )  # fmt: skip
-    full = np.arange(shared_dim) < round(full_fraction * shared_dim)
+        8 * 4 * obs_dim * sum(widths), f"obs_dim {obs_dim} and widths {widths} of the loadings, which"
+    )
+    attenuation, fraction = as_number(attenuation, "attenuation"), as_number(full_fraction, "full_fraction")
+    full = np.arange(shared_dim) < round(np.clip(fraction, 0, 1) * shared_dim)
     factors = {"x": np.where(full, 1.0, attenuation), "y": np.ones(shared_dim)}
     modalities = {}
     for name, rng in streams(seed, factors).items():
-        blocks = [rng.standard_normal((obs_dim, width)) for width in (shared_dim, private_dim)]
+        blocks = [rng.standard_normal((obs_dim, width)) for width in widths]
         if unit_rows:
             blocks = [block / np.sqrt(max(1, block.shape[1])) for block in blocks]
         modalities[name] = FactorModality(blocks[0], blocks[1], factors[name], noise_std)
@@ -298,9 +287,8 @@ def loading_information(
             parts += [modality.private] if name in tie else [modality.shared, modality.private]
         covariance = _covariance_map(modality, [part.shape for part in parts], tie.get(name), name == about)
         flat = np.concatenate([part.ravel() for part in parts])
-        step = (
-            float(np.abs(flat).max(initial=0.0)) or modality.noise_std
-        )  # as large as the loadings: no cancellation
+        # as large as the loadings: no cancellation
+        step = float(np.abs(flat).max(initial=0.0)) or modality.noise_std
         root = np.sqrt(sizes[name]) * covariance_information_root(covariance, flat, step=step)
         informations[name] = project_out(root[:, :kept], root[:, kept:])
     return informations

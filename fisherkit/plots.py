@@ -77,7 +77,8 @@ def information_ellipses(
     for label, matrix in as_mapping(informations, "informations", "{label: (2, 2) information}").items():
         decided[label] = PSD.of(matrix, name=f"information {label!r}")
         if decided[label].dim != 2:
-            raise ValueError(f"information {label!r}: expected two parameters, got {decided[label].dim}")
+            d = decided[label].dim
+            raise ValueError(f"information {label!r}: expected shape (2, 2), got ({d}, {d})")
     angle = np.linspace(0, 2 * np.pi, 361)
     circle = radius * np.stack([np.cos(angle), np.sin(angle)])
     curves = {n: p.half_inverse @ circle for n, p in decided.items() if p.rank == 2}
@@ -210,7 +211,7 @@ def isolines(ax: Axes, lines: Mapping[str, Isoline], *, asymptotes: bool = True)
     pairs = {line.axes for line in lines.values()}
     if len(pairs) != 1:
         raise ValueError(
-            f"lines: need one pair of modalities on the axes, got {sorted(pairs) or 'no isoline'}"
+            f"isolines: need one pair of modalities on the axes, got {sorted(pairs) or 'no isoline'}"
         )
     ((x, y),) = pairs
     for k, (label, line) in enumerate(lines.items()):

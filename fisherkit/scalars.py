@@ -54,13 +54,14 @@ def as_fraction(value: object, name: str) -> float:
     return number
 
 
-def as_whole(value: object, name: str, *, least: int) -> int:
+def as_whole(value: object, name: str, *, least: int, most: int | None = None) -> int:
     """Whole number that fits 64 bits.
 
     Args:
         value: int, or anything real and whole, such as 3.0 or ``numpy.int64(3)``.
         name: how the message calls it.
         least: smallest allowed value.
+        most: largest allowed value; None for what fits 64 bits.
 
     Returns:
         The int.
@@ -80,6 +81,8 @@ def as_whole(value: object, name: str, *, least: int) -> int:
         whole = int(value) if real else None  # type: ignore[call-overload]
     except (ValueError, OverflowError):  # NaN, infinity
         whole = None
+    if most is not None and (whole is None or whole != value or not least <= whole <= most):
+        raise ValueError(f"{name}: must lie between {least} and {most}, got {shown(value)}")
     if whole is None or whole != value or whole < least:
         raise ValueError(f"{name} must be a whole number >= {least}, got {shown(value)}")
     if whole >= 2**63:

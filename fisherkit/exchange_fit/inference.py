@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fisherkit.checks import as_array, as_fraction, as_number, as_seed, as_whole
+from fisherkit.checks import as_array, as_fraction, as_number, as_seed, as_whole, check_function
 from fisherkit.exchange_fit.parametric import Plane, PowerLaw
 from fisherkit.exchange_fit.rows import Rows, Surface
 from fisherkit.simulation import Seed
@@ -78,7 +78,7 @@ def bootstrap(
         The interval.
 
     Raises:
-        TypeError: `fit_function` is no function, or groups that cannot be compared.
+        TypeError: groups that cannot be compared.
         ValueError: no design point is replicated and there are no groups, fewer than two groups, a bad
             option, or more than a tenth of the fits failed.
 
@@ -91,10 +91,7 @@ def bootstrap(
         0.2386 [0.2185, 0.2586] (95%)
     """
     level, replicates = as_fraction(level, "level"), as_whole(replicates, "replicates", least=0)
-    if not callable(fit_function):
-        raise TypeError(
-            f"fit_function: expected a function such as fit_plane, got {type(fit_function).__name__}"
-        )
+    check_function(fit_function, "fit_function")
     least = int(np.ceil(round(2 / (1 - level), 6))) - 1  # one draw beyond each end
     if replicates < max(10, least):
         raise ValueError(

@@ -173,9 +173,7 @@ def fit_power_law(
 
     rows = Rows(n_x, n_y, metric, better)  # type: ignore[arg-type]
     rows.require(PowerLaw.n_params, "power law")
-    starts = as_whole(starts, "starts", least=1)
-    if starts > 6:
-        raise ValueError(f"starts: must lie between 1 and 6, got {starts}")
+    starts = as_whole(starts, "starts", least=1, most=6)
     top_x, top_y = rows.n_x.max(), rows.n_y.max()
     x, y = rows.n_x / top_x, rows.n_y / top_y
     size = float(np.ptp(rows.metric)) or 1.0
