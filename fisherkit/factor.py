@@ -16,13 +16,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from fisherkit.checks import (
     UnknownNameError,
+    as_array,
     as_counts,
     as_frozen,
     as_instance,
     as_matrix,
     as_number,
     as_whole,
-    check_function,
     require_memory,
 )
 from fisherkit.covariances import covariance_information_root, linear_code_error

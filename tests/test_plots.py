@@ -53,7 +53,7 @@ def test_gap_spectrum_signs_tell_the_order():
 
 def test_bad_input_is_refused():
     ax = Figure().add_subplot()
-    with pytest.raises(ValueError, match=r"information 'x': expected two parameters, got 3"):
+    with pytest.raises(ValueError, match=r"information 'x': expected shape \(2, 2\), got \(3, 3\)"):
         plots.information_ellipses(ax, {"x": np.eye(3)})
     with pytest.raises(ValueError, match="information 'x': not positive semidefinite"):
         plots.information_ellipses(ax, {"x": [[1.0, 2.0], [2.0, 1.0]]})

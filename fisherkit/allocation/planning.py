@@ -20,7 +20,7 @@ from fisherkit.allocation.result import Allocation
 from fisherkit.allocation.rounding import round_for_budget, round_for_target
 from fisherkit.allocation.samples import per_sample, require_estimable, supply
 from fisherkit.allocation.target import TargetSolution, check_target, solve_target
-from fisherkit.checks import as_array, as_choice, as_flag, as_number, check_function
+from fisherkit.checks import as_array, as_choice, as_flag, as_number
 from fisherkit.criteria import Criterion, as_criterion
 from fisherkit.model import LinearGaussian
 
