@@ -178,5 +178,7 @@ def given(criterion: Criterion, known: PSD, parts: list[PSD]) -> tuple[Criterion
     if criterion.name == "E":
         return criterion, on_basis
     wanted = np.eye(known.dim) if criterion.directions is None else criterion.directions
-    left = ~known.contains(wanted)
-    return Criterion("c", basis.T @ wanted[:, left]) if left.any() else None, on_basis
+    wanted = wanted[:, ~known.contains(wanted)]
+    asked, rounding = basis.T @ wanted, 8 * known.resolution * (np.abs(basis).T @ np.abs(wanted))
+    asked = np.where(np.abs(asked) > rounding, asked, 0.0)  # an entry where nothing is seen cannot be small
+    return Criterion("c", asked) if asked.any() else None, on_basis

@@ -75,7 +75,8 @@ def check_marginal_value(world):
             for name in world.names:
                 want = exactly.marginal(m, world.parts[name].effective(1))
                 floor = negligible(world, exactly.phi(m), rel)
-                if not (is_zero(got[name]) if not want else close(got[name], want, rel, floor)):
+                zero = is_zero(got[name]) or (floor > 0 and got[name] <= floor)
+                if not (zero if not want else close(got[name], want, rel, floor)):
                     out.append(
                         f"marginal_value {label} of {name} at {counts}: {got[name]!r}, exact {float(want)!r}"
                     )

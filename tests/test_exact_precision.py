@@ -164,8 +164,8 @@ def test_units_of_parameters_change_no_estimable_answer(world, seed):
     np.testing.assert_allclose(there.variance(w), here.variance(v), **same)
     inside = here.estimable(v)
     np.testing.assert_allclose(
-        (there.theta @ w)[inside],
-        (here.theta @ v)[inside],
+        there.value(w)[inside],
+        here.value(v)[inside],
         rtol=1e-9,
         atol=1e-9 * here.std_error(v)[inside].max(initial=0),
     )
