@@ -99,7 +99,10 @@ def reach_along(
         def phi(m: Array, columns: NDArray[np.bool_]) -> float:
             if not columns.any():
                 return 0.0
-            return float(np.linalg.norm(pencil.frame[:, columns] / np.sqrt(m[columns]), 2) ** 2)
+            half = pencil.frame[:, columns] / np.sqrt(m[columns])
+            # the largest eigenvalue only, which a product does not blur
+            gram = half @ half.T if half.shape[0] <= half.shape[1] else half.T @ half
+            return float(np.linalg.eigvalsh(gram)[-1])
 
     else:
         wanted = np.eye(len(pencil.frame)) if criterion.directions is None else criterion.directions
