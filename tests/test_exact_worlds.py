@@ -6,6 +6,8 @@ through all answers: `pytest tests/test_exact_worlds.py --slow -k thousand`.
 
 import inspect
 from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 
 import pytest
 from hypothesis import given, settings
@@ -49,6 +51,8 @@ CASES = [
 #: The mixture of the slow run.
 MIXTURE = ("plain",) * 5 + ("units",) * 3 + ("samples", "noise")
 WORLDS = 5_000
+#: Worlds that a process takes through all checks before it is given the next ones.
+CHUNK = 100
 
 
 def test_every_check_is_run():
@@ -73,12 +77,13 @@ def test_answer(check, kind):
     right()
 
 
-def run_through(worlds, checks):
-    """Take worlds through checks: (worlds asked, worlds wrong, first mismatches) by check and kind."""
+def run_through(start):
+    """Take a chunk of worlds through all checks: (worlds asked, worlds wrong, mismatches) by check and kind."""
     asked, failed, first = Counter(), Counter(), {}
-    for world in worlds:
-        for check in checks:
-            if world.kind not in CHECKS[check]:
+    for number in range(start, start + CHUNK):
+        world = ExactWorld(MIXTURE[number % len(MIXTURE)], number)
+        for check, kinds in CHECKS.items():
+            if world.kind not in kinds:
                 continue
             key = (check.__name__, world.kind)
             asked[key] += 1
@@ -99,8 +104,13 @@ def table(asked, failed, first, examples=5):
 
 @pytest.mark.slow
 def test_five_thousand_worlds():
-    worlds = (ExactWorld(MIXTURE[i % len(MIXTURE)], i) for i in range(WORLDS))
-    asked, failed, first = run_through(worlds, CHECKS)
+    asked, failed, first = Counter(), Counter(), {}
+    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+        for some_asked, some_failed, some_first in pool.map(run_through, range(0, WORLDS, CHUNK)):
+            asked, failed = asked + some_asked, failed + some_failed
+            for key, texts in some_first.items():
+                first.setdefault(key, []).extend(texts)
+    assert sum(asked.values()) > 10 * WORLDS
     assert not failed, f"{sum(failed.values())} answers wrong\n" + table(asked, failed, first)
 
 

@@ -8,6 +8,7 @@ Experiments); every answer carries a lower bound from the equivalence theorem (K
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import Any, Literal
 
 import numpy as np
@@ -256,9 +257,12 @@ def _report(
             assert target is not None
             rounded, whole_value = round_for_target(solution.reduced, counts, target)
         whole = {name: round(n) for name, n in zip(p.names, rounded, strict=True)}
-        whole_cost = float(p.costs @ rounded)
+        whole_cost = float(
+            sum(Fraction(cost) * round(n) for cost, n in zip(p.costs.tolist(), rounded, strict=True))
+        )
         if isinstance(reached, TargetSolution):
-            loss = relative_gap("A", p.dim, whole_cost, reached.cost_bound) if whole_cost > 0 else 0.0
+            paid = np.nextafter(whole_cost, np.inf)  # of the exact sum, the float may lie on either side
+            loss = relative_gap("A", p.dim, float(paid), reached.cost_bound) if whole_cost > 0 else 0.0
     rates, multiplier = _rates(solution)
     return Allocation(
         counts=p.named(counts),

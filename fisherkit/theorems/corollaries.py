@@ -174,6 +174,8 @@ def corollary_3(m_x: ArrayLike, m_y: ArrayLike, v: ArrayLike, *, reading: Readin
 
 def _is_block_diagonal(pair: Pair, v: Array) -> tuple[bool, bool]:
     """Whether P_S M_Y P_S-perp = 0 with S = range(M_X), and whether that is beyond doubt for the variance at v."""
+    if not pair.y.rank or pair.x.rank == pair.dim:  # nothing, or nothing beside it, to be correlated with
+        return True, pair.x.sure and pair.y.sure
     # An entry s'M_Y n is trusted to the tolerance times |D s| |D n| with D^2 = diag(M_Y): judged beside M_Y's largest
     # entry it would look like zero where Y knows little of one block, and that little may all be correlation.
     d = np.sqrt(pair.m_y.diagonal())

@@ -203,7 +203,8 @@ class Pair:
         seen = psd.root.any(axis=0)
         even = evenness(np.abs(v / psd.own_units) * seen) > DOUBT * rounding
         known = even or not inside or psd.rank == int(seen.sum())
-        known = known and psd.sure and clear(RANGE_TOLERANCE, outside, nothing=self.nothing(rounding))
+        # a v inside leaves a few eps, the least rounding of a matrix divided by `DOUBT` two
+        known = known and psd.sure and clear(RANGE_TOLERANCE, outside, nothing=self.nothing(8 * rounding))
         return inside, sure and known
 
     def settled(self, v: Array) -> bool:
