@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -21,14 +22,16 @@ from timing import (
     Goal,
     arguments,
     available_memory,
-    extra_peak,
     interleave,
     pin_threads,
     report,
     require_equal,
 )
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
 import fisherkit as fk
+from studies.lab.memory import extra_peak
 
 NOISE = {"x": 0.3, "y": 0.6}
 M, SHARED, PRIVATE = 50, 10, 5

@@ -16,10 +16,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from timing import ROUNDS, Goal, arguments, extra_peak, interleave, pin_threads, report, require_equal
+from timing import ROUNDS, Goal, arguments, interleave, pin_threads, report, require_equal
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import fisherkit as fk
 from fisherkit.chunked import Chunks, accumulate_chunks, fit_chunks, from_npy, from_parquet
+from studies.lab.memory import extra_peak
 
 NOISE = {"x": 0.3, "y": 0.6}
 M, SHARED, PRIVATE = 50, 10, 5

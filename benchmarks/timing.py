@@ -5,7 +5,6 @@ them alike; only ratios inside one table are meant.
 """
 
 import argparse
-import ctypes
 import gc
 import os
 import platform
@@ -120,37 +119,6 @@ def interleave(
             taken[name].append(time.perf_counter() - start)
             del result
     return {name: Timing(median(t), min(t), max(t), len(t)) for name, t in taken.items()}
-
-
-def extra_peak(function: Callable[[], Any]) -> float:
-    """Resident memory that a call needs at its peak beyond what is there before it, BLAS and all.
-
-    Run it in a fresh process, after a small call of the same function: its imports are not counted then.
-
-    Args:
-        function: what to run.
-
-    Returns:
-        Megabytes (1e6 bytes); nan where the kernel has no resettable high-water mark (not Linux).
-    """
-    gc.collect()
-    with suppress(OSError, AttributeError):  # freed memory back to the system, or it would be used unseen
-        ctypes.CDLL(None).malloc_trim(0)
-    try:
-        Path("/proc/self/clear_refs").write_text("5")
-        before = _status("VmRSS")
-    except OSError:
-        return float("nan")
-    result = function()
-    peak = _status("VmHWM") - before
-    del result
-    return peak * 1024 / 1e6
-
-
-def _status(field: str) -> int:
-    """One line of /proc/self/status, in KiB."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return int(next(line for line in lines if line.startswith(field)).split()[1])
 
 
 def available_memory() -> float:

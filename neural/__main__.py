@@ -9,6 +9,8 @@ import importlib
 import sys
 from collections.abc import Sequence
 
+from fisherkit.checks import UnknownNameError
+
 __all__ = ["COMMAND_MODULES", "main"]
 
 COMMAND_MODULES = (
@@ -40,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return options.run(options)
     except BrokenPipeError:  # the reader, such as head, has seen enough
         return 0
-    except (OSError, ValueError, KeyError, ImportError) as error:
+    except (OSError, ValueError, UnknownNameError, ImportError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
 

@@ -27,7 +27,6 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from fisherkit.checks import UnknownNameError
 from neural.heads.arms import arm_names
 from studies import harness
 from studies.classifier_analysis_figure import draw
@@ -69,13 +68,11 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
         "--pairs", nargs="+", default=[], metavar="CLASS", help="two or four names of classes"
     )
     options = parser.parse_args(arguments)
-    try:
+    with harness.usage_errors(parser):
         task, preset = task_and_preset(options)
         there = arm_names(task)
         plan = Plan(task, preset, tuple(arm for arm in ARMS if arm in there))
         pairs = named_pairs(task, options.pairs)
-    except (ValueError, UnknownNameError, OSError) as error:
-        parser.error(str(error))
     cells = harness.Cells(options.runs / f"{CELLS}.jsonl")
     print(f"{task.name}: {len(plan.cells())} cells", flush=True)
     computed = compute(plan.cells(), cells, options.device)

@@ -30,7 +30,6 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from fisherkit.checks import UnknownNameError
 from neural.data.task import Task
 from studies import harness
 from studies.exchange_rate_figure import draw
@@ -109,10 +108,8 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     add("--pair", nargs="?", const="", metavar="ENCODER", help="also with aligned encoders, and compare")
     add("--logit-scale", type=float, default=1.0, help="fixed factor of all logits")
     options = parser.parse_args(arguments)
-    try:
+    with harness.usage_errors(parser):
         plans = _plans(options)
-    except (ValueError, UnknownNameError, OSError) as error:
-        parser.error(str(error))
     cells = [cell for plan in plans for cell in plan.cells()]
     store = harness.Cells(options.runs / f"{NAME}.jsonl")
     print(f"{plans[0].task.name}: {len(cells)} cells of {cells[0].steps:,} run-steps at most", flush=True)

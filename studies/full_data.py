@@ -37,7 +37,6 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from fisherkit.checks import UnknownNameError
 from neural.data.task import Task
 from neural.encoders import encoder
 from neural.heads.runs import Schedule
@@ -83,11 +82,9 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     add_task_options(parser)
     _add_options(parser)
     options = parser.parse_args(arguments)
-    try:
+    with harness.usage_errors(parser):
         harness.check_device(options.device)
         plan = _plan(options)
-    except (ValueError, UnknownNameError, OSError) as error:
-        parser.error(str(error))
     cells = harness.Cells(options.runs / f"{NAME}.jsonl")
     print(
         f"{plan.task.name}: {len(plan.head_cells())} linear probes, {len(plan.tuned_cells())} fine-tunings",

@@ -15,13 +15,15 @@ import platform
 import shlex
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fisherkit.checks import UnknownNameError
 from fisherkit.files import write_atomic
 from studies.files import write_csv, write_json
 from studies.finished_cells import Cells, CorruptCellsWarning, cell_key
@@ -66,6 +68,7 @@ __all__ = [
     "seed_of",
     "table",
     "usable_cores",
+    "usage_errors",
     "write_atomic",
     "write_csv",
     "write_json",
@@ -137,6 +140,25 @@ def check_device(name: str) -> None:
         (torch.zeros(1, device=name) + 1).cpu()
     except (RuntimeError, AssertionError, NotImplementedError, ValueError) as error:
         raise ValueError(f"--device {name}: {str(error).splitlines()[0]}") from None
+
+
+@contextmanager
+def usage_errors(parser: argparse.ArgumentParser) -> Iterator[None]:
+    """Report what is wrong with options and files as a usage error: one line, exit status 2.
+
+    What this project's own checks raise is such an error: `ValueError`, `UnknownNameError`, `OSError`. Anything else is
+    a fault of the program and keeps its traceback, so no minutes of work end in a line that says `'seeds'`.
+
+    Args:
+        parser: of the command line.
+
+    Yields:
+        Nothing.
+    """
+    try:
+        yield
+    except (ValueError, UnknownNameError, OSError) as error:
+        parser.error(str(error))
 
 
 # ---------------------------------------------------------------- seeds

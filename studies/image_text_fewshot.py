@@ -32,7 +32,6 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from fisherkit.checks import UnknownNameError
 from neural.heads.arms import ARMS
 from studies import harness
 from studies.head_cells import compute
@@ -63,11 +62,9 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--arms", nargs="+", default=[], metavar="ARM", help=", ".join(ARMS))
     parser.add_argument("--logit-scale", type=float, default=1.0, help="fixed factor of all logits")
     options = parser.parse_args(arguments)
-    try:
+    with harness.usage_errors(parser):
         task, preset = task_and_preset(options)
         plan = Plan(task, preset, tuple(options.arms), options.logit_scale)
-    except (ValueError, UnknownNameError, OSError) as error:
-        parser.error(str(error))
     cells = harness.Cells(options.runs / f"{NAME}.jsonl")
     print(_heading(plan), flush=True)
     computed = compute(plan.cells(), cells, options.device)

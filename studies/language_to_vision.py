@@ -227,15 +227,13 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     parser = _parser()
     options = parser.parse_args(arguments)
     cache = options.runs / "cache"
-    try:
-        torch.empty(0, device=options.device)
+    with harness.usage_errors(parser):
+        harness.check_device(options.device)
         preset = _preset(options)
         pictures = _pictures(options, preset, cache)
         stack, key, about = _language(options, cache)
         plan = Plan(key, pictures, preset, tuple(options.arms))
         todo_all = plan.cells()
-    except (ValueError, KeyError, OSError, TypeError, RuntimeError, AssertionError) as error:
-        parser.error(str(error))
     prepared = time.perf_counter() - began
     cells = harness.Cells(options.runs / f"{NAME}.jsonl")
     todo = cells.missing(todo_all)

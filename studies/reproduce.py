@@ -27,7 +27,6 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from fisherkit.checks import UnknownNameError
 from studies import harness
 from studies.gallery import write_gallery
 from studies.jobs import JOBS, PLAN, Job, jobs_for, save_jobs
@@ -134,7 +133,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     parser = _parser()
     options = parser.parse_args(arguments)
-    try:
+    with harness.usage_errors(parser):
         jobs, lacking = _jobs(options)
         impossible = [f"not possible: {line}" for line in lacking]
         if options.list:
@@ -146,8 +145,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options.device = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
         if not options.scheduler:
             harness.check_device(options.device)
-    except (ValueError, UnknownNameError, OSError) as error:
-        parser.error(str(error))
     mine = deal(jobs, ranks, quick=options.quick)[rank]
     began, failed = time.perf_counter(), []
     print("\n".join([f"{len(mine)} runs, {_about(mine, options)}", *impossible]))

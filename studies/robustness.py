@@ -33,7 +33,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import numpy as np
 
-from fisherkit.checks import UnknownNameError
 from neural.data.task import Task
 from neural.datasets import SPECS
 from neural.heads.arms import arm_names
@@ -68,12 +67,10 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     parser = harness.parser(__doc__, seeds=PRESETS["default"].seeds, device=True)
     add_task_options(parser)
     options = parser.parse_args(arguments)
-    try:
+    with harness.usage_errors(parser):
         _refuse_without_shift(options)
         task, preset = task_and_preset(options)
         plan = _plan(task, preset)
-    except (ValueError, UnknownNameError, OSError) as error:
-        parser.error(str(error))
     cells = harness.Cells(options.runs / f"{CELLS}.jsonl")
     print(f"{task.name}: tests {', '.join(task.tests)}; {len(plan.cells())} cells", flush=True)
     computed = compute(plan.cells(), cells, options.device)

@@ -38,7 +38,6 @@ from threadpoolctl import threadpool_limits
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from fisherkit.checks import UnknownNameError
 from neural.checkpoints import DivergedError
 from neural.sequences.clips import MULTIBENCH, multibench_sequences
 from neural.sequences.files import sequences_from_files
@@ -52,7 +51,7 @@ from studies.outputs import Report, write_report
 from studies.self_supervised_figure import draw
 from studies.self_supervised_plan import ARMS, PRESETS, Candidate, Plan, Preset, arm_data
 from studies.self_supervised_report import Results, as_markdown, csv_rows, summarise
-from studies.task_sources import parse_settings
+from studies.task_sources import parse_settings, settings_from
 
 __all__ = ["compute", "main"]
 
@@ -177,10 +176,7 @@ def _tasks(options: Any, seeds: int) -> list[SequenceTask]:  # noqa: ANN401
         return [task] * seeds
     given = parse_settings(options.set)
     known = [field.name for field in fields(GlyphSequenceSettings) if field.name != "jitter"]
-    for name in given:
-        if name not in known:
-            raise UnknownNameError(name, known, "setting of the glyphs")
-    settings = GlyphSequenceSettings(**given)
+    settings = settings_from(GlyphSequenceSettings, given, known, "glyphs")
     with harness.one_torch_thread():
         return [
             glyph_sequences(settings, seed=options.data_seed + seed, cache=options.runs / "cache")
@@ -264,13 +260,11 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     began = time.perf_counter()
     parser = _parser()
     options = parser.parse_args(arguments)
-    try:
-        torch.empty(0, device=options.device)
+    with harness.usage_errors(parser):
+        harness.check_device(options.device)
         preset = _preset(options)
         mixed_precision(preset.precision, torch.device(options.device))
         plan = Plan(_tasks(options, preset.seeds), preset, tuple(options.arms))
-    except (ValueError, KeyError, OSError, TypeError, RuntimeError, AssertionError) as error:
-        parser.error(str(error))
     cells = harness.Cells(options.runs / f"{NAME}.jsonl")
     todo = cells.missing(plan.cells())
     task = plan.tasks[0]

@@ -26,9 +26,9 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import fisherkit as fk
-from benchmarks.timing import extra_peak
 from fisherkit.chunked import fit_chunks, from_npy
 from studies import harness
+from studies.lab.memory import extra_peak
 
 NAME = "streaming_memory"
 M, SHARED, PRIVATE, NOISE = 20, 8, 2, 0.5

@@ -4,7 +4,7 @@ import ast
 import inspect
 import posixpath
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
@@ -34,7 +34,15 @@ from neural.datasets.shifted_imagenet import SHIFTS, ShiftedTest, load_shifted
 from neural.encoders import encoder
 from studies.harness import progress_bar
 
-__all__ = ["IMAGENET", "SOURCES", "encoded_task", "make_task", "parse_settings", "shifts_below"]
+__all__ = [
+    "IMAGENET",
+    "SOURCES",
+    "encoded_task",
+    "make_task",
+    "parse_settings",
+    "settings_from",
+    "shifts_below",
+]
 
 IMAGENET = "imagenet"  # the data set that has shifted test sets
 
@@ -102,6 +110,40 @@ def parse_settings(texts: Sequence[str]) -> dict[str, Any]:
     return settings
 
 
+def settings_from(
+    holder: Callable[..., Any], given: Mapping[str, Any], known: Collection[str], source: str
+) -> Any:  # noqa: ANN401
+    """A dataclass of settings with what ``--set`` changes.
+
+    Args:
+        holder: the dataclass; every field has a default.
+        given: {field: value}.
+        known: fields that can be set.
+        source: of the data, for messages.
+
+    Returns:
+        An instance.
+
+    Raises:
+        UnknownNameError: no such field.
+        ValueError: no number where one is meant, or a field that is no single value.
+    """
+    defaults = holder()
+    for name, value in given.items():
+        if name not in known:
+            raise UnknownNameError(name, known, f"setting of {source!r}:")
+        usual = getattr(defaults, name)
+        if is_dataclass(usual):
+            raise ValueError(f"--set {name}=...: this one can be set in Python only")
+        numeric = isinstance(usual, (int, float)), isinstance(value, (int, float, dict))
+        if numeric == (True, False):
+            raise ValueError(f"--set {name}={value}: expected a number (default {usual})")
+    try:
+        return holder(**given)
+    except TypeError as error:  # 1.5 where a whole number is meant
+        raise ValueError(f"--set: {error}") from None
+
+
 def make_task(source: str, settings: Mapping[str, Any], *, seed: int, cache: Path | None) -> Task:
     """The task of a source.
 
@@ -131,15 +173,7 @@ def make_task(source: str, settings: Mapping[str, Any], *, seed: int, cache: Pat
     options = {name: value for name, value in settings.items() if name not in chosen.held}
     if chosen.holder is not None:
         held = {name: value for name, value in settings.items() if name in chosen.held}
-        defaults = chosen.holder()
-        for name, value in held.items():
-            usual = getattr(defaults, name)
-            if is_dataclass(usual):
-                raise ValueError(f"--set {name}=...: this one can be set in Python only")
-            numeric = isinstance(usual, (int, float)), isinstance(value, (int, float, dict))
-            if numeric == (True, False):
-                raise ValueError(f"--set {name}={value}: expected a number (default {usual})")
-        options[chosen.argument] = chosen.holder(**held)
+        options[chosen.argument] = settings_from(chosen.holder, held, chosen.held, source)
     if not chosen.slow:
         return chosen.function(seed=seed, **options)
     with ExitStack() as stack:

@@ -30,7 +30,6 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from fisherkit.checks import UnknownNameError
 from studies import harness
 from studies.head_cells import compute
 from studies.outputs import write_head_report
@@ -74,10 +73,8 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     add("--unrelated", type=Path, metavar="FILE", help="JSON {class: [sentences]} about something else")
     add("--logit-scale", type=float, default=1.0, help="fixed factor of all logits")
     options = parser.parse_args(arguments)
-    try:
+    with harness.usage_errors(parser):
         plan = _plan(options)
-    except (ValueError, UnknownNameError, OSError) as error:
-        parser.error(str(error))
     cells = plan.cells()
     store = harness.Cells(options.runs / f"{NAME}.jsonl")
     print(f"{plan.task.name}: {len(cells)} cells of {cells[0].steps:,} run-steps at most", flush=True)

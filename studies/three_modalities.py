@@ -50,7 +50,7 @@ from studies import harness
 from studies.head_cells import compute
 from studies.head_presets import PRESETS, Grid, Preset, resized
 from studies.outputs import Report, write_head_report
-from studies.task_sources import SOURCES, make_task, parse_settings
+from studies.task_sources import SOURCES, make_task, parse_settings, settings_from
 from studies.text_sweep import GRID, SCHEDULE
 from studies.three_modalities_figure import draw
 from studies.three_modalities_plan import Plan, Source
@@ -88,10 +88,7 @@ def _source(options: argparse.Namespace, preset: Preset) -> Source:
             normalised=options.normalise,
         )
     if options.dataset == "glyphs":
-        for name in settings:
-            if name not in SOURCES["glyphs"].held:
-                raise UnknownNameError(name, SOURCES["glyphs"].held, "setting of 'glyphs':")
-        sizes = GlyphSettings(**settings)
+        sizes = settings_from(GlyphSettings, settings, SOURCES["glyphs"].held, "glyphs")
         with harness.one_torch_thread(), harness.progress_bar(sizes.steps, " pretraining steps") as bar:
             return glyph_modalities(sizes, seed=seed, cache=cache, progress=bar.update)
     if options.dataset == "digits":
@@ -146,14 +143,12 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     began = time.perf_counter()
     parser = _parser()
     options = parser.parse_args(arguments)
-    try:
+    with harness.usage_errors(parser):
         harness.check_device(options.device)
         preset = _preset(options)
         source = _source(options, preset)
         plan = Plan(source, preset, tuple(options.targets), options.auxiliary_rows, options.logit_scale)
         cells = plan.cells()
-    except (ValueError, KeyError, OSError, TypeError) as error:
-        parser.error(str(error))
     store = harness.Cells(options.runs / f"{NAME}.jsonl")
     print(f"{source.name}: {', '.join(source.modalities)}; {len(cells)} cells", flush=True)
     computed = compute(cells, store, options.device)

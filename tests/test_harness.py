@@ -1,5 +1,6 @@
 """What studies rest on: cells that survive kills and damage, whole files, intervals, figures, provenance."""
 
+import argparse
 import csv
 import io
 import json
@@ -22,6 +23,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from fisherkit.checks import UnknownNameError
 from studies import harness
 from studies.harness import Cells, CorruptCellsWarning, Interval
 from tests.comparators import assert_allclose_report
@@ -1059,3 +1061,25 @@ def test_device_that_is_not_there_is_refused():
     for name in ("nowhere", "meta"):
         with pytest.raises(ValueError, match=f"--device {name}: "):
             harness.check_device(name)
+
+
+@pytest.mark.parametrize("error", [ValueError("--set: no"), FileNotFoundError(2, "gone", "a.npz")])
+def test_what_a_check_says_is_a_usage_error(error, capsys):
+    with pytest.raises(SystemExit) as status, harness.usage_errors(argparse.ArgumentParser("study")):
+        raise error
+    assert status.value.code == 2
+    assert capsys.readouterr().err.endswith(f"study: error: {error}\n")
+
+
+def test_unknown_names_are_usage_errors_with_the_close_matches(capsys):
+    with pytest.raises(SystemExit), harness.usage_errors(argparse.ArgumentParser("study")):
+        raise UnknownNameError("glyhps", ["glyphs"], "data set")
+    assert "unknown data set 'glyhps'; did you mean 'glyphs'?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "error", [KeyError("seeds"), TypeError("float"), RuntimeError("shape"), AssertionError()]
+)
+def test_faults_of_the_program_are_no_usage_errors(error):
+    with pytest.raises(type(error)), harness.usage_errors(argparse.ArgumentParser("study")):
+        raise error

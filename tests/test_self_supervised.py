@@ -258,7 +258,8 @@ def test_diverged_trainings_are_not_eligible_and_named(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--set", "lables=mark"], "unknown setting of the glyphs 'lables'; did you mean 'labels'"),
+        (["--set", "lables=mark"], "unknown setting of 'glyphs': 'lables'; did you mean 'labels'"),
+        (["--set", "per_character=many"], "--set per_character=many: expected a number (default 4)"),
         (["--multibench", "mosei", "--data", "nowhere"], "mosei_senti_data"),
         (["--multibench", "mossi"], "unknown MultiBench data set 'mossi'; did you mean 'mosi'"),
         ([*TINY, "--device", "nowhere"], "nowhere"),
