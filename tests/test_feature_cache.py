@@ -274,7 +274,8 @@ def test_a_killed_run_loses_at_most_the_shard_in_flight(tmp_path):
     np.testing.assert_array_equal(
         features(resumed, words(500), cache=tmp_path / "cache", shard_size=5), vectors(words(500))
     )
-    assert made.asked == words(500)[kept:]
+    # in any order: a claim that the kill left empty is honoured for a while, and its shard made last
+    assert sorted(made.asked) == sorted(words(500)[kept:])
     left = verify(tmp_path / "cache")  # at most what the killed process was writing
     assert set(left.values()) <= {"left by a killed run"}
 
