@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from fisherkit.files import write_atomic
-from studies.finding import Finding
 from studies.gallery_findings import findings
 from studies.gallery_titles import DIFFERS, TITLES
 from studies.jobs import JOBS, Job, contents
+from studies.lab.finding import Finding
 from studies.report_tables import markdown_table
 
 __all__ = ["Exhibit", "Row", "as_index", "as_markdown", "exhibits", "heading", "refresh", "write_gallery"]

@@ -6,10 +6,10 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from studies.finding import NOT_PRINTED, Finding, overall, points, word
 from studies.gallery_heads import classifier, exchange, few_shot, robustness, texts, three, whole
 from studies.gallery_published import gains_printed
 from studies.jobs import Job
+from studies.lab.finding import NOT_PRINTED, Finding, findings_of, overall, points, word
 
 __all__ = ["findings"]
 
@@ -26,8 +26,9 @@ def findings(job: Job, summary: Mapping[str, Any]) -> dict[tuple[str, int], Find
     Returns:
         {("Figure" or "Table", number): finding}, in the paper's order.
     """
+    told = findings_of(summary.get("findings", ()))
     return {
-        (kind, number): _READERS[job.script](summary, kind, number)
+        (kind, number): told.get((kind, number)) or _READERS[job.script](summary, kind, number)
         for kind, numbers in (("Figure", job.figures), ("Table", job.tables))
         for number in numbers
     }

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from studies.finding import NOT_PRINTED, Finding, overall, pick, points, word
 from studies.gallery_published import gains_printed, three_modalities_printed, words_printed
+from studies.lab.finding import NOT_PRINTED, Finding, overall, pick, points, word
 from studies.report_tables import by_word
 
 __all__ = ["classifier", "exchange", "few_shot", "robustness", "texts", "three", "whole"]

@@ -23,13 +23,13 @@ from string import Template
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from studies.finding import VERDICTS
 from studies.gallery import Exhibit, exhibits
 from studies.gallery_titles import TITLES
 from studies.harness import FIGURES, write_atomic
 from studies.html_pages import inline, size_text
 from studies.html_sections import MARKS, anchor, numbers, section, slug
 from studies.jobs import JOBS, Job, load_jobs
+from studies.lab.finding import VERDICTS
 
 __all__ = ["main", "missing", "page"]
 

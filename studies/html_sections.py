@@ -8,11 +8,11 @@ from html import escape
 from itertools import groupby
 from pathlib import Path
 
-from studies.finding import VERDICTS
 from studies.gallery import Exhibit, Row
 from studies.harness import ROOT
 from studies.html_pages import download, from_markdown, inline, picture, scrolling
 from studies.jobs import Job
+from studies.lab.finding import VERDICTS
 
 __all__ = ["MARKS", "anchor", "numbers", "section", "slug"]
 

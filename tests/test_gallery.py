@@ -6,13 +6,13 @@ import shutil
 import pandas as pd
 import pytest
 
-from studies.finding import VERDICTS
 from studies.gallery import as_index, as_markdown, exhibits, heading, refresh, write_gallery
 from studies.gallery_findings import findings
 from studies.gallery_titles import DIFFERS, TITLES
 from studies.harness import FIGURES as FOLDER
 from studies.harness import ROOT, paired_difference
 from studies.jobs import FIGURES, JOBS, TABLES
+from studies.lab.finding import VERDICTS
 from studies.report_tables import gain_text
 
 PAGE = FOLDER / "README.md"

@@ -16,11 +16,11 @@ import pytest
 from PIL import Image
 
 from studies import html_report
-from studies.finding import Finding
 from studies.gallery import Exhibit, Row
 from studies.gallery_titles import TITLES
 from studies.html_pages import from_markdown, inline, picture
 from studies.jobs import FIGURES, JOBS, TABLES
+from studies.lab.finding import Finding
 
 VOID = {"br", "img", "input", "link", "meta"}
 NASTY = '<script>alert(1)</script> & "quoted" </h3>'

@@ -1,17 +1,50 @@
 """One figure or table of the paper as it came out here, and the words that go with intervals."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from studies.harness import Interval
 from studies.report_tables import direction, gain_text
 
-__all__ = ["NOT_PRINTED", "VERDICTS", "Finding", "interval_of", "overall", "pick", "points", "word"]
+__all__ = [
+    "NOT_PRINTED",
+    "VERDICTS",
+    "Evidence",
+    "Finding",
+    "findings_of",
+    "interval_of",
+    "overall",
+    "pick",
+    "points",
+    "records",
+    "word",
+]
 
 #: What a row can come to, under the control that has as many parameters as UML.
 VERDICTS = ("holds", "in part", "undecided", "fails in part", "fails", "no claim")
 NOT_PRINTED = "no number printed"
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One comparison behind a verdict.
+
+    Attributes:
+        contrast: what is compared with what, and where ("UML (init) minus unimodal, matched, 4 shots").
+        estimate: of the difference, in `unit`.
+        low: lower end of its 95% interval.
+        high: upper end.
+        verdict: "holds", "fails" or "undecided", see `word`.
+        unit: e.g. "points".
+    """
+
+    contrast: str
+    estimate: float
+    low: float
+    high: float
+    verdict: str
+    unit: str = "points"
 
 
 @dataclass(frozen=True)
@@ -23,12 +56,51 @@ class Finding:
         published: what the paper prints, or that it prints none.
         verdict: one of `VERDICTS`.
         holds: the same in a sentence, under the matched control.
+        evidence: the comparisons that the verdict follows from.
     """
 
     ours: str
     published: str
     verdict: str
     holds: str
+    evidence: tuple[Evidence, ...] = ()
+
+
+def records(found: Mapping[tuple[str, int], Finding]) -> list[dict[str, Any]]:
+    """Findings as a study's summary keeps them, under "findings".
+
+    Args:
+        found: by exhibit, ("Figure" or "Table", number).
+
+    Returns:
+        One plain dictionary per exhibit.
+
+    Example:
+        >>> made = records({("Figure", 5): Finding("+1.2 [0.1, 2.3]", NOT_PRINTED, "holds", "at all shots")})
+        >>> made[0]["exhibit"], made[0]["verdict"]
+        ('Figure 5', 'holds')
+        >>> findings_of(made)[("Figure", 5)].holds
+        'at all shots'
+    """
+    return [{"exhibit": f"{kind} {number}"} | asdict(finding) for (kind, number), finding in found.items()]
+
+
+def findings_of(kept: Iterable[Mapping[str, Any]]) -> dict[tuple[str, int], Finding]:
+    """Findings from what `records` made of them.
+
+    Args:
+        kept: of a summary, as JSON holds it.
+
+    Returns:
+        By exhibit.
+    """
+    found = {}
+    for record in kept:
+        kind, number = record["exhibit"].split()
+        fields = {name: value for name, value in record.items() if name != "exhibit"}
+        fields["evidence"] = tuple(Evidence(**entry) for entry in fields.get("evidence", ()))
+        found[kind, int(number)] = Finding(**fields)
+    return found
 
 
 def interval_of(entry: Mapping[str, Any], sign: int = 1) -> Interval:
