@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import pandas as pd
+
 from neural.data.task import Task
 from studies import harness
+from studies.lab.table import write_table
 
 __all__ = ["Report", "write_head_report", "write_report"]
 
@@ -30,14 +33,14 @@ class Report:
     Attributes:
         summary: for the JSON file.
         markdown: tables and verdicts.
-        rows: one per finished cell.
+        rows: one per finished cell, as a table.
         table: the tables in long form; none where the rows are few.
     """
 
     summary: dict[str, Any]
     markdown: str
-    rows: Sequence[Mapping[str, object]]
-    table: Sequence[Mapping[str, object]] = ()
+    rows: pd.DataFrame | Sequence[Mapping[str, object]]
+    table: pd.DataFrame | Sequence[Mapping[str, object]] = ()
 
 
 def write_report(
@@ -70,9 +73,9 @@ def write_report(
     """
     folder: Path = options.out
     print(report.markdown)
-    harness.write_csv(folder / f"{name}.csv", report.rows)
-    if report.table:
-        harness.write_csv(folder / f"{name}_table.csv", report.table)
+    _write_rows(folder / f"{name}.csv", report.rows)
+    if len(report.table):
+        _write_rows(folder / f"{name}_table.csv", report.table)
     harness.write_atomic(folder / f"{name}.md", report.markdown.encode())
     seconds = time.perf_counter() - began
     different = {harness.cell_key(key): key for key in keys}.values()
@@ -125,3 +128,8 @@ def write_head_report(
         computed=computed,
         task_fingerprints=sorted({cell.task.fingerprint for cell in cells}),
     )
+
+
+def _write_rows(path: Path, rows: pd.DataFrame | Sequence[Mapping[str, object]]) -> None:
+    write = write_table if isinstance(rows, pd.DataFrame) else harness.write_csv
+    write(path, rows)

@@ -69,6 +69,23 @@ def test_contrast_is_scipys_paired_t_test(seed, seeds):
 
 
 @settings(max_examples=20, deadline=None)
+@given(st.integers(0, 10_000), st.integers(2, 7))
+def test_ratios_are_differences_of_logarithms(seed, seeds):
+    rows = results(seed, seeds=seeds).assign(accuracy=lambda t: np.exp(t["accuracy"] / 10))
+    found = contrast(rows, "uml", "matched", by=["shots", "test"], ratio=True)
+    for line in found.to_dict("records"):
+        a, b = by_hand(rows, "uml", "matched", line["shots"], line["test"])
+        want = stats.ttest_rel(np.log(a), np.log(b))
+        ends = want.confidence_interval(0.95)
+        np.testing.assert_allclose(
+            [line["estimate"], line["low"], line["high"]],
+            np.exp([np.mean(np.log(a)) - np.mean(np.log(b)), *ends]),
+            rtol=1e-9,
+        )
+        np.testing.assert_allclose(line["p"], want.pvalue, atol=1e-9)
+
+
+@settings(max_examples=20, deadline=None)
 @given(st.integers(0, 10_000), st.randoms(use_true_random=False))
 def test_order_of_rows_does_not_matter(seed, random):
     rows = results(seed)

@@ -17,10 +17,11 @@ from scipy import stats
 from fisherkit.checks import UnknownNameError
 from studies.files import write_atomic
 from studies.report_tables import interval_columns
-from studies.reporting import Interval, mean_interval
+from studies.reporting import Interval, geometric_interval, mean_interval
 
 __all__ = [
     "by_key",
+    "by_measure",
     "by_test",
     "contrast",
     "entries",
@@ -28,12 +29,25 @@ __all__ = [
     "means",
     "paired",
     "read_table",
+    "shots_label",
     "table",
     "write_table",
 ]
 
 _FOUND = ("estimate", "low", "high", "n", "p")
 _ACCURACY = "accuracy_"
+
+
+def shots_label(shots: int | None) -> str:
+    """How tables and figures call a number of shots.
+
+    Args:
+        shots: k, or None for the whole training pool.
+
+    Returns:
+        Text.
+    """
+    return "all" if shots is None else str(shots)
 
 
 def table(rows: Iterable[Mapping[str, object]]) -> pd.DataFrame:
@@ -86,6 +100,33 @@ def by_test(cells: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def by_measure(
+    cells: pd.DataFrame, measures: Iterable[str], together: Sequence[str], *, column: str = "what"
+) -> pd.DataFrame:
+    """One row per cell and measure, where it is defined.
+
+    Args:
+        cells: with a column for every measure.
+        measures: which.
+        together: columns; cells that agree in these lose a measure that one of them lacks.
+        column: for the name of the measure.
+
+    Returns:
+        Table with that column and value in place of the measures.
+
+    Example:
+        >>> cells = pd.DataFrame({"shots": ["1", "2"], "margin": [0.5, None]})
+        >>> by_measure(cells, ["margin"], ["shots"]).to_dict("records")
+        [{'shots': '1', 'what': 'margin', 'value': 0.5}]
+    """
+    measures = list(measures)
+    kept = [name for name in cells if name not in measures]
+    made = cells.melt(id_vars=kept, value_vars=measures, var_name=column, value_name="value")
+    made["value"] = made["value"].astype(float)
+    defined = np.isfinite(made["value"]).groupby([made[name] for name in (*together, column)])
+    return made[defined.transform("all")].reset_index(drop=True)
+
+
 def read_table(path: Path) -> pd.DataFrame:
     """Read a table that `write_table` wrote; numbers of shots are text, "all" being one of them.
 
@@ -117,6 +158,7 @@ def paired(
     *,
     value: str = "accuracy",
     column: str = "arm",
+    ratio: bool = False,
 ) -> pd.DataFrame:
     """Differences treated - control, one per repetition.
 
@@ -128,6 +170,7 @@ def paired(
         over: column that says which repetition a row is of: what has the same entry is a pair.
         value: column that is compared.
         column: where `treated` and `control` stand.
+        ratio: ratios treated / control instead.
 
     Returns:
         Table with the columns `by`, `over` and `value`, sorted by `over`; itself a table to be compared.
@@ -150,7 +193,8 @@ def paired(
                 f"{_place(alone.names, alone[0])}: {column} {have!r} is there, but {lack!r} is not, so the pair is "
                 "missing; compute that cell, or leave the repetition out of both"
             )
-    return (a - b[a.index]).rename(value).reset_index()
+    found = a / b[a.index] if ratio else a - b[a.index]
+    return found.rename(value).reset_index()
 
 
 def contrast(
@@ -162,6 +206,7 @@ def contrast(
     *,
     value: str = "accuracy",
     column: str = "arm",
+    ratio: bool = False,
 ) -> pd.DataFrame:
     """Mean difference treated - control over paired repetitions, with its 95% Student t interval.
 
@@ -173,6 +218,7 @@ def contrast(
         over: column that says which repetition a row is of: what has the same entry is a pair.
         value: column that is compared.
         column: where `treated` and `control` stand.
+        ratio: geometric mean of treated / control instead, its interval and test on the log scale.
 
     Returns:
         One row per comparison: the columns `by`, and estimate, low, high, n (pairs), p (of the paired t test; 1 or 0
@@ -187,11 +233,17 @@ def contrast(
         >>> contrast(rows, "a", "b").round(3).to_dict("records")
         [{'estimate': 2.5, 'low': -3.853, 'high': 8.853, 'n': 2, 'p': 0.126}]
     """
-    return means(paired(rows, treated, control, by, over, value=value, column=column), by, over, value=value)
+    found = paired(rows, treated, control, by, over, value=value, column=column, ratio=ratio)
+    return means(found, by, over, value=value, log=ratio)
 
 
 def means(
-    rows: pd.DataFrame, by: Sequence[str] = (), over: str = "seed", *, value: str = "accuracy"
+    rows: pd.DataFrame,
+    by: Sequence[str] = (),
+    over: str = "seed",
+    *,
+    value: str = "accuracy",
+    log: bool = False,
 ) -> pd.DataFrame:
     """Mean over repetitions with its 95% Student t interval.
 
@@ -200,9 +252,11 @@ def means(
         by: columns; there is one mean for each of their values.
         over: column that says which repetition a row is of.
         value: column that is averaged.
+        log: geometric mean instead, its interval and test on the log scale.
 
     Returns:
-        One row per mean: the columns `by`, and estimate, low, high, n, p (that the mean is zero).
+        One row per mean: the columns `by`, and estimate, low, high, n, p (that the mean is zero; that a geometric one
+        is one).
 
     Raises:
         UnknownNameError: no such column.
@@ -217,11 +271,11 @@ def means(
     found = []
     for place, values in _groups(_indexed(rows, by, over, value), len(by)):
         try:
-            interval = mean_interval(values)
+            interval = geometric_interval(values) if log else mean_interval(values)
         except ValueError as error:
             where = f"{_place(by, place)}: " if by else ""
             raise ValueError(f"{where}{value}: {error}") from None
-        found.append((*place, *vars(interval).values(), _p_value(values)))
+        found.append((*place, *vars(interval).values(), _p_value(np.log(values) if log else values)))
     return pd.DataFrame(found, columns=[*by, *_FOUND])
 
 
