@@ -236,9 +236,11 @@ class Task:
         aligned: whether all modalities live in one space (as CLIP's do), so that no projection is needed.
         subsets: {(shots, seed): (rows of `train`, rows of `val`)}, few-shot subsets that are fixed (published ones,
             say); others are drawn.
-        about: where the data come from, for the record.
+        about: where the data come from, in words for the record; no result depends on it.
         among: {test: numbers of the classes that its predictions are among}, for test sets that have some of the classes
             only; each in ascending order. Test sets that are not named are predicted among all classes.
+        encoders: {modality: name of the frozen encoder that its rows come from}, where they have names.
+        words_per_text: mean number of words of the auxiliary texts; None where they are not sentences, or not known.
 
     Raises:
         UnknownNameError: `among` names a test set that is not there.
@@ -264,6 +266,8 @@ class Task:
     subsets: Mapping[tuple[int, int], tuple[Labels, Labels]] = field(default_factory=dict)
     about: Mapping[str, Any] = field(default_factory=dict)
     among: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    encoders: Mapping[str, str] = field(default_factory=dict)
+    words_per_text: float | None = None
 
     def __post_init__(self) -> None:
         n = len(self.classes)
