@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from studies.gallery_heads import classifier, exchange, few_shot, robustness, texts, three, whole
-from studies.gallery_published import gains_printed
 from studies.jobs import Job
 from studies.lab.finding import NOT_PRINTED, Finding, findings_of, overall, points, word
 
@@ -78,17 +77,6 @@ def _gaussian(summary: Mapping[str, Any], kind: str, number: int) -> Finding:
     return Finding(ours, NOT_PRINTED, overall(words), summary["verdicts"]["uml / x"])
 
 
-def _self_supervised(summary: Mapping[str, Any], kind: str, number: int) -> Finding:
-    """The verdict is that of equal rows per step; the paper's own comparison stands beside it."""
-    contrasts = summary["contrasts"]
-    ours = "; ".join(
-        f"{summary['arms'][c['arm']]} minus {summary['arms'][c['control']]} {points(c['difference'], 2)}"
-        for c in contrasts.values()
-    )
-    words = [word(contrasts["rows"]["difference"])] if "rows" in contrasts else []
-    return Finding(ours, gains_printed(kind, number, summary), overall(words), summary["verdict"])
-
-
 def _transfer(summary: Mapping[str, Any], kind: str, number: int) -> Finding:
     """Holds where pretrained layers beat all others: random ones, shuffled ones, Gaussian ones of their scale."""
     del kind, number
@@ -115,6 +103,5 @@ _READERS: dict[str, Reader] = {
     "text_ablations.py": texts,
     "full_data.py": whole,
     "three_modalities.py": three,
-    "self_supervised.py": _self_supervised,
     "language_to_vision.py": _transfer,
 }
