@@ -41,10 +41,11 @@ from studies.head_cells import compute
 from studies.head_presets import PRESETS, Preset, differences
 from studies.image_text_fewshot import NAME as CELLS
 from studies.image_text_fewshot_plan import Plan
-from studies.image_text_fewshot_report import Results, csv_rows
+from studies.image_text_fewshot_report import cell_rows
+from studies.lab.table import long_form
 from studies.outputs import Report, write_head_report
 from studies.robustness_figure import draw
-from studies.robustness_report import as_markdown, summarise, table_rows
+from studies.robustness_report import as_markdown, summarise
 from studies.task_options import add_task_options, label_of, task_and_preset
 from studies.task_sources import IMAGENET, shifts_below
 
@@ -74,11 +75,13 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     cells = harness.Cells(options.runs / f"{CELLS}.jsonl")
     print(f"{task.name}: tests {', '.join(task.tests)}; {len(plan.cells())} cells", flush=True)
     computed = compute(plan.cells(), cells, options.device)
-    summary = summarise(Results(plan, cells)) | {"differs_from_paper": differences(preset)}
+    rows = cell_rows(plan, cells)
+    summary = summarise(plan, rows) | {"differs_from_paper": differences(preset)}
     name = f"{NAME}_{label_of(options, task)}"
     draw(summary, options.out / f"{name}.png")
+    table = long_form(summary["accuracy"], ["test", "shots", "arm"])
     return write_head_report(
-        Report(summary, as_markdown(summary), csv_rows(plan, cells), table_rows(summary)),
+        Report(summary, as_markdown(summary), rows.drop(columns="diverged"), table),
         options,
         name,
         plan.cells(),

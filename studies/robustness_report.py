@@ -2,81 +2,65 @@
 
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
+import pandas as pd
 
 from neural.heads.arms import ARMS
-from studies.harness import mean_interval, paired_difference
 from studies.head_cells import of_its_classes
-from studies.image_text_fewshot_report import Results, shots_label
-from studies.report_tables import by_word, direction, gain_text, interval_columns, markdown_table
+from studies.image_text_fewshot_plan import Plan
+from studies.lab.table import by_key, by_test, contrast, entries, paired, shots_label
+from studies.report_tables import by_word, direction, gain_text, markdown_table
 
-__all__ = ["as_markdown", "summarise", "table_rows"]
+__all__ = ["as_markdown", "summarise"]
 
 
-def summarise(results: Results) -> dict[str, Any]:
+def summarise(plan: Plan, cells: pd.DataFrame) -> dict[str, Any]:
     """Everything that is reported, as plain data.
 
     Args:
-        results: finished cells of a task whose first test set is of the training law, the others shifted.
+        plan: the study; the first test set is of the training law, the others are shifted.
+        cells: from `studies.image_text_fewshot_report.cell_rows`.
 
     Returns:
         For `as_markdown`, the figure and the JSON file. Accuracies and differences are in percent and points.
     """
-    plan = results.plan
     source, *shifted = plan.task.tests
-    entries = []
-    for test in plan.task.tests:
-        for shots in plan.preset.shots:
-            for arm in plan.arms:
-                accuracy = results.values(test, arm, shots)
-                entry: dict[str, Any] = {"test": test, "shots": shots_label(shots), "arm": arm}
-                entry["accuracy"] = mean_interval(accuracy)
-                if arm != plan.control:
-                    gain = accuracy - results.values(test, plan.control, shots)
-                    entry["minus_control"] = mean_interval(gain)
-                if arm not in (plan.control, "unimodal"):
-                    entry["minus_unimodal"] = paired_difference(
-                        accuracy, results.values(test, "unimodal", shots)
-                    )
-                if arm != plan.control and test != source:
-                    mine, control = (_on_source(results, test, name, shots) for name in (arm, plan.control))
-                    entry["extra"] = paired_difference(gain, mine - control)
-                entries.append(entry)
+    rows, shots = by_test(cells), [shots_label(k) for k in plan.preset.shots]
+    found = entries(
+        rows,
+        {"test": [*plan.task.tests], "shots": shots, "arm": plan.arms},
+        {"minus_control": plan.control, "minus_unimodal": "unimodal"},
+    )
+    for arm in (arm for arm in plan.arms if arm != plan.control):
+        gains = paired(rows, arm, plan.control, ["test", "shots"])
+        for test in shifted:  # on the source law among the same classes
+            home = of_its_classes(source, test) if test in plan.task.among else source
+            extra = by_key(contrast(gains, test, home, ["shots"], column="test"), "shots")
+            for entry in (e for e in found if (e["test"], e["arm"]) == (test, arm)):
+                entry["extra"] = extra[entry["shots"]]
     return {
         "task": plan.task.name,
         "about": dict(plan.task.about),
         "control": plan.control,
         "arms": {arm: ARMS[arm].label for arm in plan.arms},
-        "shots": [shots_label(k) for k in plan.preset.shots],
+        "shots": shots,
         "source": source,
         "shifted": shifted,
         "among": {test: len(classes) for test, classes in plan.task.among.items()},
         "seeds": plan.preset.seeds,
         "candidates_per_arm": plan.preset.trainings,
-        "accuracy": entries,
+        "accuracy": found,
         "verdicts": _verdicts(
-            entries, shifted, [ARMS[arm].label for arm in dict.fromkeys((plan.control, "unimodal"))]
+            found, shifted, [ARMS[arm].label for arm in dict.fromkeys((plan.control, "unimodal"))]
         ),
     }
 
 
-def _on_source(results: Results, test: str, arm: str, shots: int | None) -> NDArray[np.float64]:
-    """(seeds,) accuracy on the source law that compares with that on a test set: among the same classes, in percent."""
-    task, seeds = results.plan.task, range(results.plan.preset.seeds)
-    source = next(iter(task.tests))
-    if test not in task.among:
-        return results.values(source, arm, shots)
-    name = of_its_classes(source, test)
-    return 100 * np.array([results.result(arm, shots, s)["accuracy"][name] for s in seeds])
-
-
-def _verdicts(entries: list[dict[str, Any]], shifted: list[str], baselines: list[str]) -> list[str]:
+def _verdicts(found: list[dict[str, Any]], shifted: list[str], baselines: list[str]) -> list[str]:
     """Two lines for every shift: the paper's claim under the fair control, and robustness proper."""
     lines, names = [], " and than ".join(baselines)
     for test in shifted:
-        mine = {e["shots"]: e for e in entries if e["test"] == test and e["arm"] == "uml_init"}
-        permuted = {e["shots"]: e for e in entries if e["test"] == test and e["arm"] == "init_permuted"}
+        mine = {e["shots"]: e for e in found if e["test"] == test and e["arm"] == "uml_init"}
+        permuted = {e["shots"]: e for e in found if e["test"] == test and e["arm"] == "init_permuted"}
         words = {}
         for shots, entry in mine.items():
             word = _against_baselines(entry)
@@ -146,21 +130,3 @@ def as_markdown(summary: dict[str, Any]) -> str:
     if summary.get("differs_from_paper"):
         lines += ["", f"Differs from the paper's protocol: {'; '.join(summary['differs_from_paper'])}."]
     return "\n".join(lines) + "\n"
-
-
-def table_rows(summary: dict[str, Any]) -> list[dict[str, object]]:
-    """The tables in long form, for CSV.
-
-    Args:
-        summary: from `summarise`.
-
-    Returns:
-        One row per test set, shots and arm.
-    """
-    rows = []
-    for e in summary["accuracy"]:
-        row: dict[str, object] = {name: e[name] for name in ("test", "shots", "arm")}
-        for what in ("accuracy", "minus_control", "minus_unimodal", "extra"):
-            row |= interval_columns(what, e[what]) if what in e else {}
-        rows.append(row)
-    return rows
