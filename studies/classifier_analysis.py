@@ -41,8 +41,8 @@ from studies.classifier_analysis_report import (
 from studies.head_cells import compute
 from studies.head_presets import PRESETS, differences
 from studies.image_text_fewshot import NAME as CELLS
-from studies.image_text_fewshot_plan import Plan
 from studies.image_text_fewshot_report import cell_rows
+from studies.lab.heads import Plan
 from studies.outputs import Report, write_head_report
 from studies.task_options import add_task_options, label_of, task_and_preset
 

@@ -18,7 +18,7 @@ from studies.classifier_planes import (
     prototype_text_cosines,
 )
 from studies.harness import Cells
-from studies.image_text_fewshot_plan import Plan
+from studies.lab.heads import Plan
 from studies.lab.table import by_measure, entries, long_form, shots_label
 from studies.report_tables import by_word, direction, gain_text, markdown_table
 

@@ -37,8 +37,8 @@ from studies import harness
 from studies.head_cells import compute
 from studies.head_presets import PRESETS, differences
 from studies.image_text_fewshot_figure import draw
-from studies.image_text_fewshot_plan import Plan
 from studies.image_text_fewshot_report import as_markdown, cell_rows, summarise
+from studies.lab.heads import Plan
 from studies.lab.table import long_form
 from studies.outputs import Report, write_head_report
 from studies.task_options import add_task_options, label_of, task_and_preset

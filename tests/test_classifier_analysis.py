@@ -25,7 +25,7 @@ from studies.classifier_planes import (
 from studies.harness import Cells
 from studies.head_cells import compute
 from studies.head_presets import PRESETS, resized
-from studies.image_text_fewshot_plan import Plan
+from studies.lab.heads import Plan
 
 TINY = [
     "--dataset",

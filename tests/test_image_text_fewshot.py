@@ -14,8 +14,8 @@ from studies import harness, head_cells
 from studies.head_cells import compute
 from studies.head_presets import PRESETS, Grid, Preset, differences, resized
 from studies.image_text_fewshot import main
-from studies.image_text_fewshot_plan import Plan
 from studies.image_text_fewshot_report import LOOKS, as_markdown, cell_rows, summarise
+from studies.lab.heads import Plan
 from studies.lab.table import table
 from studies.task_sources import make_task, parse_settings
 

@@ -14,9 +14,9 @@ from neural.heads.sweep import train_heads
 from studies import harness, image_text_fewshot, robustness
 from studies.head_cells import HeadCell
 from studies.head_presets import PRESETS, Grid, Preset
-from studies.image_text_fewshot_plan import Plan
+from studies.lab.heads import Plan
 from studies.lab.table import table
-from studies.robustness_report import as_markdown, summarise
+from studies.robustness import as_markdown, summarise
 from studies.task_options import add_task_options, label_of, task_of
 from tests.dataset_builders import WNIDS, build_imagenet, build_shifted
 from tests.tiny_encoders import save_image, save_text
