@@ -6,7 +6,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from studies.gallery_heads import classifier, exchange, few_shot, robustness, texts, whole
+from studies.gallery_heads import classifier, exchange, few_shot, texts, whole
 from studies.jobs import Job
 from studies.lab.finding import NOT_PRINTED, Finding, findings_of, overall, points, word
 
@@ -71,7 +71,6 @@ _READERS: dict[str, Reader] = {
     "schematics.py": _schematic,
     "data_sheets.py": _data_sheet,
     "image_text_fewshot.py": few_shot,
-    "robustness.py": robustness,
     "classifier_analysis.py": classifier,
     "exchange_rate.py": exchange,
     "text_ablations.py": texts,

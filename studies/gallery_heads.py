@@ -7,7 +7,7 @@ from studies.gallery_published import gains_printed, words_printed
 from studies.lab.finding import NOT_PRINTED, Finding, overall, pick, points, word
 from studies.report_tables import by_word
 
-__all__ = ["classifier", "exchange", "few_shot", "robustness", "texts", "whole"]
+__all__ = ["classifier", "exchange", "few_shot", "texts", "whole"]
 
 Summary = Mapping[str, Any]
 _BARS, _CURVES = f"bars, {NOT_PRINTED}", f"curves, {NOT_PRINTED}"
@@ -50,22 +50,6 @@ def few_shot(summary: Summary, kind: str, number: int) -> Finding:
         verdict = "in part" if verdict == "holds" else verdict
         text = f"few-shot half: {text}; full fine-tuning: see Table 8"
     return Finding(ours, gains_printed(kind, number, summary), verdict, text)
-
-
-def robustness(summary: Summary, kind: str, number: int) -> Finding:
-    """More accurate under each shift than the matched control; whether by more than on the source law stands beside it."""
-    del kind
-    k = {5: "16", 10: "1", 11: "2", 12: "4", 13: "8"}[number]
-    if k not in summary["shots"]:
-        return _not_measured(f"{k} shots", _BARS)
-    entries = {t: pick(summary["accuracy"], test=t, arm="uml_init", shots=k) for t in summary["shifted"]}
-    ours = f"UML (init) minus {summary['arms'][summary['control']]}: " + "; ".join(
-        f"{test} {points(e['minus_control'])}" for test, e in entries.items()
-    )
-    words = {test: word(e["minus_control"]) for test, e in entries.items()}
-    more = _count([word(e["extra"]) for e in entries.values()], "holds")
-    text = f"more accurate: {_on(words)}; by more than on the source law: {more} shifts"
-    return Finding(ours, _BARS, overall(list(words.values())), text)
 
 
 def exchange(summary: Summary, kind: str, number: int) -> Finding:

@@ -11,7 +11,7 @@ from neural.heads.arms import ARMS
 from studies import harness
 from studies.harness import Interval, mean_interval, paired_difference
 from studies.head_presets import differences
-from studies.image_text_fewshot_report import shots_label
+from studies.lab.table import shots_label
 from studies.outputs import Report
 from studies.published_numbers import published
 from studies.report_tables import (
