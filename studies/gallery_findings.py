@@ -6,7 +6,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from studies.gallery_heads import classifier, exchange, few_shot, texts, whole
+from studies.gallery_heads import classifier, exchange, few_shot, whole
 from studies.jobs import Job
 from studies.lab.finding import NOT_PRINTED, Finding, findings_of, overall, points, word
 
@@ -73,7 +73,6 @@ _READERS: dict[str, Reader] = {
     "image_text_fewshot.py": few_shot,
     "classifier_analysis.py": classifier,
     "exchange_rate.py": exchange,
-    "text_ablations.py": texts,
     "full_data.py": whole,
     "language_to_vision.py": _transfer,
 }

@@ -7,10 +7,10 @@ from studies.gallery_published import gains_printed, words_printed
 from studies.lab.finding import NOT_PRINTED, Finding, overall, pick, points, word
 from studies.report_tables import by_word
 
-__all__ = ["classifier", "exchange", "few_shot", "texts", "whole"]
+__all__ = ["classifier", "exchange", "few_shot", "whole"]
 
 Summary = Mapping[str, Any]
-_BARS, _CURVES = f"bars, {NOT_PRINTED}", f"curves, {NOT_PRINTED}"
+_BARS = f"bars, {NOT_PRINTED}"
 _NOT_ALIGNED = "; the stand-in's encoders are not aligned, as CLIP's are"
 
 
@@ -137,58 +137,6 @@ def _heat_map(summary: Summary) -> Finding:
         text += f"; so does that of heads with permuted texts and the texts they were given ({permuted[0]['difference']:+.3f})"
         verdict = "in part" if stands_out else verdict
     return Finding(ours, f"heat-map, {NOT_PRINTED}", verdict, text)
-
-
-_AXES = {
-    ("Figure", 30): ("text encoder", "uml"),
-    ("Figure", 31): ("kind of text", "uml"),
-    ("Figure", 32): ("kind of text", "uml_init"),
-    ("Figure", 33): ("texts per class", "uml_init"),
-    ("Table", 24): ("kind of text", "uml_init"),
-    ("Table", 27): ("batch ratio", "uml"),
-}
-
-
-def texts(summary: Summary, kind: str, number: int) -> Finding:
-    """One axis of the ablations: gains of its variants over the matched control, at the fewest and the most shots."""
-    axis, arm = _AXES[kind, number]
-    printed = gains_printed(kind, number, summary) if kind == "Table" else _CURVES
-    if axis not in summary["axes"]:
-        return _not_measured(axis, printed)
-    variants = list(summary["axes"][axis])
-    if kind == "Figure":  # unrelated text is Table 24's
-        variants = [v for v in variants if v != "unrelated"]
-    elif number == 24:
-        if "unrelated" not in variants:
-            return _not_measured("unrelated text", printed)
-        variants = [variants[0], "unrelated"]
-    gains = {
-        v: {
-            k: pick(summary["accuracy"], axis=axis, variant=v, arm=arm, shots=k)["minus_control"]
-            for k in summary["shots"]
-        }
-        for v in variants
-    }
-    label, ends = (
-        "UML" if arm == "uml" else "UML (init)",
-        list(dict.fromkeys(summary["shots"][:1] + summary["shots"][-1:])),
-    )
-    shown = "; ".join(f"{v}: {', '.join(points(gains[v][k]) for k in ends)}" for v in variants)
-    ours = f"{label} minus the matched control at {' and '.join(ends)} shots: {shown}"
-    words = {v: {k: word(gain) for k, gain in gains[v].items()} for v in variants}
-    if axis == "batch ratio":
-        return _batch_ratio(summary, ours, printed)
-    if number == 24:
-        related, unrelated = (list(words[v].values()) for v in variants)
-        verdict = "fails" if "holds" in unrelated else overall(related)
-        text = f"related text gains: {by_word(words[variants[0]])} shots; unrelated text gains: {by_word(words['unrelated'])} shots"
-        return Finding(ours, printed, verdict, text)
-    lines = [v.removeprefix(f"{axis}: ") for v in summary["verdicts"] if v.startswith(f"{axis}: ")]
-    between = [line for line in lines if " minus " in line or "from " in line]
-    own = [line for line in between if f", {label}, " in line or line.startswith(f"{label}, ")]
-    flat = [w for by_shots in words.values() for w in by_shots.values()]
-    text = "; ".join(f"gain with {v}: {by_word(by_shots)} shots" for v, by_shots in words.items())
-    return Finding(ours, printed, overall(flat), ". ".join([text, *own]))
 
 
 def _batch_ratio(summary: Summary, ours: str, printed: str) -> Finding:
