@@ -50,8 +50,6 @@ def _data_sheet(summary: Mapping[str, Any], kind: str, number: int) -> Finding:
     return Finding(f"counted, see {where}", "beside ours there", "no claim", "no claim to test")
 
 
-
-
 def _transfer(summary: Mapping[str, Any], kind: str, number: int) -> Finding:
     """Holds where pretrained layers beat all others: random ones, shuffled ones, Gaussian ones of their scale."""
     del kind, number
