@@ -8,7 +8,7 @@ from typing import Any
 
 from studies.gallery_heads import classifier, exchange, few_shot, robustness, texts, three, whole
 from studies.jobs import Job
-from studies.lab.finding import NOT_PRINTED, Finding, findings_of, overall, points, word
+from studies.lab.finding import NOT_PRINTED, Finding, findings_of, overall
 
 __all__ = ["findings"]
 
@@ -77,21 +77,6 @@ def _gaussian(summary: Mapping[str, Any], kind: str, number: int) -> Finding:
     return Finding(ours, NOT_PRINTED, overall(words), summary["verdicts"]["uml / x"])
 
 
-def _transfer(summary: Mapping[str, Any], kind: str, number: int) -> Finding:
-    """Holds where pretrained layers beat all others: random ones, shuffled ones, Gaussian ones of their scale."""
-    del kind, number
-    ours = "; ".join(
-        f"{_arm(d['arm'])} minus {_arm(d['control'])} {points(d['end'])}" for d in summary["differences"]
-    )
-    words = [word(d["end"]) for d in summary["differences"]]
-    return Finding(ours, "curves, " + NOT_PRINTED, overall(words), ". ".join(summary["verdicts"]))
-
-
-def _arm(name: str) -> str:
-    how, _, mode = name.partition("_")
-    return f"{how} ({mode})" if mode else how
-
-
 _READERS: dict[str, Reader] = {
     "schematics.py": _schematic,
     "data_sheets.py": _data_sheet,
@@ -103,5 +88,4 @@ _READERS: dict[str, Reader] = {
     "text_ablations.py": texts,
     "full_data.py": whole,
     "three_modalities.py": three,
-    "language_to_vision.py": _transfer,
 }
