@@ -8,7 +8,7 @@ from typing import Any
 
 from studies.gallery_heads import classifier, exchange, few_shot, whole
 from studies.jobs import Job
-from studies.lab.finding import NOT_PRINTED, Finding, findings_of, overall, points, word
+from studies.lab.finding import Finding, findings_of
 
 __all__ = ["findings"]
 
@@ -50,19 +50,6 @@ def _data_sheet(summary: Mapping[str, Any], kind: str, number: int) -> Finding:
     return Finding(f"counted, see {where}", "beside ours there", "no claim", "no claim to test")
 
 
-def _transfer(summary: Mapping[str, Any], kind: str, number: int) -> Finding:
-    """Holds where pretrained layers beat all others: random ones, shuffled ones, Gaussian ones of their scale."""
-    del kind, number
-    ours = "; ".join(
-        f"{_arm(d['arm'])} minus {_arm(d['control'])} {points(d['end'])}" for d in summary["differences"]
-    )
-    words = [word(d["end"]) for d in summary["differences"]]
-    return Finding(ours, "curves, " + NOT_PRINTED, overall(words), ". ".join(summary["verdicts"]))
-
-
-def _arm(name: str) -> str:
-    how, _, mode = name.partition("_")
-    return f"{how} ({mode})" if mode else how
 
 
 _READERS: dict[str, Reader] = {
@@ -72,5 +59,4 @@ _READERS: dict[str, Reader] = {
     "classifier_analysis.py": classifier,
     "exchange_rate.py": exchange,
     "full_data.py": whole,
-    "language_to_vision.py": _transfer,
 }
