@@ -6,7 +6,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from studies.gallery_heads import classifier, exchange, few_shot, robustness, texts, whole
+from studies.gallery_heads import classifier, exchange, few_shot, robustness, texts
 from studies.gallery_published import gains_printed
 from studies.jobs import Job
 from studies.lab.finding import NOT_PRINTED, Finding, findings_of, overall, points, word
@@ -119,7 +119,6 @@ _READERS: dict[str, Reader] = {
     "classifier_analysis.py": classifier,
     "exchange_rate.py": exchange,
     "text_ablations.py": texts,
-    "full_data.py": whole,
     "self_supervised.py": _self_supervised,
     "language_to_vision.py": _transfer,
 }
