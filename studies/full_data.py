@@ -49,6 +49,7 @@ from studies.gallery_published import gains_printed
 from studies.harness import Interval
 from studies.head_cells import HeadCell, compute
 from studies.head_presets import PRESETS, Preset, differences, resized
+from studies.jobs import contents
 from studies.lab.figures import arm_style, draw_means
 from studies.lab.finding import Evidence, Finding, evidence_of, overall, records
 from studies.lab.fine_tuning import (
@@ -90,12 +91,11 @@ RATIOS, QUICK_RATIOS = (0.25, 4.0), (4.0,)
 PARTS = {
     "linear": "Linear probe, frozen encoders",
     "finetune": "Fine-tuning of encoder and head",
-    "ratio": "Fine-tuning, r text rows per picture",
+    "ratio": "Fine-tuning, text rows per picture",
 }
 _ARMS = ("unimodal", "matched", "uml", "uml_init", "init_permuted")
 _WITH_TEXT = ("uml", "uml_init")
-#: The paper's tables of each part; half of Table 2 are means of Table 8.
-_TABLES = {"linear": (*range(10, 15), 21), "finetune": (2, *range(6, 10), 20, 29), "ratio": (28,)}
+_TABLES = {"linear": (*range(10, 15), 21), "finetune": (*range(6, 10), 20, 29), "ratio": (28,)}
 _ALIGNED = (20, 21)  # tables of CLIP
 _METHODS = {"uml_unfrozen_text": ("uml", True), "uml_frozen_text": ("uml", False)}  # Table 29's names
 
@@ -320,7 +320,7 @@ def _published(plan: FullDataPlan) -> list[dict[str, Any]]:
     )
     found = []
     for part in plan.parts:
-        tables = pd.concat([published(number) for number in _TABLES[part] if number != 2])
+        tables = pd.concat([published(number) for number in _TABLES[part]])
         of_data = tables[tables["dataset"].eq(plan.task.name) & tables["metric"].eq("accuracy")]
         same_text = of_data["method"].eq("unimodal") | of_data["text"].eq(text)
         for line in of_data[of_data["vision"].eq(vision) & same_text].to_dict("records"):
@@ -338,11 +338,6 @@ def _published(plan: FullDataPlan) -> list[dict[str, Any]]:
 
 def as_markdown(summary: Mapping[str, Any]) -> str:
     """One table per part, and the verdicts."""
-    titles = {
-        "linear": "Linear probe, frozen encoders (Tables 10-14, 21)",
-        "finetune": "Fine-tuning of encoder and head (Tables 6-9, 20, 29)",
-        "ratio": "Fine-tuning, text rows per picture (Table 28)",
-    }
     lines = [
         (
             f"## {summary['task']}: all {summary['training rows']} training rows of {summary['classes']} classes, "
@@ -369,7 +364,7 @@ def as_markdown(summary: Mapping[str, Any]) -> str:
         header = ["arm", "accuracy", "difference to the control", "paper"]
         if not any(row[-1] for row in rows):
             header, rows = header[:-1], [row[:-1] for row in rows]
-        lines += ["", f"### {titles[part]}", "", markdown_table(header, rows)]
+        lines += ["", f"### {PARTS[part]} ({contents((), _TABLES[part])})", "", markdown_table(header, rows)]
     lines += ["", "### In one line each", "", *(f"- {line}" for line in summary["verdicts"])]
     if "linear" in summary["parts"] and summary.get("differs_from_paper"):
         text = "; ".join(summary["differs_from_paper"])
@@ -458,10 +453,10 @@ def _mark_published(axes: "Axes", summary: Mapping[str, Any], part: str) -> None
 def _findings(summary: Mapping[str, Any], values: pd.DataFrame) -> dict[tuple[str, int], Finding]:
     """All labelled rows: linear probes, fine-tuning, batch ratio, text encoder unfrozen. Each row against the control."""
     aligned = summary["control"] == "unimodal"
-    tables = sorted((number, part) for part, numbers in _TABLES.items() for number in numbers)
+    tables = [(2, "finetune"), *((number, part) for part in PARTS for number in _TABLES[part])]
     return {
         ("Table", number): _finding(summary, values, part, number)
-        for number, part in tables
+        for number, part in sorted(tables)
         if number in _ALIGNED or not aligned
     }
 

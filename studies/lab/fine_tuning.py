@@ -146,11 +146,7 @@ class FineTuneCell:
         return len(self.settings) * self.shared.schedule.iterations
 
     def runs(self) -> list[HeadRun]:
-        """The trainings: those of a linear probe, with an encoder before the head.
-
-        Returns:
-            One per setting.
-        """
+        """The trainings, one per setting: those of a linear probe, with an encoder before the head."""
         task = self.shared.task
         encoders: dict[str, nn.Module] = {task.target: self.shared.encoder}
         if self.unfrozen:
@@ -237,16 +233,7 @@ def _rows(drawn: LabelledPictures) -> Embeddings:
 
 
 def image_files(dataset: str, root: Path, *, seed: int) -> ImageDataset:
-    """The files behind a task of `studies.task_sources.encoded_task`.
-
-    Args:
-        dataset: key, or path of a folder or list.
-        root: data root.
-        seed: deals the parts of a folder that has none.
-
-    Returns:
-        ImageDataset.
-    """
+    """The files behind a task of `studies.task_sources.encoded_task`; the seed deals the parts of a folder without."""
     return load(dataset, root) if dataset in SPECS else open_dataset(dataset, seed=seed)
 
 
@@ -301,15 +288,7 @@ def image_fine_tuning(
 
 
 def tuning_differences(tuning: FineTuning, seeds: int) -> list[str]:
-    """What differs from the paper's full fine-tuning, in words.
-
-    Args:
-        tuning: from `image_fine_tuning`.
-        seeds: paired repetitions.
-
-    Returns:
-        One text per difference.
-    """
+    """What differs from the paper's full fine-tuning, one text per difference."""
     paper = PRESETS["paper"]
     there = asdict(paper.schedule)
     pairs: list[tuple[str, object, object]] = [("seeds", seeds, paper.seeds)]
