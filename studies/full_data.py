@@ -30,35 +30,57 @@ ours for the paper's data sets and encoders only.
 import sys
 import time
 from argparse import ArgumentParser, Namespace
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from neural.data.task import Task
 from neural.encoders import encoder
+from neural.heads.arms import ARMS, arm_names
 from neural.heads.runs import Schedule
 from studies import harness
-from studies.full_data_cells import FineTuning, fine_tune, glyph_fine_tuning
-from studies.full_data_figure import draw
-from studies.full_data_plan import PARTS, FullDataPlan
-from studies.full_data_report import as_markdown, csv_rows, summarise, table_rows
-from studies.full_data_sources import (
+from studies.gallery_published import gains_printed
+from studies.harness import Interval
+from studies.head_cells import HeadCell, compute
+from studies.head_presets import PRESETS, Preset, differences, resized
+from studies.jobs import contents
+from studies.lab.figures import arm_style, draw_means
+from studies.lab.finding import Evidence, Finding, evidence_of, overall, records
+from studies.lab.fine_tuning import (
     PAPER_BATCH,
     PAPER_RATE,
+    FineTuneCell,
+    FineTuning,
+    fine_tune,
+    glyph_fine_tuning,
     image_files,
     image_fine_tuning,
     tuning_differences,
 )
-from studies.head_cells import compute
-from studies.head_presets import PRESETS, differences, resized
+from studies.lab.table import by_key, by_test, contrast, long_form, means, paired, table
 from studies.outputs import Report, write_report
+from studies.published_numbers import PRINTED_ENCODERS, published
+from studies.report_tables import (
+    by_word,
+    direction,
+    equivalence,
+    gain_text,
+    little_impact_record,
+    markdown_table,
+)
 from studies.task_options import add_task_options, chosen_preset, label_of, task_of
 from studies.task_sources import SOURCES
 
-__all__ = ["main"]
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["PARTS", "FullDataPlan", "Row", "as_markdown", "main", "measured", "rows_of", "summarise"]
 
 NAME = "full_data"
 SEEDS = 4  # of fine-tuning and the linear probe by default
@@ -66,49 +88,414 @@ STEPS, QUICK_STEPS = 300, 30  # of fine-tuning on glyphs
 DISK_STEPS = 2000  # and on images on disk
 RATES, DISK_RATES = (3e-3,), (1e-5, PAPER_RATE)
 RATIOS, QUICK_RATIOS = (0.25, 4.0), (4.0,)
+PARTS = {
+    "linear": "Linear probe, frozen encoders",
+    "finetune": "Fine-tuning of encoder and head",
+    "ratio": "Fine-tuning, text rows per picture",
+}
+_ARMS = ("unimodal", "matched", "uml", "uml_init", "init_permuted")
+_WITH_TEXT = ("uml", "uml_init")
+_TABLES = {"linear": (*range(10, 15), 21), "finetune": (*range(6, 10), 20, 29), "ratio": (28,)}
+_ALIGNED = (20, 21)  # tables of CLIP
+_METHODS = {"uml_unfrozen_text": ("uml", True), "uml_frozen_text": ("uml", False)}  # Table 29's names
+
+# ---------------------------------------------------------------- the grid
 
 
-def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
-    """Run the study; see the module's docstring.
+@dataclass(frozen=True)
+class Row:
+    """One row of a table: one way to train.
 
-    Args:
-        arguments: command line, default the process's own.
-
-    Returns:
-        The summary that is also written as JSON.
+    Attributes:
+        part: of `PARTS`.
+        arm: key of `neural.heads.arms.ARMS`.
+        ratio: text rows per picture.
+        unfrozen: whether the text encoder's last layer is trained.
     """
-    began = time.perf_counter()
-    parser = harness.parser(__doc__, seeds=SEEDS, device=True)
-    add_task_options(parser)
-    _add_options(parser)
-    options = parser.parse_args(arguments)
-    with harness.usage_errors(parser):
-        harness.check_device(options.device)
-        plan = _plan(options)
-    cells = harness.Cells(options.runs / f"{NAME}.jsonl")
-    print(
-        f"{plan.task.name}: {len(plan.head_cells())} linear probes, {len(plan.tuned_cells())} fine-tunings",
-        flush=True,
+
+    part: str
+    arm: str
+    ratio: float = 1.0
+    unfrozen: bool = False
+
+    @property
+    def label(self) -> str:
+        """For tables; no two rows of a part have the same."""
+        arm = ARMS[self.arm]
+        ratio = f", r = {self.ratio:g}" if self.part == "ratio" and arm.auxiliary_loss else ""
+        return f"{arm.label}{ratio}" + (", text encoder unfrozen" if self.unfrozen else "")
+
+
+@dataclass(frozen=True)
+class FullDataPlan:
+    """Which cells the study has.
+
+    Attributes:
+        task: features; what the linear probes are trained on.
+        preset: repetitions of all parts, schedule and grid of the linear probes.
+        parts: some of `PARTS`.
+        tuning: what fine-tunings share; None where only linear probes are asked for.
+        ratios: text rows per picture, beside 1.
+
+    Raises:
+        ValueError: no auxiliary modality, fewer than two seeds, batch ratios in an aligned task.
+    """
+
+    task: Task
+    preset: Preset
+    parts: tuple[str, ...]
+    tuning: FineTuning | None
+    ratios: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if not self.task.auxiliaries:
+            raise ValueError(f"{self.task.name}: no auxiliary modality, so there is nothing to compare")
+        if self.preset.seeds < 2:
+            raise ValueError(
+                f"--seeds: intervals need at least 2 paired repetitions, got {self.preset.seeds}"
+            )
+        self.tuned_cells()  # a ratio out of range shall be refused before anything is trained
+
+    @property
+    def control(self) -> str:
+        """The arm that gains are measured against."""
+        return "unimodal" if self.task.aligned else "matched"
+
+    def rows(self) -> list[Row]:
+        """All rows, part by part."""
+        there = [arm for arm in _ARMS if arm in arm_names(self.task)]
+        rows = []
+        if "linear" in self.parts:
+            rows += [Row("linear", arm) for arm in there]
+        if "finetune" in self.parts:
+            rows += [Row("finetune", arm) for arm in there] + [Row("finetune", "uml", unfrozen=True)]
+        if "ratio" in self.parts:
+            ratios = sorted({1.0, *self.ratios})
+            rows += [Row("ratio", self.control)]
+            rows += [Row("ratio", arm, ratio) for arm in _WITH_TEXT for ratio in ratios]
+        return rows
+
+    def cell(self, row: Row, seed: int) -> HeadCell | FineTuneCell:
+        """One repetition of a row; a ValueError for a fine-tuning in a plan without one."""
+        if row.part == "linear":
+            return HeadCell(self.task, row.arm, None, seed, self.preset)
+        if self.tuning is None:
+            raise ValueError(f"part {row.part!r} needs a fine-tuning")
+        return FineTuneCell(self.tuning, row.arm, seed, row.ratio, row.unfrozen)
+
+    def head_cells(self) -> list[HeadCell]:
+        """The linear probes."""
+        return [cell for cell in self._cells() if isinstance(cell, HeadCell)]
+
+    def tuned_cells(self) -> list[FineTuneCell]:
+        """The fine-tunings; those that two parts share stand once."""
+        tuned = [cell for cell in self._cells() if isinstance(cell, FineTuneCell)]
+        return list({(c.arm, c.seed, c.ratio, c.unfrozen): c for c in tuned}.values())
+
+    def _cells(self) -> list[HeadCell | FineTuneCell]:
+        return [self.cell(row, s) for s in range(self.preset.seeds) for row in self.rows()]
+
+
+def rows_of(plan: FullDataPlan, store: harness.Cells) -> pd.DataFrame:
+    """The table of results: one row per way to train and repetition."""
+    rows = []
+    for row in plan.rows():
+        for seed in range(plan.preset.seeds):
+            result = store.get(plan.cell(row, seed).key)
+            rows.append(
+                {**vars(row), "seed": seed}
+                | {f"accuracy_{test}": value for test, value in result["accuracy"].items()}
+                | {name: result[name] for name in ("val_accuracy", "val_loss", "best_step", "seconds")}
+                | result["setting"]
+            )
+    return table(rows)
+
+
+# ---------------------------------------------------------------- contrasts
+
+
+def measured(rows: pd.DataFrame, test: str) -> pd.DataFrame:
+    """Accuracies in percent on one test set, and which way of training (`Row.label`) they are of."""
+    ways = [Row(*way).label for way in rows[["part", "arm", "ratio", "unfrozen"]].itertuples(index=False)]
+    values = by_test(rows.assign(way=ways, r=[f"{ratio:g}" for ratio in rows["ratio"]]))
+    return values[values["test"].eq(test)]
+
+
+def _gains(values: pd.DataFrame, control: str) -> pd.DataFrame:
+    """Differences to the control of each part, one row per repetition; a table like `values`."""
+    ways = values[["part", "way", "arm", "r"]].drop_duplicates()
+    gains = [
+        paired(values[values["part"].eq(part)], way, control, column="way").assign(
+            part=part, way=way, arm=arm, r=r
+        )
+        for part, way, arm, r in ways.itertuples(index=False)
+        if way != control
+    ]
+    return pd.concat(gains, ignore_index=True)
+
+
+def _difference(values: pd.DataFrame, row: Row, other: Row) -> Interval:
+    """Paired difference between two ways to train in the same part."""
+    mine = values[values["part"].eq(row.part)]
+    return by_key(contrast(mine, row.label, other.label, ["part"], column="way"), "part")[row.part]
+
+
+def summarise(plan: FullDataPlan, values: pd.DataFrame) -> dict[str, Any]:
+    """Everything that is reported, as plain data, from the table of `measured`."""
+    control = ARMS[plan.control].label
+    accuracies = by_key(means(values, ["part", "way"]), "part", "way")
+    gains = by_key(means(_gains(values, control), ["part", "way"]), "part", "way")
+    entries = []
+    for row in plan.rows():
+        place = (row.part, row.label)
+        entry = vars(row) | {"label": row.label, "accuracy": accuracies[place]}
+        entries.append(entry | ({"minus_control": gains[place]} if place in gains else {}))
+    return {
+        "task": plan.task.name,
+        "classes": len(plan.task.classes),
+        "training rows": len(plan.task.train),
+        "about": dict(plan.task.about),
+        "control": control,
+        "parts": list(plan.parts),
+        "seeds": plan.preset.seeds,
+        "candidates": {
+            "linear": plan.preset.trainings,
+            "finetune": 0 if plan.tuning is None else len(plan.tuning.learning_rates),
+        },
+        "rows": entries,
+        "published": _published(plan),
+        "verdicts": _verdicts(plan, values),
+    }
+
+
+def _verdicts(plan: FullDataPlan, values: pd.DataFrame) -> list[str]:
+    """One line per claim of the paper."""
+    lines = []
+    for part, name in (("linear", "linear probe"), ("finetune", "fine-tuning")):
+        if part in plan.parts:
+            for arm in _WITH_TEXT:
+                for control in dict.fromkeys((plan.control, "unimodal")):
+                    claim = f"{name}: {ARMS[arm].label} above {ARMS[control].label}"
+                    lines.append(_line(claim, _difference(values, Row(part, arm), Row(part, control))))
+            claim = f"{name}: {ARMS['uml_init'].label} above its permuted labels"
+            right, permuted = Row(part, "uml_init"), Row(part, "init_permuted")
+            lines.append(_line(claim, _difference(values, right, permuted)))
+    if "finetune" in plan.parts:
+        unfrozen, control_row = Row("finetune", "uml", unfrozen=True), Row("finetune", plan.control)
+        lines.append(_frozen_above_unfrozen(values))
+        claim = "fine-tuning: UML with unfrozen text encoder above the control"
+        lines.append(_line(claim, _difference(values, unfrozen, control_row)))
+    if "ratio" in plan.parts:
+        gaps = _ratio_gaps(values)
+        impact = little_impact_record(gaps).sentence if gaps else _ONE_RATIO
+        lines.append(f"batch ratio: {impact}")
+    return lines
+
+
+def _line(claim: str, gain: Interval) -> str:
+    return f"{claim}: {direction(gain, up='holds', down='fails')} ({gain_text(gain)} points)"
+
+
+def _frozen_above_unfrozen(values: pd.DataFrame) -> str:
+    frozen, unfrozen = (Row("finetune", "uml", unfrozen=trained) for trained in (False, True))
+    claim = "fine-tuning: UML with frozen text encoder above unfrozen"
+    return _line(claim, _difference(values, frozen, unfrozen))
+
+
+_ONE_RATIO = "only r = 1 was measured"
+
+
+def _ratio_gaps(values: pd.DataFrame) -> dict[str, Interval]:
+    """What each ratio of text rows per picture changes, against one of each."""
+    ways = values[["part", "arm", "ratio"]].drop_duplicates().itertuples(index=False)
+    rows = [Row(*way) for way in ways if way.part == "ratio" and way.ratio != 1]
+    return {row.label: _difference(values, row, Row("ratio", row.arm)) for row in rows}
+
+
+def _published(plan: FullDataPlan) -> list[dict[str, Any]]:
+    """The paper's numbers for this data set: of the same encoders where ours have names, in all parts of this study."""
+    encoders = dict(plan.task.about.get("encoders", {}))
+    vision, text = (
+        PRINTED_ENCODERS.get(name, name) for name in (str(encoders.get("image")), str(encoders.get("text")))
     )
-    computed = compute(plan.head_cells(), cells, options.device)
-    computed += fine_tune(plan.tuned_cells(), cells, options.device)
-    summary = summarise(plan, cells) | {"differs_from_paper": differences(plan.preset)}
-    if plan.tuning is not None and _on_disk(options):
-        summary["tuning_differs_from_paper"] = tuning_differences(plan.tuning, plan.preset.seeds)
-    name = f"{NAME}_{label_of(options, plan.task)}"
-    draw(summary, options.out / f"{name}.png")
-    tuning = None if plan.tuning is None else plan.tuning.key
-    return write_report(
-        Report(summary, as_markdown(summary), csv_rows(plan, cells), table_rows(summary)),
-        options,
-        name,
-        config={"preset": plan.preset, "parts": list(plan.parts), "fine-tuning": tuning},
-        began=began,
-        keys=[*(cell.key for cell in plan.head_cells()), *(cell.key for cell in plan.tuned_cells())],
-        store=cells,
-        computed=computed,
-        task_fingerprint=plan.task.fingerprint,
-    )
+    found = []
+    for part in plan.parts:
+        tables = pd.concat([published(number) for number in _TABLES[part]])
+        of_data = tables[tables["dataset"].eq(plan.task.name) & tables["metric"].eq("accuracy")]
+        same_text = of_data["method"].eq("unimodal") | of_data["text"].eq(text)
+        for line in of_data[of_data["vision"].eq(vision) & same_text].to_dict("records"):
+            arm, unfrozen = _METHODS.get(line["method"], (line["method"], False))
+            found.append({
+                "part": part,
+                "arm": arm,
+                "unfrozen": unfrozen,
+                "label": line["label"],
+                "ratio": float(line.get("ratio") or 1.0),
+                "accuracy": float(line["value"]),
+            })
+    return found
+
+
+def as_markdown(summary: Mapping[str, Any]) -> str:
+    """One table per part, and the verdicts."""
+    lines = [
+        (
+            f"## {summary['task']}: all {summary['training rows']} training rows of {summary['classes']} classes, "
+            f"{summary['seeds']} paired repetitions"
+        ),
+        "",
+        (
+            f"Test accuracy in percent with its 95% interval, and the paired difference to *{summary['control']}*. "
+            "Repetitions share the training rows; they differ in initial weights and order."
+        ),
+    ]
+    for part in summary["parts"]:
+        rows = []
+        for entry in (e for e in summary["rows"] if e["part"] == part):
+            a = entry["accuracy"]
+            gain = gain_text(entry["minus_control"], 2) if "minus_control" in entry else ""
+            paper = [
+                p["accuracy"]
+                for p in summary["published"]
+                if all(p[k] == entry[k] for k in ("part", "arm", "ratio", "unfrozen"))
+            ]
+            shown = f"{a.estimate:.2f} [{a.low:.2f}, {a.high:.2f}]"
+            rows.append([entry["label"], shown, gain, f"{paper[0]:.2f}" if paper else ""])
+        header = ["arm", "accuracy", "difference to the control", "paper"]
+        if not any(row[-1] for row in rows):
+            header, rows = header[:-1], [row[:-1] for row in rows]
+        lines += ["", f"### {PARTS[part]} ({contents((), _TABLES[part])})", "", markdown_table(header, rows)]
+    lines += ["", "### In one line each", "", *(f"- {line}" for line in summary["verdicts"])]
+    if "linear" in summary["parts"] and summary.get("differs_from_paper"):
+        text = "; ".join(summary["differs_from_paper"])
+        lines += ["", f"The linear probe differs from the paper's protocol: {text}."]
+    if summary.get("tuning_differs_from_paper"):
+        text = "; ".join(summary["tuning_differs_from_paper"])
+        lines += ["", f"Fine-tuning differs from the paper's protocol: {text}."]
+    return "\n".join(lines) + "\n"
+
+
+# ---------------------------------------------------------------- figure
+
+
+def _draw(summary: Mapping[str, Any], values: pd.DataFrame, path: Path) -> None:
+    """One column per part, accuracies above, differences to the control below."""
+    import matplotlib.pyplot as plt
+
+    parts, control = summary["parts"], summary["control"]
+    gains = _gains(values, control)
+    with harness.figure_style():
+        figure, panels = plt.subplots(2, len(parts), figsize=(4.2 * len(parts), 6.4), squeeze=False)
+        for (above, below), part in zip(panels.T, parts, strict=True):
+            for axes, of_all in ((above, values), (below, gains)):
+                mine = of_all[of_all["part"].eq(part)]
+                if part == "ratio":
+                    _draw_ratios(axes, mine)
+                else:
+                    _draw_ways(axes, mine, [e for e in summary["rows"] if e["part"] == part])
+            _mark_published(above, summary, part)
+            below.axhline(0, color="0.3", lw=0.9)
+            above.set(ylabel="test accuracy (%)", title=PARTS[part])
+            below.set(ylabel=f"difference to\n{control} (points)")
+        harness.save_figure(figure, path)
+
+
+def _draw_ways(axes: "Axes", values: pd.DataFrame, entries: Sequence[Mapping[str, Any]]) -> None:
+    """One point per way to train; hollow where the text encoder is trained, too."""
+    shown = [e for e in entries if (values["way"] == e["label"]).any()]
+    ways = [e["label"] for e in shown]
+    for e in shown:
+        hollow: dict[str, Any] = {"markerfacecolor": "none"} if e["unfrozen"] else {}
+        draw_means(
+            axes,
+            values[values["way"].eq(e["label"])],
+            "way",
+            hue="way",
+            labels={e["label"]: e["label"]},
+            styles={e["label"]: arm_style(e["arm"])},
+            order=ways,
+            **hollow,
+        )
+    ticks = [way.replace(", ", ",\n") for way in ways]
+    axes.set_xticks(range(len(ways)), ticks, rotation=40, ha="right", rotation_mode="anchor")
+    axes.set_xlabel("")
+
+
+def _draw_ratios(axes: "Axes", values: pd.DataFrame) -> None:
+    """A curve over the ratio for each arm; the control has no text, so it stands at one point."""
+    ratios = sorted(set(values["r"]), key=float)
+    draw_means(axes, values, "r", labels={arm: ARMS[arm].label for arm in _ARMS}, order=ratios)
+    axes.set(xlabel="r, text rows per picture in a step")
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, high + 0.35 * (high - low))  # room for the legend
+    axes.legend(loc="upper left")
+
+
+def _mark_published(axes: "Axes", summary: Mapping[str, Any], part: str) -> None:
+    """The paper's numbers as stars beside ours."""
+    entries = [e for e in summary["rows"] if e["part"] == part]
+    marks = [
+        (i, p["accuracy"])
+        for i, e in enumerate(entries)
+        for p in summary["published"]
+        if p["part"] == part != "ratio" and (p["arm"], p["unfrozen"]) == (e["arm"], e["unfrozen"])
+    ]
+    if marks:
+        where, accuracies = zip(*marks, strict=True)
+        beside = np.array(where) + 0.2
+        stars = axes.plot(beside, accuracies, "k*", markerfacecolor="none", markersize=9, label="paper")
+        axes.legend(handles=stars, loc="best", frameon=True)
+
+
+# ---------------------------------------------------------------- findings
+
+
+def _findings(summary: Mapping[str, Any], values: pd.DataFrame) -> dict[tuple[str, int], Finding]:
+    """All labelled rows: linear probes, fine-tuning, batch ratio, text encoder unfrozen. Each row against the control."""
+    aligned = summary["control"] == "unimodal"
+    tables = [(2, "finetune"), *((number, part) for part in PARTS for number in _TABLES[part])]
+    return {
+        ("Table", number): _finding(summary, values, part, number)
+        for number, part in sorted(tables)
+        if number in _ALIGNED or not aligned
+    }
+
+
+def _finding(summary: Mapping[str, Any], values: pd.DataFrame, part: str, number: int) -> Finding:
+    printed = gains_printed("Table", number, summary, few_shot=False)
+    rows = [e for e in summary["rows"] if e["part"] == part and e["arm"] in _WITH_TEXT]
+    rows = [e for e in rows if (e["arm"] == "uml" if number == 29 else not e["unfrozen"])]
+    missing = {"finetune": "fine-tuning", "linear": "linear probes", "ratio": "batch ratio"}[part]
+    if rows and number in _ALIGNED and summary["control"] != "unimodal":
+        missing, rows = f"{missing} of aligned encoders", []
+    if not rows:
+        return Finding(f"{missing}: not measured in this run", printed, "no claim", "not measured")
+    control = summary["control"]
+    gains = {e["label"]: e["minus_control"] for e in rows}
+    ours = f"minus {control}: " + "; ".join(f"{name} {gain_text(gain, 2)}" for name, gain in gains.items())
+    if part == "ratio":
+        return _ratio_finding(ours, printed, _ratio_gaps(values))
+    evidence = {name: evidence_of(f"{name} minus {control}", gain) for name, gain in gains.items()}
+    words = {name: known.verdict for name, known in evidence.items()}
+    text = f"above the control: {by_word(words).replace(' at ', ' on ')}"
+    if number == 29:
+        text += f". {_frozen_above_unfrozen(values)}"
+    return Finding(ours, printed, overall(list(words.values())), text, tuple(evidence.values()))
+
+
+def _ratio_finding(ours: str, printed: str, gaps: Mapping[str, Interval]) -> Finding:
+    """Holds where no ratio moves the accuracy by more than a point."""
+    if not gaps:
+        return Finding(ours, printed, "no claim", _ONE_RATIO)
+    impact = little_impact_record(gaps)
+    evidence = [
+        Evidence(f"{name} within a point of r = 1", gap.estimate, gap.low, gap.high, equivalence(gap))
+        for name, gap in gaps.items()
+    ]
+    return Finding(ours, printed, impact.verdict, impact.sentence, tuple(evidence))
+
+
+# ---------------------------------------------------------------- command line
 
 
 def _add_options(parser: ArgumentParser) -> None:
@@ -165,15 +552,64 @@ def _tuning(options: Namespace, task: Task) -> FineTuning:
 
 def _schedule(options: Namespace) -> Schedule:
     """Of a fine-tuning."""
-    paper, looks = PRESETS["paper"].schedule, 1 if options.quick else 3
+    paper, evaluations = PRESETS["paper"].schedule, 1 if options.quick else 3
     usual = STEPS
     if _on_disk(options):
         usual = paper.iterations if options.preset == "paper" else DISK_STEPS
     steps = options.steps if options.steps is not None else QUICK_STEPS if options.quick else usual
-    warmup, between = max(steps // 10, 1), max(steps // looks, 1)
+    warmup, between = max(steps // 10, 1), max(steps // evaluations, 1)
     if not _on_disk(options):
         return Schedule(steps, warmup, between, None)
     return Schedule(steps, min(paper.warmup, warmup), min(paper.eval_every, between), paper.patience)
+
+
+def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
+    """Run the study; see the module's docstring.
+
+    Args:
+        arguments: command line, default the process's own.
+
+    Returns:
+        The summary that is also written as JSON.
+    """
+    began = time.perf_counter()
+    parser = harness.parser(__doc__, seeds=SEEDS, device=True)
+    add_task_options(parser)
+    _add_options(parser)
+    options = parser.parse_args(arguments)
+    with harness.usage_errors(parser):
+        harness.check_device(options.device)
+        plan = _plan(options)
+    heads, tuned = plan.head_cells(), plan.tuned_cells()
+    store = harness.Cells(options.runs / f"{NAME}.jsonl")
+    print(f"{plan.task.name}: {len(heads)} linear probes, {len(tuned)} fine-tunings", flush=True)
+    computed = compute(heads, store, options.device)
+    computed += fine_tune(tuned, store, options.device)
+    rows = rows_of(plan, store)
+    values = measured(rows, next(iter(plan.task.tests)))
+    summary = summarise(plan, values) | {"differs_from_paper": differences(plan.preset)}
+    if plan.tuning is not None and _on_disk(options):
+        summary["tuning_differs_from_paper"] = tuning_differences(plan.tuning, plan.preset.seeds)
+    summary["findings"] = records(_findings(summary, values))
+    name = f"{NAME}_{label_of(options, plan.task)}"
+    _draw(summary, values, options.out / f"{name}.png")
+    tuning = None if plan.tuning is None else plan.tuning.key
+    return write_report(
+        Report(
+            summary,
+            as_markdown(summary),
+            rows,
+            long_form(summary["rows"], ["part", "arm", "ratio", "unfrozen"]),
+        ),
+        options,
+        name,
+        config={"preset": plan.preset, "parts": list(plan.parts), "fine-tuning": tuning},
+        began=began,
+        keys=[*(cell.key for cell in heads), *(cell.key for cell in tuned)],
+        store=store,
+        computed=computed,
+        task_fingerprint=plan.task.fingerprint,
+    )
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from studies.gallery_heads import classifier, exchange, few_shot, whole
+from studies.gallery_heads import classifier, exchange, few_shot
 from studies.jobs import Job
 from studies.lab.finding import Finding, findings_of
 
@@ -58,5 +58,4 @@ _READERS: dict[str, Reader] = {
     "image_text_fewshot.py": few_shot,
     "classifier_analysis.py": classifier,
     "exchange_rate.py": exchange,
-    "full_data.py": whole,
 }

@@ -7,7 +7,7 @@ from studies.gallery_published import gains_printed, words_printed
 from studies.lab.finding import NOT_PRINTED, Finding, overall, pick, points, word
 from studies.report_tables import by_word
 
-__all__ = ["classifier", "exchange", "few_shot", "whole"]
+__all__ = ["classifier", "exchange", "few_shot"]
 
 Summary = Mapping[str, Any]
 _BARS = f"bars, {NOT_PRINTED}"
@@ -145,27 +145,3 @@ def _batch_ratio(summary: Summary, ours: str, printed: str) -> Finding:
     (line,) = (v.removeprefix(start) for v in summary["verdicts"] if v.startswith(start))
     words = [w for w in ("holds", "fails", "undecided") if f") {w}" in line or f") is {w}" in line]
     return Finding(ours, printed, overall(words), line)
-
-
-def whole(summary: Summary, kind: str, number: int) -> Finding:
-    """All labelled rows: linear probes, fine-tuning, batch ratio, text encoder unfrozen."""
-    part = "ratio" if number == 28 else "linear" if number in {*range(10, 15), 21} else "finetune"
-    rows = [e for e in summary["rows"] if e["part"] == part and e["arm"] in {"uml", "uml_init"}]
-    rows = [e for e in rows if (e["arm"] == "uml" if number == 29 else not e["unfrozen"])]
-    printed = gains_printed(kind, number, summary, few_shot=False)
-    if not rows:
-        return _not_measured(
-            {"finetune": "fine-tuning", "linear": "linear probes", "ratio": "batch ratio"}[part], printed
-        )
-    if number == 20 and summary["control"] != "unimodal":
-        return _not_measured("fine-tuning of aligned encoders", printed)
-    ours = f"minus {summary['control']}: " + "; ".join(
-        f"{e['label']} {points(e['minus_control'], 2)}" for e in rows
-    )
-    if number == 28:
-        return _batch_ratio(summary, ours, printed)
-    words = {e["label"]: word(e["minus_control"]) for e in rows}
-    text = f"above the control: {_on(words)}"
-    if number == 29:
-        text += ". " + ". ".join(v for v in summary["verdicts"] if "frozen text encoder above unfrozen" in v)
-    return Finding(ours, printed, overall(list(words.values())), text)

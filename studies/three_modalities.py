@@ -331,15 +331,8 @@ def summarise(plan: Plan, splits: pd.DataFrame) -> dict[str, Any]:
         for k in shots:
             for training in plan.trainings(target):
                 place = (target, k, training.label)
-                entry: dict[str, Any] = {
-                    "target": target,
-                    "shots": k,
-                    "auxiliaries": list(training.auxiliaries),
-                    "arm": training.arm,
-                    "shuffled": training.shuffled,
-                    "training": training.label,
-                    "accuracy": accuracies[place],
-                }
+                entry = {"target": target, "shots": k, **vars(training), "training": training.label}
+                entry["accuracy"] = accuracies[place]
                 accuracy.append(entry | ({"minus_control": gained[place]} if training.helped else {}))
         steps += sorted(_steps(plan, splits, target), key=lambda step: shots.index(step["shots"]))
     return {

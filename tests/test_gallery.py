@@ -268,20 +268,9 @@ def test_davies_bouldin_falls_and_margins_rise():
     assert findings(BY_NAME["classifier_analysis_glyphs"], summary)["Figure", 44].verdict == "in part"
 
 
-def test_what_a_run_left_out_is_not_judged():
-    summary = {"task": "glyphs", "control": "unimodal, matched", "verdicts": []}
-    summary["rows"] = [
-        {
-            "part": "linear",
-            "arm": "uml",
-            "unfrozen": False,
-            "label": "UML",
-            "minus_control": interval(1, 0.5, 2),
-        }
-    ]
-    found = findings(BY_NAME["full_data_glyphs"], summary)
-    assert found["Table", 12].verdict == "holds"
-    assert {found["Table", n].verdict for n in (8, 20, 28, 29)} == {"no claim"}
+def test_a_file_without_findings_is_not_judged():
+    found = findings(BY_NAME["full_data_glyphs"], {"rows": []})
+    assert {finding.verdict for finding in found.values()} == {"no claim"}
 
 
 # ---------------------------------------------------------------- pages
