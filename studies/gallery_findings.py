@@ -39,12 +39,6 @@ def _schematic(summary: Mapping[str, Any], kind: str, number: int) -> Finding:
     return Finding("drawn by code from the project's own data", "schematic", "no claim", "no claim to test")
 
 
-def _data_sheet(summary: Mapping[str, Any], kind: str, number: int) -> Finding:
-    del summary, kind
-    where = "the .md and .csv" if number == 5 else "the picture and the .csv"
-    return Finding(f"counted, see {where}", "beside ours there", "no claim", "no claim to test")
-
-
 def _self_supervised(summary: Mapping[str, Any], kind: str, number: int) -> Finding:
     """The verdict is that of equal rows per step; the paper's own comparison stands beside it."""
     contrasts = summary["contrasts"]
@@ -73,7 +67,6 @@ def _arm(name: str) -> str:
 
 _READERS: dict[str, Reader] = {
     "schematics.py": _schematic,
-    "data_sheets.py": _data_sheet,
     "image_text_fewshot.py": few_shot,
     "robustness.py": robustness,
     "classifier_analysis.py": classifier,
