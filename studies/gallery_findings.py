@@ -44,17 +44,8 @@ def _schematic(summary: Mapping[str, Any], kind: str, number: int) -> Finding:
     return Finding("drawn by code from the project's own data", "schematic", "no claim", "no claim to test")
 
 
-def _data_sheet(summary: Mapping[str, Any], kind: str, number: int) -> Finding:
-    del summary, kind
-    where = "the .md and .csv" if number == 5 else "the picture and the .csv"
-    return Finding(f"counted, see {where}", "beside ours there", "no claim", "no claim to test")
-
-
-
-
 _READERS: dict[str, Reader] = {
     "schematics.py": _schematic,
-    "data_sheets.py": _data_sheet,
     "image_text_fewshot.py": few_shot,
     "classifier_analysis.py": classifier,
     "exchange_rate.py": exchange,
