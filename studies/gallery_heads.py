@@ -7,7 +7,7 @@ from studies.gallery_published import gains_printed, words_printed
 from studies.lab.finding import NOT_PRINTED, Finding, overall, pick, points, word
 from studies.report_tables import by_word
 
-__all__ = ["classifier", "exchange", "few_shot"]
+__all__ = ["exchange", "few_shot"]
 
 Summary = Mapping[str, Any]
 _BARS = f"bars, {NOT_PRINTED}"
@@ -88,55 +88,6 @@ def _rate_text(fit: Mapping[str, Any]) -> str:
 def _number(value: float | None) -> str:
     """Three digits, and no exponent; None is an open end."""
     return "no limit" if value is None else f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
-
-
-_MEASURES = {41: ("margin", 1), 42: ("silhouette", 1), 43: ("davies_bouldin", -1)}
-
-
-def classifier(summary: Summary, kind: str, number: int) -> Finding:
-    """Margins and separation against the matched control; planes and the heat-map of one repetition."""
-    del kind
-    if number in _MEASURES:
-        measure, sign = _MEASURES[number]
-        entries = [e for e in summary["measures"] if (e["measure"], e["arm"]) == (measure, "uml_init")]
-        words = {e["shots"]: word(e["minus_control"], sign) for e in entries}
-        plain = [word(e["minus_unimodal"], sign) for e in entries if "minus_unimodal" in e]
-        ours = f"UML (init) minus {summary['arms'][summary['control']]}: " + "; ".join(
-            f"{points(e['minus_control'], 3)} at {e['shots']}" for e in entries
-        )
-        text = f"{'higher' if sign > 0 else 'lower'} is better: {by_word(words)} shots"
-        text += f"; against the plain baseline {_count(plain, 'holds')}" if plain else ""
-        return Finding(ours, _BARS, overall(list(words.values())), text)
-    if number == 44:
-        return _heat_map(summary)
-    planes = summary["planes"]
-    shown = [
-        f"{' / '.join(before['classes'])}: {before['accuracy']:.0f}% of {len(before['first'])} test rows on their side before "
-        f"text, {after['accuracy']:.0f}% after"
-        for before, after in zip(planes[::2], planes[1::2], strict=True)
-    ]
-    text = "one repetition of a few rows: an illustration, not a test"
-    text += _NOT_ALIGNED if summary["control"] != "unimodal" else ""
-    return Finding("; ".join(shown), f"picture, {NOT_PRINTED}", "no claim", text)
-
-
-def _heat_map(summary: Summary) -> Finding:
-    """The diagonal must stand out, and more than that of heads which were given other classes' texts."""
-    right = next(e for e in summary["prototypes"] if e["arm"] == "uml_init")
-    permuted = [e for e in summary["prototypes"] if e["texts"] == "the texts it was given"]
-    ours = (
-        f"diagonal minus rest {right['difference']:+.3f} (by chance {right['null_low']:+.3f} to "
-        f"{right['null_high']:+.3f}, p = {right['p_value']:.4f})"
-    )
-    stands_out = right["p_value"] < 0.001
-    text, verdict = (
-        "the diagonal stands out" if stands_out else "no diagonal",
-        "holds" if stands_out else "undecided",
-    )
-    if permuted and permuted[0]["p_value"] < 0.001:
-        text += f"; so does that of heads with permuted texts and the texts they were given ({permuted[0]['difference']:+.3f})"
-        verdict = "in part" if stands_out else verdict
-    return Finding(ours, f"heat-map, {NOT_PRINTED}", verdict, text)
 
 
 def _batch_ratio(summary: Summary, ours: str, printed: str) -> Finding:

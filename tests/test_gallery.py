@@ -245,29 +245,6 @@ def test_exchange_rates_that_are_not_there_are_said():
     )
 
 
-def test_davies_bouldin_falls_and_margins_rise():
-    entries = [
-        {"measure": measure, "arm": "uml_init", "shots": "1", "minus_control": interval(-0.2, -0.3, -0.1)}
-        for measure in ("margin", "silhouette", "davies_bouldin")
-    ]
-    prototype = {"difference": 0.5, "null_low": -0.1, "null_high": 0.1}
-    prototypes = [
-        prototype | {"arm": "uml_init", "texts": "the right texts", "p_value": 0.0005},
-        prototype | {"arm": "init_permuted", "texts": "the texts it was given", "p_value": 0.5},
-    ]
-    summary = {
-        "measures": entries,
-        "arms": {"matched": "matched"},
-        "control": "matched",
-        "planes": [],
-        "prototypes": prototypes,
-    }
-    found = findings(BY_NAME["classifier_analysis_glyphs"], summary)
-    assert [found["Figure", n].verdict for n in (41, 42, 43, 44)] == ["fails", "fails", "holds", "holds"]
-    prototypes[1]["p_value"] = 0.0005
-    assert findings(BY_NAME["classifier_analysis_glyphs"], summary)["Figure", 44].verdict == "in part"
-
-
 def test_a_file_without_findings_is_not_judged():
     found = findings(BY_NAME["full_data_glyphs"], {"rows": []})
     assert {finding.verdict for finding in found.values()} == {"no claim"}
