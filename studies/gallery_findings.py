@@ -6,7 +6,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from studies.gallery_heads import classifier, exchange, few_shot, robustness, three, whole
+from studies.gallery_heads import classifier, few_shot, robustness, three, whole
 from studies.gallery_published import gains_printed
 from studies.jobs import Job
 from studies.lab.finding import NOT_PRINTED, Finding, findings_of, overall, points, word
@@ -111,7 +111,6 @@ _READERS: dict[str, Reader] = {
     "image_text_fewshot.py": few_shot,
     "robustness.py": robustness,
     "classifier_analysis.py": classifier,
-    "exchange_rate.py": exchange,
     "full_data.py": whole,
     "three_modalities.py": three,
     "self_supervised.py": _self_supervised,

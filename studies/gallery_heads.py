@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from studies.gallery_published import gains_printed, three_modalities_printed, words_printed
+from studies.gallery_published import gains_printed, three_modalities_printed
 from studies.lab.finding import NOT_PRINTED, Finding, overall, pick, points, word
 from studies.report_tables import by_word
 
-__all__ = ["classifier", "exchange", "few_shot", "robustness", "three", "whole"]
+__all__ = ["classifier", "few_shot", "robustness", "three", "whole"]
 
 Summary = Mapping[str, Any]
 _BARS = f"bars, {NOT_PRINTED}"
@@ -66,44 +66,6 @@ def robustness(summary: Summary, kind: str, number: int) -> Finding:
     more = _count([word(e["extra"]) for e in entries.values()], "holds")
     text = f"more accurate: {_on(words)}; by more than on the source law: {more} shifts"
     return Finding(ours, _BARS, overall(list(words.values())), text)
-
-
-def exchange(summary: Summary, kind: str, number: int) -> Finding:
-    """Aligned encoders: do they need fewer texts per image? Others: is a rate there, and does a plane describe it?"""
-    del kind
-    surface = summary["surfaces"][-1]  # of a pair, the aligned one
-    fits = {fit["fit"]: fit for fit in surface["fits"]}
-    plane, power = (fits[f"{name}, without the control"] for name in ("plane", "power law"))
-    ours = "; ".join(f"{name}: {_rate_text(fit)}" for name, fit in (("plane", plane), ("power law", power)))
-    ours += f"; with the control's rows, plane: {_rate_text(fits['plane, with the control'])}"
-    described = plane["lack_of_fit"]["verdict"]
-    claims = [claim["claim"].removeprefix("is ") for claim in summary.get("aligned_against_unaligned", ())]
-    if claims:
-        text = f"aligned encoders need fewer texts per image: {_count(claims, 'holds')} fits. {described}"
-        return Finding(ours, words_printed(number), overall(claims), text)
-    worth = [_is_positive(fit) for fit in (plane, power)]
-    verdict = "undecided" if not all(worth) else "in part" if plane["lack_of_fit"]["p"] < 0.01 else "holds"
-    text = f"text is worth something: {_count(['holds' if w else 'undecided' for w in worth], 'holds')} fits. {described}"
-    return Finding(ours, words_printed(number), verdict, text)
-
-
-def _is_positive(fit: Mapping[str, Any]) -> bool:
-    """Whether one more text is worth a positive number of images for sure."""
-    return bool(fit["images_per_text"]["low"] > 0)
-
-
-def _rate_text(fit: Mapping[str, Any]) -> str:
-    unit = "words" if "words_per_image" in fit else "texts"
-    rate = fit[f"{unit}_per_image"]
-    if rate["estimate"] is None:
-        return "text has no measurable worth"
-    low, high = (_number(rate[end]) for end in ("low", "high"))
-    return f"1 image = {_number(rate['estimate'])} {unit} [{low}, {high}]"
-
-
-def _number(value: float | None) -> str:
-    """Three digits, and no exponent; None is an open end."""
-    return "no limit" if value is None else f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 _MEASURES = {41: ("margin", 1), 42: ("silhouette", 1), 43: ("davies_bouldin", -1)}
