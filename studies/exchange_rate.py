@@ -24,28 +24,431 @@ Writes .png, .csv (one row per cell), _table.csv, .md and .json; a killed run re
 import argparse
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from fisherkit.checks import UnknownNameError
+from fisherkit.exchange_fit import describe, fit_plane, words
 from neural.data.task import Task
+from neural.heads.arms import ARMS
 from studies import harness
-from studies.exchange_rate_figure import draw
-from studies.exchange_rate_plan import Plan, words_per_text
-from studies.exchange_rate_report import Surface, report_of
+from studies.gallery_published import words_printed
+from studies.harness import Interval
 from studies.head_cells import compute
-from studies.head_presets import Preset
-from studies.outputs import write_head_report
+from studies.head_presets import Preset, differences
+from studies.lab.figures import draw_means, place_style
+from studies.lab.finding import Evidence, Finding, overall, records
+from studies.lab.table import by_key, long_form, means
+from studies.lab.text_surface import (
+    ARM,
+    FITS,
+    PERMUTED,
+    POINT,
+    Fit,
+    Plan,
+    Surface,
+    aligned_against,
+    finite,
+    surface_rows,
+    words_per_text,
+)
+from studies.outputs import Report, write_head_report
+from studies.published_numbers import published
+from studies.report_tables import by_word, direction, gain_text, markdown_table
 from studies.task_options import add_task_options, chosen_preset, fitted_preset, label_of, task_of
 from studies.task_sources import SOURCES
-from studies.text_sweep import lighter
+from studies.text_sweep import entry_text, lighter
 
-__all__ = ["main"]
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["main", "report_of"]
 
 NAME = "exchange_rate"
 SEEDS = 6
+_ENDS = ("estimate", "low", "high")
+
+
+# ---------------------------------------------------------------- report
+
+
+def report_of(surfaces: Sequence[Surface]) -> Report:
+    """Tables, verdicts and rows of one task, or of a pair: unaligned first, then aligned.
+
+    Args:
+        surfaces: one or two.
+
+    Returns:
+        Report.
+    """
+    tasks = [_summary(surface) for surface in surfaces]
+    summary: dict[str, Any] = {"surfaces": tasks}
+    parts = [_markdown(surface, task) for surface, task in zip(surfaces, tasks, strict=True)]
+    if len(surfaces) == 2:
+        compared = aligned_against(surfaces[1], surfaces[0])
+        summary["aligned_against_unaligned"] = compared
+        summary["verdicts"] = [_claim(entry) for entry in compared]
+        parts.append(
+            "\n".join(["## Aligned against unaligned", "", *(f"- {v}" for v in summary["verdicts"])])
+        )
+    summary["findings"] = records(_findings(summary))
+    named = [
+        {"task": task["task"], "encoders": task["encoders"]} | e for task in tasks for e in task["accuracy"]
+    ]
+    lines = long_form(named, ["task", "encoders", "arm", "shots", "text_rows"])
+    cells = pd.concat([surface.cells for surface in surfaces])
+    return Report(summary, "\n\n".join(parts) + "\n", cells, lines)
+
+
+def _claim(entry: dict[str, Any]) -> str:
+    texts = {name: _count(value) for name, value in entry["texts_per_image"].items()}
+    return (
+        f"aligned encoders need fewer texts per image: {entry['claim']} ({entry['fit']}): {texts['aligned']} aligned, "
+        f"{texts['unaligned']} unaligned; images per text, aligned minus unaligned: "
+        f"{gain_text(entry['difference_of_rates'], 3)}"
+    )
+
+
+def _summary(surface: Surface) -> dict[str, Any]:
+    plan, gains = surface.plan, surface.gains()
+    accuracy = by_key(means(surface.rows, POINT), *POINT)
+    entries = []
+    for point in plan.points():
+        entry = dict(zip(POINT, point, strict=True)) | {"accuracy": accuracy[point]}
+        entries.append(entry | ({"minus_control": gains[point]} if point in gains else {}))
+    return {
+        "task": plan.task.name,
+        "encoders": plan.encoders,
+        "classes": len(plan.task.classes),
+        "about": dict(plan.task.about),
+        "control": plan.control,
+        "shots": list(plan.shots),
+        "text_rows": list(plan.text_rows),
+        "words_per_text": plan.words,
+        "seeds": plan.preset.seeds,
+        "candidates_per_arm": plan.preset.trainings,
+        "differs_from_paper": differences(plan.preset),
+        "accuracy": entries,
+        "fits": [_fit_entry(fit, plan.words) for fit in surface.fits.values()],
+        "published_words_per_image": _published(plan.task),
+        "verdicts": _verdicts(surface, gains),
+    }
+
+
+def _fit_entry(fit: Fit, words_per_text: float | None) -> dict[str, Any]:
+    rate = {"estimate": fit.rate.estimate, "low": fit.rate.low, "high": fit.rate.high}
+    entry: dict[str, Any] = {
+        "fit": fit.label,
+        "images_per_text": {end: finite(value) for end, value in rate.items()},
+        "failed_replicates": fit.rate.failed,
+        "r_squared": round(fit.surface.r_squared, 4),
+        "aic": round(fit.surface.aic, 2),
+        "lack_of_fit": {
+            "F": finite(fit.test.statistic),
+            "p": fit.test.p_value,
+            "misfit": fit.test.misfit,
+            "noise": fit.test.noise,
+            "verdict": fit.test.verdict,
+        },
+    }
+    ordered = {"estimate": rate["estimate"], "low": rate["high"], "high": rate["low"]}
+    for unit, size in (("texts", 1.0), ("words", words_per_text)):
+        if size is not None:
+            entry[f"{unit}_per_image"] = {end: finite(words(v, size)) for end, v in ordered.items()}
+    return entry
+
+
+def _published(task: Task) -> float | None:
+    """Words per image that the paper states for this data set and these encoders."""
+    encoders = task.about.get("encoders", {})
+    try:
+        rows = published(
+            "figures", dataset=task.name, vision=encoders.get("image"), text=encoders.get("text")
+        )
+    except UnknownNameError:
+        return None
+    return float(rows["value"].item()) if len(rows) == 1 else None
+
+
+def _verdicts(surface: Surface, gains: Mapping[tuple[str, int, int], Interval]) -> list[str]:
+    plan, lines = surface.plan, []
+    for fit in (surface.fits[name, False] for name in FITS):
+        price = describe(fit.rate, 1.0, unit="texts")
+        if plan.words is not None:
+            price += f"; {describe(fit.rate, plan.words)}"
+        lines.append(f"{fit.name}: {price}; {fit.test.verdict}")
+    halves = _halves(surface)
+    if halves:
+        lines.append(f"plane over part of the images, texts per image: {'; '.join(halves)}")
+    stated = _published(plan.task)
+    if stated is not None:
+        lines.append(f"the paper's plane, for these encoders: 1 image = {stated:.0f} words")
+    least, most = plan.text_rows[0], plan.text_rows[-1]
+    middle = plan.text_rows[len(plan.text_rows) // 2]
+    parts = [
+        f"from {a} to {b} {gain_text(surface.more_texts(a, b))}"
+        for a, b in ((least, middle), (middle, most))
+        if a != b
+    ]
+    lines.append(f"more texts per class, mean over shots, points: {'; '.join(parts)}")
+    said = {}
+    for k in plan.shots:
+        word = direction(gains[ARM, k, most], up="gains", down="loses")
+        if gains[PERMUTED, k, most].low > 0:
+            word += ", but permuted labels gain,"
+        said[str(k)] = word
+    lines.append(
+        f"UML (init) with {most} texts per class against {ARMS[plan.control].label}: {by_word(said)} shots"
+    )
+    return lines
+
+
+def _halves(surface: Surface) -> list[str]:
+    """The plane over few and over many images alone: the same price, if accuracies were a plane."""
+    points, said = surface.points(control=False), []
+    counts = np.unique(points["images"])
+    middle = len(counts) // 2
+    for part in (counts[: middle + 1], counts[middle:]):
+        if 2 <= len(part) < len(counts):
+            mine = points[points["images"].isin(part)]
+            plane = fit_plane(*(mine[column].to_numpy() for column in ("images", "texts", "accuracy")))
+            price = words(float(plane.rate()), 1.0)
+            said.append(f"{part[0]:g} to {part[-1]:g} images {_count(finite(price))}")
+    return said
+
+
+def _markdown(surface: Surface, task: dict[str, Any]) -> str:
+    plan = surface.plan
+    header = ["images per class", f"{ARMS[plan.control].label}, no text"]
+    header += [f"{t} {plan.auxiliary} rows" for t in plan.text_rows]
+    header.append(f"{plan.text_rows[-1]}, permuted")
+    found = {(e["arm"], e["shots"], e["text_rows"]): e for e in task["accuracy"]}
+    rows = []
+    for k in plan.shots:
+        points = [(plan.control, k, 0), *((ARM, k, t) for t in plan.text_rows)]
+        points.append((PERMUTED, k, plan.text_rows[-1]))
+        rows.append([str(k), *(entry_text(found[point]) for point in points)])
+    lines = [
+        f"## {task['task']}, {task['encoders']} encoders: {task['classes']} classes, {task['seeds']} paired repetitions",
+        "",
+        (
+            "Test accuracy of UML (init) in percent; in brackets the paired difference to the fair control (same images, "
+            f"no text) with its 95% interval. Each number is the best of {task['candidates_per_arm']} trainings by "
+            "validation."
+        ),
+        "",
+        markdown_table(header, rows),
+        "",
+    ]
+    unit = "words" if plan.words is not None else "texts"
+    head = ["fitted surface", f"{unit} per image [95%]", "images per text [95%]", "R²", "lack of fit"]
+    lines.append(
+        markdown_table(
+            head,
+            [
+                _fit_row(fit, entry, unit)
+                for fit, entry in zip(surface.fits.values(), task["fits"], strict=True)
+            ],
+        )
+    )
+    if plan.words is not None:
+        lines += ["", f"A text has {plan.words:.2f} words on average."]
+    lines += ["", "### In one line each", "", *(f"- {line}" for line in task["verdicts"])]
+    if task["differs_from_paper"]:
+        lines += ["", f"Differs from the paper's protocol: {'; '.join(task['differs_from_paper'])}."]
+    return "\n".join(lines)
+
+
+def _fit_row(fit: Fit, entry: dict[str, Any], unit: str) -> list[str]:
+    price = {end: _count(value) for end, value in entry[f"{unit}_per_image"].items()}
+    rate = fit.rate
+    return [
+        fit.label,
+        f"{price['estimate']} [{price['low']}, {price['high']}]",
+        f"{rate.estimate:.3g} [{rate.low:.3g}, {rate.high:.3g}]",
+        f"{fit.surface.r_squared:.3f}",
+        f"p = {fit.test.p_value:.2g}, misfit {fit.test.misfit:.2g} to noise {fit.test.noise:.2g}",
+    ]
+
+
+def _count(value: float | None, without: str = "∞") -> str:
+    """Three digits, and no exponent."""
+    return without if value is None else f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+# ---------------------------------------------------------------- figure
+
+
+# isolines of the plane and of the power law
+_LINES: dict[str, dict[str, Any]] = {
+    "plane": {"color": "0.45", "linestyle": "--", "linewidth": 1.1},
+    "power law": {"color": "0", "linestyle": "-", "linewidth": 1.1},
+}
+
+
+def _draw(surfaces: Sequence[Surface], summaries: Sequence[dict[str, Any]], path: Path) -> None:
+    """One row of panels per surface: one, or unaligned and aligned."""
+    import matplotlib.pyplot as plt
+
+    with harness.figure_style():
+        figure, grid = plt.subplots(len(surfaces), 3, figsize=(13.5, 4.2 * len(surfaces)), squeeze=False)
+        letters = iter("abcdef")
+        for row, surface, summary in zip(grid, surfaces, summaries, strict=True):
+            what = f"{summary['task']}, {summary['encoders']} encoders"
+            _isolines(row[0], surface)
+            row[0].set_title(f"({next(letters)}) {what}: accuracy (%) and isolines")
+            _curves(row[1], surface)
+            row[1].set_title(f"({next(letters)}) UML (init) and the control, 95% intervals")
+            _prices(row[2], summary)
+            row[2].set_title(f"({next(letters)}) What an image is worth, 95% intervals")
+        harness.save_figure(figure, path)
+
+
+def _isolines(axes: "Axes", surface: Surface) -> None:
+    from matplotlib.lines import Line2D
+
+    plan = surface.plan
+    images = np.array([plan.images(k) for k in plan.shots])
+    texts = np.array([plan.texts(t) for t in plan.text_rows])
+    mine = surface.rows[surface.rows["arm"].eq(ARM)]
+    shown = mine.pivot_table(index="shots", columns="text_rows", values="accuracy")
+    heights = shown.loc[[*plan.shots], [*plan.text_rows]].to_numpy()
+    levels = np.linspace(heights.min(), heights.max(), 6)[1:-1]
+    if np.ptp(heights) > 0:
+        axes.contourf(texts, images, heights, levels=12, cmap="Greys_r", alpha=0.35, vmin=heights.min() - 20)
+    for x, line in zip(images, heights, strict=True):
+        for y, value in zip(texts, line, strict=True):
+            axes.plot(y, x, ".", color="black", markersize=3)
+            axes.annotate(f"{value:.1f}", (y, x), (3, 3), textcoords="offset points", fontsize=7)
+    fine = np.geomspace(texts.min(), texts.max(), 200)
+    handles = []
+    for name, style in _LINES.items():
+        fitted = surface.fits[name, False].surface
+        for level in levels:
+            line = np.asarray(fitted.isoline(float(level), fine), dtype=np.float64)
+            within = (line > 0.5 * images.min()) & (line < 1.15 * images.max())  # above is the legend
+            shown = np.where(within, line, np.nan)
+            axes.plot(fine, shown, **style)
+        handles.append(Line2D([], [], label=f"isolines of the {name}", **style))
+    axes.set(xscale="log", yscale="log", ylim=(0.8 * images.min(), 2 * images.max()))
+    axes.set(xlim=(0.9 * texts.min(), 1.25 * texts.max()))
+    axes.set_xticks(texts, [f"{t:.3g}" for t in texts], minor=False)
+    axes.set_yticks(images, [f"{k:.3g}" for k in images], minor=False)
+    axes.minorticks_off()
+    axes.set(xlabel=f"{plan.auxiliary} rows per class", ylabel=f"{plan.task.target} rows per class")
+    title = f"levels: {', '.join(f'{level:.1f}' for level in levels)} %"
+    axes.legend(handles=handles, loc="upper left", ncols=2, title=title, title_fontsize=7.5)
+
+
+def _curves(axes: "Axes", surface: Surface) -> None:
+    plan, most = surface.plan, surface.plan.text_rows[-1]
+    labels = {f"{plan.control} 0": f"{ARMS[plan.control].label}, no text"}
+    labels |= {f"{ARM} {t}": f"UML (init), {t} per class" for t in plan.text_rows}
+    labels[f"{PERMUTED} {most}"] = f"permuted, {most} per class"
+    rows = surface.rows.astype({"shots": str, "text_rows": str})
+    draw_means(
+        axes,
+        rows.assign(curve=rows["arm"] + " " + rows["text_rows"]),
+        "shots",
+        hue="curve",
+        labels=labels,
+        styles={curve: place_style(i) for i, curve in enumerate(labels)},
+        order=[str(k) for k in plan.shots],
+    )
+    test = next(iter(plan.task.tests))
+    axes.set(xlabel=f"{plan.task.target} rows per class", ylabel=f"accuracy on {test!r} (%)")
+    axes.legend(loc="best")
+
+
+def _prices(axes: "Axes", summary: dict[str, Any]) -> None:
+    unit = "words" if summary["words_per_text"] is not None else "texts"
+    labels, shown = [], []
+    for i, entry in enumerate(summary["fits"]):
+        price = entry[f"{unit}_per_image"]
+        rejected = entry["lack_of_fit"]["p"] < 0.05
+        labels.append(
+            entry["fit"].replace(", without the control", "").replace(", with the", ",\nwith")
+            + ("\n(lack of fit)" if rejected else "")
+        )
+        if price["estimate"] is None or price["estimate"] <= 0:
+            axes.annotate("∞", (i, 0.5), xycoords=("data", "axes fraction"), ha="center", fontsize=14)
+            continue
+        low, high = (price[end] or price["estimate"] for end in ("low", "high"))
+        bars = harness.error_bars([price["estimate"]], [low], [high])
+        style = place_style(i) | {"linestyle": "none"}
+        axes.errorbar([i], [price["estimate"]], bars, capsize=4, **style)
+        if price["high"] is None:  # no upper end: texts may be worth nothing
+            axes.annotate("", (i, 0.98), (i, 0.85), xycoords=("data", "axes fraction"),
+                          textcoords=("data", "axes fraction"), arrowprops={"arrowstyle": "->"})  # fmt: skip
+        shown += [price["estimate"], low, high]
+    stated = summary["published_words_per_image"]
+    if stated is not None and unit == "words":
+        axes.axhline(stated, color="0.3", linestyle=":", label=f"paper's plane: {stated:.0f} words")
+        axes.legend(loc="best")
+        shown.append(stated)
+    if shown:
+        axes.set(yscale="log", ylim=(min(v for v in shown if v > 0) / 2, 2 * max(shown)))
+    axes.set_xticks(range(len(labels)), labels)
+    axes.set(xlim=(-0.6, len(labels) - 0.4), ylabel=f"{unit} per image (arrow: no upper end)")
+
+
+# ---------------------------------------------------------------- findings
+
+
+def _findings(summary: Mapping[str, Any]) -> dict[tuple[str, int], Finding]:
+    """Aligned encoders: do they need fewer texts per image? Others: is a rate there, and does a plane describe it?"""
+    surface = summary["surfaces"][-1]  # of a pair, the aligned one
+    fits = {fit["fit"]: fit for fit in surface["fits"]}
+    plane, power = (fits[f"{name}, without the control"] for name in FITS)
+    ours = f"plane: {_rate_text(plane)}; power law: {_rate_text(power)}; with the control's rows, plane: "
+    ours += _rate_text(fits["plane, with the control"])
+    evidence, misfit = [], plane["lack_of_fit"]
+    if "aligned_against_unaligned" in summary:
+        claim = "aligned encoders need fewer texts per image"
+        for entry in summary["aligned_against_unaligned"]:
+            gap, word = entry["difference_of_rates"], entry["claim"].removeprefix("is ")
+            what = f"{entry['fit']}, aligned minus unaligned"
+            evidence.append(Evidence(what, gap.estimate, gap.low, gap.high, word, "images per text"))
+        verdicts = [one.verdict for one in evidence]
+        verdict = overall(verdicts)
+    else:
+        claim, verdicts = "text is worth something", []
+        for fit in (plane, power):
+            estimate, low, high = ends = [fit["images_per_text"][end] for end in _ENDS]
+            verdicts.append("holds" if low is not None and low > 0 else "undecided")
+            if None not in ends:  # an open end is no number
+                evidence.append(Evidence(fit["fit"], estimate, low, high, verdicts[-1], "images per text"))
+        verdict = "undecided" if "undecided" in verdicts else "in part" if misfit["p"] < 0.01 else "holds"
+    text = f"{claim}: holds in {verdicts.count('holds')} of {len(verdicts)} fits. {misfit['verdict']}"
+    return {
+        ("Figure", number): Finding(ours, words_printed(number), verdict, text, tuple(evidence))
+        for number in _figures(surface)
+    }
+
+
+def _figures(surface: Mapping[str, Any]) -> list[int]:
+    """Figures of the paper about this data set; of another, those with encoders that are aligned, or not, as ours."""
+    printed = published("figures")
+    own = printed["dataset"].eq(surface["task"])
+    alike = printed["vision"].eq(printed["text"]).eq(surface["encoders"] == "aligned")
+    return [int(number) for number in printed[own if own.any() else alike]["figure"]]
+
+
+def _rate_text(fit: Mapping[str, Any]) -> str:
+    unit = "words" if "words_per_image" in fit else "texts"
+    estimate, low, high = (fit[f"{unit}_per_image"][end] for end in _ENDS)
+    if estimate is None:
+        return "text has no measurable worth"
+    return f"1 image = {_count(estimate)} {unit} [{_count(low, 'no limit')}, {_count(high, 'no limit')}]"
+
+
+# ---------------------------------------------------------------- command
 
 
 def _changed(options: argparse.Namespace, **changes: object) -> argparse.Namespace:
@@ -114,10 +517,11 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     store = harness.Cells(options.runs / f"{NAME}.jsonl")
     print(f"{plans[0].task.name}: {len(cells)} cells of {cells[0].steps:,} run-steps at most", flush=True)
     computed = compute(cells, store, options.device)
-    surfaces = [Surface(plan, store, 200 if options.quick else 1000) for plan in plans]
+    replicates = 200 if options.quick else 1000
+    surfaces = [Surface(plan, surface_rows(plan, store), replicates) for plan in plans]
     name = f"{NAME}_{label_of(options, plans[0].task)}" + ("_pair" if options.pair is not None else "")
     report = report_of(surfaces)
-    draw(surfaces, report.summary["surfaces"], options.out / f"{name}.png")
+    _draw(surfaces, report.summary["surfaces"], options.out / f"{name}.png")
     return write_head_report(
         report,
         options,

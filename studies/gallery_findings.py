@@ -6,7 +6,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from studies.gallery_heads import exchange, few_shot
+from studies.gallery_heads import few_shot
 from studies.jobs import Job
 from studies.lab.finding import Finding, findings_of
 
@@ -47,5 +47,4 @@ def _schematic(summary: Mapping[str, Any], kind: str, number: int) -> Finding:
 _READERS: dict[str, Reader] = {
     "schematics.py": _schematic,
     "image_text_fewshot.py": few_shot,
-    "exchange_rate.py": exchange,
 }

@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from studies.gallery_published import gains_printed, words_printed
+from studies.gallery_published import gains_printed
 from studies.lab.finding import NOT_PRINTED, Finding, overall, pick, points, word
 from studies.report_tables import by_word
 
-__all__ = ["exchange", "few_shot"]
+__all__ = ["few_shot"]
 
 Summary = Mapping[str, Any]
 _BARS = f"bars, {NOT_PRINTED}"
@@ -50,44 +50,6 @@ def few_shot(summary: Summary, kind: str, number: int) -> Finding:
         verdict = "in part" if verdict == "holds" else verdict
         text = f"few-shot half: {text}; full fine-tuning: see Table 8"
     return Finding(ours, gains_printed(kind, number, summary), verdict, text)
-
-
-def exchange(summary: Summary, kind: str, number: int) -> Finding:
-    """Aligned encoders: do they need fewer texts per image? Others: is a rate there, and does a plane describe it?"""
-    del kind
-    surface = summary["surfaces"][-1]  # of a pair, the aligned one
-    fits = {fit["fit"]: fit for fit in surface["fits"]}
-    plane, power = (fits[f"{name}, without the control"] for name in ("plane", "power law"))
-    ours = "; ".join(f"{name}: {_rate_text(fit)}" for name, fit in (("plane", plane), ("power law", power)))
-    ours += f"; with the control's rows, plane: {_rate_text(fits['plane, with the control'])}"
-    described = plane["lack_of_fit"]["verdict"]
-    claims = [claim["claim"].removeprefix("is ") for claim in summary.get("aligned_against_unaligned", ())]
-    if claims:
-        text = f"aligned encoders need fewer texts per image: {_count(claims, 'holds')} fits. {described}"
-        return Finding(ours, words_printed(number), overall(claims), text)
-    worth = [_is_positive(fit) for fit in (plane, power)]
-    verdict = "undecided" if not all(worth) else "in part" if plane["lack_of_fit"]["p"] < 0.01 else "holds"
-    text = f"text is worth something: {_count(['holds' if w else 'undecided' for w in worth], 'holds')} fits. {described}"
-    return Finding(ours, words_printed(number), verdict, text)
-
-
-def _is_positive(fit: Mapping[str, Any]) -> bool:
-    """Whether one more text is worth a positive number of images for sure."""
-    return bool(fit["images_per_text"]["low"] > 0)
-
-
-def _rate_text(fit: Mapping[str, Any]) -> str:
-    unit = "words" if "words_per_image" in fit else "texts"
-    rate = fit[f"{unit}_per_image"]
-    if rate["estimate"] is None:
-        return "text has no measurable worth"
-    low, high = (_number(rate[end]) for end in ("low", "high"))
-    return f"1 image = {_number(rate['estimate'])} {unit} [{low}, {high}]"
-
-
-def _number(value: float | None) -> str:
-    """Three digits, and no exponent; None is an open end."""
-    return "no limit" if value is None else f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _batch_ratio(summary: Summary, ours: str, printed: str) -> Finding:

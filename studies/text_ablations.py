@@ -45,13 +45,13 @@ from studies.head_cells import HeadCell, compute
 from studies.head_presets import Preset, differences
 from studies.lab.figures import draw_means, place_style
 from studies.lab.finding import NOT_PRINTED, Evidence, Finding, overall, records
-from studies.lab.table import by_key, by_test, contrast, long_form, means, paired, shots_label, table
+from studies.lab.table import by_key, contrast, long_form, means, paired, shots_label, table
 from studies.lab.text_variants import ENCODER, KIND, NUMBER, RATIO, REFERENCE, Axes, Variant, axes_of
 from studies.outputs import Report, write_head_report
 from studies.published_numbers import published
 from studies.report_tables import STABLE, by_word, direction, gain_text, little_impact, markdown_table
 from studies.task_options import add_task_options, chosen_preset, fitted_preset, label_of
-from studies.text_sweep import lighter
+from studies.text_sweep import entry_text, first_test, lighter, result_columns
 
 __all__ = ["AblationCell", "Plan", "main", "report_of"]
 
@@ -177,26 +177,13 @@ def _rows(plan: Plan, store: harness.Cells) -> pd.DataFrame:
     rows = []
     for axis, variant, arm in plan.points():
         for shots, seed in itertools.product(plan.preset.shots, range(plan.preset.seeds)):
+            place = (axis, variant.name, arm, shots_label(shots))
             result = store.get(plan.cell(variant, arm, shots, seed).key)
-            row = {
-                "axis": axis,
-                "variant": variant.name,
-                "arm": arm,
-                "shots": shots_label(shots),
-                "seed": seed,
-            }
-            row |= {f"accuracy_{test}": value for test, value in result["accuracy"].items()}
-            rows.append(row | {"val_accuracy": result["val_accuracy"], "seconds": result["seconds"]})
+            rows.append(dict(zip(_PLACE, place, strict=True)) | {"seed": seed} | result_columns(result))
     return table(rows)
 
 
 # ---------------------------------------------------------------- contrasts
-
-
-def _first_test(plan: Plan, cells: pd.DataFrame) -> pd.DataFrame:
-    """Accuracy in percent on the first test set, the one that is reported."""
-    rows = by_test(cells)
-    return rows[rows["test"].eq(next(iter(plan.task.tests)))]
 
 
 def _gains(rows: pd.DataFrame) -> pd.DataFrame:
@@ -268,7 +255,7 @@ def report_of(plan: Plan, cells: pd.DataFrame) -> Report:
     """
     task, shots = plan.task, [shots_label(k) for k in plan.preset.shots]
     axes = {axis: [variant.name for variant in variants] for axis, variants in plan.axes.items()}
-    rows = _first_test(plan, cells)
+    rows = first_test(cells, task)
     gained = _gains(rows)
     gains = by_key(means(gained, _PLACE), *_PLACE)
     accuracies = by_key(means(rows, _PLACE), *_PLACE)
@@ -373,7 +360,7 @@ def _markdown(summary: dict[str, Any]) -> str:
         for variant in variants:
             mine = [e for e in summary["accuracy"] if (e["axis"], e["variant"]) == (axis, variant)]
             for arm in dict.fromkeys(e["arm"] for e in mine):
-                cells = [_cell_text(e) for e in mine if e["arm"] == arm]
+                cells = [entry_text(e) for e in mine if e["arm"] == arm]
                 name = variant if "minus_control" in next(e for e in mine if e["arm"] == arm) else "no text"
                 if (name, arm, *cells) not in said and arm != "unimodal":  # variants share a control
                     said.add((name, arm, *cells))
@@ -386,11 +373,6 @@ def _markdown(summary: dict[str, Any]) -> str:
     if summary["differs_from_paper"]:
         lines += ["", f"Differs from the paper's protocol: {'; '.join(summary['differs_from_paper'])}."]
     return "\n".join(lines) + "\n"
-
-
-def _cell_text(entry: dict[str, Any]) -> str:
-    text = f"{entry['accuracy'].estimate:.1f}"
-    return f"{text} ({gain_text(entry['minus_control'])})" if "minus_control" in entry else text
 
 
 # ---------------------------------------------------------------- figure and findings
@@ -540,7 +522,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     rows = _rows(plan, store)
     report = report_of(plan, rows)
     name = f"{NAME}_{label_of(options, plan.task)}"
-    _draw(report.summary, _gains(_first_test(plan, rows)), options.out / f"{name}.png")
+    _draw(report.summary, _gains(first_test(rows, plan.task)), options.out / f"{name}.png")
     return write_head_report(
         report,
         options,

@@ -1,13 +1,19 @@
 """What the studies that sweep over text share: a size that affords many conditions."""
 
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
+import pandas as pd
+
+from neural.data.task import Task
 from neural.heads.runs import Schedule
 from studies.head_presets import Grid, Preset, resized
+from studies.lab.table import by_test
+from studies.report_tables import gain_text
 
-__all__ = ["GRID", "SCHEDULE", "lighter"]
+__all__ = ["GRID", "SCHEDULE", "entry_text", "first_test", "lighter", "result_columns"]
 
 #: Four trainings per cell, where the few-shot study has more: a surface or an ablation has many more cells.
 SCHEDULE = Schedule(iterations=1000, warmup=50, eval_every=100, patience=5)
@@ -36,3 +42,21 @@ def lighter(
         seeds=seeds if options.seeds is None else None,
         shots=shots if options.shots is None else None,
     )
+
+
+def result_columns(result: Mapping[str, Any]) -> dict[str, object]:
+    """A finished cell's entries in the table of a sweep."""
+    accuracies = {f"accuracy_{test}": value for test, value in result["accuracy"].items()}
+    return accuracies | {"val_accuracy": result["val_accuracy"], "seconds": result["seconds"]}
+
+
+def first_test(cells: pd.DataFrame, task: Task) -> pd.DataFrame:
+    """Accuracy in percent on the first test set, the one that is reported."""
+    rows = by_test(cells)
+    return rows[rows["test"].eq(next(iter(task.tests)))]
+
+
+def entry_text(entry: Mapping[str, Any]) -> str:
+    """Accuracy of a report's entry, in brackets the difference to the control where there is one."""
+    text = f"{entry['accuracy'].estimate:.1f}"
+    return f"{text} ({gain_text(entry['minus_control'])})" if "minus_control" in entry else text

@@ -10,11 +10,12 @@ import pytest
 
 from neural.data.concepts import concepts
 from neural.heads.runs import Schedule
-from studies import exchange_rate_report as report
-from studies.exchange_rate import main
-from studies.exchange_rate_plan import ARM, PERMUTED, Plan, words_per_text
-from studies.exchange_rate_report import Surface, aligned_against, report_of
+from studies import exchange_rate
+from studies.exchange_rate import main, report_of
+from studies.harness import Interval
 from studies.head_presets import Grid, Preset, resized
+from studies.lab.table import table
+from studies.lab.text_surface import ARM, PERMUTED, Plan, Surface, aligned_against, words_per_text
 from studies.task_sources import make_task
 
 TINY = ["--dataset", "concepts", "--set", "n_classes=6", "rank=3", "test_per_class=10", "dims=32", "--quick"]
@@ -104,20 +105,18 @@ def test_second_run_computes_nothing_and_says_the_same(finished):
     assert again["verdicts"] == summary["verdicts"]
 
 
-class Planted(Surface):
+def planted(plan, accuracy, gain=5.0, permuted=0.0):
     """Accuracies that are known: a plane, or one that saturates, with noise of a tenth of a point."""
-
-    def __init__(self, plan, accuracy, gain=5.0, permuted=0.0):
-        self.plan, self.accuracy, self.gains = plan, accuracy, {ARM: gain, PERMUTED: permuted}
-        nothing = {"accuracy": {"test": 0.5}, "val_accuracy": 0.5, "seconds": 0.0}
-        self.cells = SimpleNamespace(get=lambda key: nothing)
-        self.fits = [self.fit(name, control, 50) for name in report.FITS for control in (False, True)]
-
-    def values(self, arm, shots, rows):
-        noise = np.random.default_rng([shots, rows, len(arm)]).normal(0, 0.1, self.plan.preset.seeds)
+    rows = []
+    for arm, shots, texts in plan.points():
+        noise = np.random.default_rng([shots, texts, len(arm)]).normal(0, 0.1, plan.preset.seeds)
         if arm == PERMUTED:
-            return self.accuracy(shots, 0) + self.gains[PERMUTED] + noise
-        return self.accuracy(shots, rows) + self.gains.get(arm, 0.0) * (rows > 0) + noise
+            values = accuracy(shots, 0) + permuted + noise
+        else:
+            values = accuracy(shots, texts) + gain * (texts > 0) + noise
+        place = {"arm": arm, "shots": shots, "text_rows": texts}
+        rows += [place | {"seed": seed, "accuracy_test": value / 100} for seed, value in enumerate(values)]
+    return Surface(plan, table(rows), 50)
 
 
 def flat(k, t):
@@ -131,8 +130,8 @@ def bent(k, t):
 def test_planted_plane_is_found_and_not_rejected(task):
     """The lack-of-fit test of a right plane rejects with probability 0.05; the noise is fixed by its seeds."""
     plan = Plan(task, SMALL, words=10.0)
-    surface = Planted(plan, flat)
-    fit = surface.of("plane", False)
+    surface = planted(plan, flat)
+    fit = surface.fits["plane", False]
     assert fit.rate.estimate == pytest.approx(0.25, rel=0.1)
     assert fit.rate.low < 0.25 < fit.rate.high
     assert not fit.test.rejected
@@ -147,8 +146,8 @@ def test_planted_plane_is_found_and_not_rejected(task):
 
 
 def test_saturating_accuracies_are_no_plane_but_a_power_law(task):
-    surface = Planted(Plan(task, resized(SMALL, seeds=6, shots=(1, 2, 4, 8, 16))), bent, gain=0.0)
-    plane, law = surface.of("plane", False), surface.of("power law", True)
+    surface = planted(Plan(task, resized(SMALL, seeds=6, shots=(1, 2, 4, 8, 16))), bent, gain=0.0)
+    plane, law = surface.fits["plane", False], surface.fits["power law", True]
     assert plane.test.rejected
     assert law.rate.estimate == pytest.approx(0.2, rel=0.1)
     (verdict, *_) = report_of([surface]).summary["surfaces"][0]["verdicts"]
@@ -157,7 +156,7 @@ def test_saturating_accuracies_are_no_plane_but_a_power_law(task):
 
 def test_a_planes_price_depends_on_the_counts_where_accuracies_bend(task):
     plan = Plan(task, resized(SMALL, seeds=None, shots=(1, 2, 4, 8, 16)))
-    surface = Planted(plan, lambda k, t: 30 + 10 * np.log2(k) + 2 * t, gain=0.0)
+    surface = planted(plan, lambda k, t: 30 + 10 * np.log2(k) + 2 * t, gain=0.0)
     verdicts = report_of([surface]).summary["surfaces"][0]["verdicts"]
     line = next(v for v in verdicts if v.startswith("plane over part of the images"))
     few, many = (float(part.split()[-1]) for part in line.split(": ")[1].split("; "))
@@ -171,7 +170,7 @@ def test_a_planes_price_depends_on_the_counts_where_accuracies_bend(task):
 )
 def test_claim_about_aligned_encoders_follows_the_rates(task, rates, claim):
     plan = Plan(task, SMALL)
-    one, other = (Planted(plan, lambda k, t, r=r: 30 + 2 * (k + r * t)) for r in rates)
+    one, other = (planted(plan, lambda k, t, r=r: 30 + 2 * (k + r * t)) for r in rates)
     found = aligned_against(one, other)
     assert found[0]["claim"] == claim
     assert found[0]["difference_of_rates"].estimate == pytest.approx(rates[0] - rates[1], abs=0.03)
@@ -188,26 +187,77 @@ def test_claim_about_aligned_encoders_follows_the_rates(task, rates, claim):
     ],
 )
 def test_verdict_against_the_control(task, gain, permuted, words):
-    surface = Planted(Plan(task, SMALL), flat, gain=gain, permuted=permuted)
+    surface = planted(Plan(task, SMALL), flat, gain=gain, permuted=permuted)
     assert report_of([surface]).summary["surfaces"][0]["verdicts"][-1].endswith(f": {words} shots")
 
 
 def test_texts_that_are_worth_nothing_have_no_price(task):
-    surface = Planted(Plan(task, SMALL), lambda k, t: 30 + 2 * k - t)
+    surface = planted(Plan(task, SMALL), lambda k, t: 30 + 2 * k - t)
     (entry, *_) = report_of([surface]).summary["surfaces"][0]["fits"]
     assert entry["texts_per_image"]["estimate"] is None
     json.dumps(entry, allow_nan=False)
     assert "1 image = inf texts" in report_of([surface]).summary["surfaces"][0]["verdicts"][0]
 
 
-def test_published_words_only_for_the_papers_data_and_encoders(task):
-    def plan(name, **encoders):
-        return SimpleNamespace(task=SimpleNamespace(name=name, about={"encoders": encoders}))
+def test_published_words_only_for_the_papers_data_and_encoders():
+    def words(name, **encoders):
+        return exchange_rate._published(SimpleNamespace(name=name, about={"encoders": encoders}))
 
-    assert report._published(plan("oxford_pets", image="dinov2-s14", text="openllama-3b")) == 1034
-    assert report._published(plan("oxford_pets", image="clip-rn50", text="clip-rn50")) == 228
-    assert report._published(plan("oxford_pets", image="dinov2-b14", text="openllama-3b")) is None
-    assert report._published(plan("concepts")) is None
+    assert words("oxford_pets", image="dinov2-s14", text="openllama-3b") == 1034
+    assert words("oxford_pets", image="clip-rn50", text="clip-rn50") == 228
+    assert words("oxford_pets", image="dinov2-b14", text="openllama-3b") is None
+    assert words("concepts") is None
+
+
+def fit(name, p, low, words=None):
+    rate = (
+        {"estimate": None, "low": None, "high": None}
+        if words is None
+        else {"estimate": words, "low": words / 2, "high": None}
+    )
+    return {
+        "fit": name,
+        "images_per_text": {"estimate": 0.1, "low": low, "high": 0.2},
+        "texts_per_image": rate,
+        "lack_of_fit": {"p": p, "verdict": "so"},
+    }
+
+
+def one_surface(encoders, **numbers):
+    names = ("plane, without the control", "plane, with the control", "power law, without the control")
+    return {
+        "surfaces": [{"task": "mine", "encoders": encoders, "fits": [fit(name, **numbers) for name in names]}]
+    }
+
+
+@pytest.mark.parametrize(
+    ("p", "low", "verdict"), [(0.5, 0.05, "holds"), (1e-9, 0.05, "in part"), (0.5, -0.05, "undecided")]
+)
+def test_verdicts_of_exchange_rates(p, low, verdict):
+    summary = one_surface("unaligned", p=p, low=low, words=1234.5)
+    found = exchange_rate._findings(summary)["Figure", 9]
+    assert found.verdict == verdict
+    assert "1 image = 1,234 texts [617, no limit]" in found.ours
+    gap = {"fit": "plane", "difference_of_rates": Interval(0.1, 0.0, 0.2, 50)}
+    pair = one_surface("aligned", p=p, low=low, words=1234.5)
+    pair["aligned_against_unaligned"] = [gap | {"claim": "fails"}, gap | {"claim": "is undecided"}]
+    finding = exchange_rate._findings(pair)["Figure", 8]
+    assert finding.verdict == "fails in part"
+    assert [one.verdict for one in finding.evidence] == ["fails", "undecided"]
+
+
+def test_exchange_rates_that_are_not_there_are_said():
+    found = exchange_rate._findings(one_surface("unaligned", p=0.5, low=-0.1))
+    assert "text has no measurable worth" in found["Figure", 9].ours
+
+
+def test_findings_are_about_the_figures_of_the_data_set_or_of_such_encoders():
+    summary = one_surface("unaligned", p=0.5, low=0.1)
+    assert {number for _, number in exchange_rate._findings(summary)} == {9, *range(14, 22)}
+    summary["surfaces"][0]["encoders"] = "aligned"
+    assert {number for _, number in exchange_rate._findings(summary)} == {8, *range(22, 30)}
+    summary["surfaces"][0]["task"] = "oxford_pets"
+    assert {number for _, number in exchange_rate._findings(summary)} == {8, 9}
 
 
 def test_words_of_sentences():

@@ -210,41 +210,6 @@ def test_verdicts_of_several_comparisons(gains, verdict):
     assert "mean of 9 data sets" in found["Table", 2].published
 
 
-def fit(name, p, low, words=None):
-    rate = (
-        {"estimate": None, "low": None, "high": None}
-        if words is None
-        else {"estimate": words, "low": words / 2, "high": None}
-    )
-    return {
-        "fit": name,
-        "images_per_text": interval(0.1, low, 0.2),
-        "texts_per_image": rate,
-        "lack_of_fit": {"p": p, "verdict": "so"},
-    }
-
-
-@pytest.mark.parametrize(
-    ("p", "low", "verdict"), [(0.5, 0.05, "holds"), (1e-9, 0.05, "in part"), (0.5, -0.05, "undecided")]
-)
-def test_verdicts_of_exchange_rates(p, low, verdict):
-    names = ("plane, without the control", "plane, with the control", "power law, without the control")
-    summary = {"surfaces": [{"fits": [fit(name, p, low, 1234.5) for name in names]}]}
-    found = findings(BY_NAME["exchange_rate_glyphs"], summary)["Figure", 9]
-    assert found.verdict == verdict
-    assert "1 image = 1,234 texts [617, no limit]" in found.ours
-    pair = summary | {"aligned_against_unaligned": [{"claim": "fails"}, {"claim": "is undecided"}]}
-    assert findings(BY_NAME["exchange_rate_concepts_pair"], pair)["Figure", 8].verdict == "fails in part"
-
-
-def test_exchange_rates_that_are_not_there_are_said():
-    names = ("plane, without the control", "plane, with the control", "power law, without the control")
-    summary = {"surfaces": [{"fits": [fit(name, 0.5, -0.1) for name in names]}]}
-    assert (
-        "text has no measurable worth" in findings(BY_NAME["exchange_rate_glyphs"], summary)["Figure", 9].ours
-    )
-
-
 def test_a_file_without_findings_is_not_judged():
     found = findings(BY_NAME["full_data_glyphs"], {"rows": []})
     assert {finding.verdict for finding in found.values()} == {"no claim"}
