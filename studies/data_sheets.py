@@ -32,9 +32,9 @@ from neural.datasets.doctor import Checkup, examine
 from neural.heads.runs import WARMUP_START
 from studies import harness
 from studies.head_presets import PRESETS, Preset
+from studies.lab.page import Page, class_name, picture, print_style
 from studies.published_numbers import published
 from studies.report_tables import markdown_table
-from studies.schematics_page import Page, class_name, picture, print_style
 
 NAME = "data_sheets"
 CHARACTERS = "êЖ½ß"
