@@ -3,14 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from studies.gallery_published import gains_printed, three_modalities_printed, words_printed
+from studies.gallery_published import gains_printed, words_printed
 from studies.lab.finding import NOT_PRINTED, Finding, overall, pick, points, word
 from studies.report_tables import by_word
 
-__all__ = ["classifier", "exchange", "few_shot", "robustness", "texts", "three", "whole"]
+__all__ = ["classifier", "exchange", "few_shot", "whole"]
 
 Summary = Mapping[str, Any]
-_BARS, _CURVES = f"bars, {NOT_PRINTED}", f"curves, {NOT_PRINTED}"
+_BARS = f"bars, {NOT_PRINTED}"
 _NOT_ALIGNED = "; the stand-in's encoders are not aligned, as CLIP's are"
 
 
@@ -50,22 +50,6 @@ def few_shot(summary: Summary, kind: str, number: int) -> Finding:
         verdict = "in part" if verdict == "holds" else verdict
         text = f"few-shot half: {text}; full fine-tuning: see Table 8"
     return Finding(ours, gains_printed(kind, number, summary), verdict, text)
-
-
-def robustness(summary: Summary, kind: str, number: int) -> Finding:
-    """More accurate under each shift than the matched control; whether by more than on the source law stands beside it."""
-    del kind
-    k = {5: "16", 10: "1", 11: "2", 12: "4", 13: "8"}[number]
-    if k not in summary["shots"]:
-        return _not_measured(f"{k} shots", _BARS)
-    entries = {t: pick(summary["accuracy"], test=t, arm="uml_init", shots=k) for t in summary["shifted"]}
-    ours = f"UML (init) minus {summary['arms'][summary['control']]}: " + "; ".join(
-        f"{test} {points(e['minus_control'])}" for test, e in entries.items()
-    )
-    words = {test: word(e["minus_control"]) for test, e in entries.items()}
-    more = _count([word(e["extra"]) for e in entries.values()], "holds")
-    text = f"more accurate: {_on(words)}; by more than on the source law: {more} shifts"
-    return Finding(ours, _BARS, overall(list(words.values())), text)
 
 
 def exchange(summary: Summary, kind: str, number: int) -> Finding:
@@ -155,58 +139,6 @@ def _heat_map(summary: Summary) -> Finding:
     return Finding(ours, f"heat-map, {NOT_PRINTED}", verdict, text)
 
 
-_AXES = {
-    ("Figure", 30): ("text encoder", "uml"),
-    ("Figure", 31): ("kind of text", "uml"),
-    ("Figure", 32): ("kind of text", "uml_init"),
-    ("Figure", 33): ("texts per class", "uml_init"),
-    ("Table", 24): ("kind of text", "uml_init"),
-    ("Table", 27): ("batch ratio", "uml"),
-}
-
-
-def texts(summary: Summary, kind: str, number: int) -> Finding:
-    """One axis of the ablations: gains of its variants over the matched control, at the fewest and the most shots."""
-    axis, arm = _AXES[kind, number]
-    printed = gains_printed(kind, number, summary) if kind == "Table" else _CURVES
-    if axis not in summary["axes"]:
-        return _not_measured(axis, printed)
-    variants = list(summary["axes"][axis])
-    if kind == "Figure":  # unrelated text is Table 24's
-        variants = [v for v in variants if v != "unrelated"]
-    elif number == 24:
-        if "unrelated" not in variants:
-            return _not_measured("unrelated text", printed)
-        variants = [variants[0], "unrelated"]
-    gains = {
-        v: {
-            k: pick(summary["accuracy"], axis=axis, variant=v, arm=arm, shots=k)["minus_control"]
-            for k in summary["shots"]
-        }
-        for v in variants
-    }
-    label, ends = (
-        "UML" if arm == "uml" else "UML (init)",
-        list(dict.fromkeys(summary["shots"][:1] + summary["shots"][-1:])),
-    )
-    shown = "; ".join(f"{v}: {', '.join(points(gains[v][k]) for k in ends)}" for v in variants)
-    ours = f"{label} minus the matched control at {' and '.join(ends)} shots: {shown}"
-    words = {v: {k: word(gain) for k, gain in gains[v].items()} for v in variants}
-    if axis == "batch ratio":
-        return _batch_ratio(summary, ours, printed)
-    if number == 24:
-        related, unrelated = (list(words[v].values()) for v in variants)
-        verdict = "fails" if "holds" in unrelated else overall(related)
-        text = f"related text gains: {by_word(words[variants[0]])} shots; unrelated text gains: {by_word(words['unrelated'])} shots"
-        return Finding(ours, printed, verdict, text)
-    lines = [v.removeprefix(f"{axis}: ") for v in summary["verdicts"] if v.startswith(f"{axis}: ")]
-    between = [line for line in lines if " minus " in line or "from " in line]
-    own = [line for line in between if f", {label}, " in line or line.startswith(f"{label}, ")]
-    flat = [w for by_shots in words.values() for w in by_shots.values()]
-    text = "; ".join(f"gain with {v}: {by_word(by_shots)} shots" for v, by_shots in words.items())
-    return Finding(ours, printed, overall(flat), ". ".join([text, *own]))
-
-
 def _batch_ratio(summary: Summary, ours: str, printed: str) -> Finding:
     """The verdict of the study's sentence by `report_tables.little_impact`."""
     start = "batch ratio: "
@@ -237,32 +169,3 @@ def whole(summary: Summary, kind: str, number: int) -> Finding:
     if number == 29:
         text += ". " + ". ".join(v for v in summary["verdicts"] if "frozen text encoder above unfrozen" in v)
     return Finding(ours, printed, overall(list(words.values())), text)
-
-
-_SOUND = {("Figure", 6), ("Figure", 36), ("Table", 25)}
-_TARGETS = {True: ("audio", "outline"), False: ("image", "picture")}
-
-
-def three(summary: Summary, kind: str, number: int) -> Finding:
-    """Does each further modality help? That fails where one step of UML (init) loses against what came before it."""
-    names = _TARGETS[(kind, number) in _SOUND]
-    target = next(t for t in summary["targets"] if t in names)
-    shown, words = [], []
-    for k in summary["shots"]:
-        mine = [
-            e
-            for e in summary["accuracy"]
-            if (e["target"], e["arm"], e["shots"]) == (target, "uml_init", k) and not e["shuffled"]
-        ]
-        gains = "; ".join(f"with {' + '.join(e['auxiliaries'])} {points(e['minus_control'])}" for e in mine)
-        shown.append(f"{_shots([k])}: {gains}")
-        steps = [
-            s for s in summary["steps"] if (s["target"], s["arm"], s["shots"]) == (target, "uml_init", k)
-        ]
-        found = {word(s["difference"]) for s in steps}
-        words.append("fails" if "fails" in found else "holds" if found == {"holds"} else "undecided")
-    (line,) = (v for v in summary["verdicts"] if v.startswith(f"{target}:"))
-    if number in {35, 36}:
-        line += _NOT_ALIGNED if summary["control"] != "unimodal" else ""
-    ours = f"{target}, UML (init) minus alone. {'. '.join(shown)}"
-    return Finding(ours, three_modalities_printed(kind, number), overall(words), line)

@@ -35,7 +35,7 @@ from neural.sequences.glyphs import TOKENS, GlyphSequenceSettings, name_tokens, 
 from studies import harness
 from studies.lab.figures import arm_style
 from studies.lab.page import SMALL, Page, Specimen, picture, print_style, sentence, wrapped
-from studies.self_supervised_plan import PRESETS
+from studies.lab.sequences import PRESETS
 
 NAME = "schematics"
 ACCURACIES = "image_text_fewshot_glyphs.json"  # in the folder of results

@@ -22,28 +22,486 @@ stand beside ours where data set and encoders are the paper's. Writes .png, .csv
 """
 
 import argparse
+import itertools
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from fisherkit.checks import UnknownNameError, as_whole
+from neural.data.task import Task
+from neural.heads.arms import ARMS
+from neural.heads.runs import HeadRun
 from studies import harness
-from studies.head_cells import compute
-from studies.outputs import write_head_report
+from studies.gallery_published import gains_printed
+from studies.harness import Interval
+from studies.head_cells import HeadCell, compute
+from studies.head_presets import Preset, differences
+from studies.lab.figures import draw_means, place_style
+from studies.lab.finding import NOT_PRINTED, Evidence, Finding, overall, records
+from studies.lab.table import by_key, by_test, contrast, long_form, means, paired, shots_label, table
+from studies.lab.text_variants import ENCODER, KIND, NUMBER, RATIO, REFERENCE, Axes, Variant, axes_of
+from studies.outputs import Report, write_head_report
+from studies.published_numbers import published
+from studies.report_tables import STABLE, by_word, direction, gain_text, little_impact, markdown_table
 from studies.task_options import add_task_options, chosen_preset, fitted_preset, label_of
-from studies.text_ablations_figure import draw
-from studies.text_ablations_plan import Plan
-from studies.text_ablations_report import Results, report_of
-from studies.text_ablations_variants import axes_of
 from studies.text_sweep import lighter
 
-__all__ = ["main"]
+__all__ = ["AblationCell", "Plan", "main", "report_of"]
 
 NAME = "text_ablations"
 SEEDS, SHOTS = 5, (1, 4, 16)
+UML = ("uml", "uml_init")
+PERMUTED = {"uml": "uml_permuted", "uml_init": "init_permuted"}
+_BASELINE = "baseline"
+_PLACE = ("axis", "variant", "arm", "shots")
+
+# (axis, variant, arm, shots): difference to the control
+Gains = Mapping[tuple[str, str, str, str], Interval]
+# {axis: {(variant, variant that it is compared with): {arm: difference of gains}}}
+Steps = Mapping[str, Mapping[tuple[str, str], Mapping[str, Interval]]]
+
+
+# ---------------------------------------------------------------- the grid
+
+
+@dataclass(frozen=True, eq=False)
+class AblationCell(HeadCell):
+    """A cell in which a step has another number of auxiliary than of target rows.
+
+    Attributes:
+        ratio: auxiliary rows per target row of a step, > 0; rounded to whole rows, at least one.
+    """
+
+    ratio: float = 1.0
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """A plain cell's key where the ratio is one."""
+        return super().key if self.ratio == 1 else super().key | {"ratio": self.ratio}
+
+    def runs(self) -> list[HeadRun]:
+        """The trainings, one per setting, with batches of that ratio."""
+        return [
+            replace(
+                run,
+                batch_sizes={
+                    name: size if name == run.target else max(1, round(self.ratio * size))
+                    for name, size in run.batch_sizes.items()
+                },
+            )
+            for run in super().runs()
+        ]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which cells the study has.
+
+    Attributes:
+        axes: {axis: variants}; every axis has the reference among its variants.
+        preset: shots, repetitions, schedule, grid.
+        logit_scale: fixed factor of all logits.
+
+    Raises:
+        ValueError: fewer than two seeds, shots below one, a logit scale or a ratio that is not positive.
+    """
+
+    axes: Axes
+    preset: Preset
+    logit_scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.preset.seeds < 2:
+            raise ValueError(
+                f"--seeds: intervals need at least 2 paired repetitions, got {self.preset.seeds}"
+            )
+        for k in self.preset.shots:
+            if k is not None:
+                as_whole(k, "--shots", least=1)
+        if not 0 < self.logit_scale < float("inf"):
+            raise ValueError(f"--logit-scale: must be positive and finite, got {self.logit_scale:g}")
+        for variant in self.variants:
+            if not 0 < variant.ratio < float("inf"):
+                raise ValueError(f"--ratios: must be positive and finite, got {variant.ratio:g}")
+
+    @property
+    def variants(self) -> list[Variant]:
+        """All variants of all axes."""
+        return [variant for axis in self.axes.values() for variant in axis]
+
+    @property
+    def task(self) -> Task:
+        """The first variant's, whose target all share."""
+        return self.variants[0].task
+
+    def cell(self, variant: Variant, arm: str, shots: int | None, seed: int) -> HeadCell:
+        """One arm with one kind of text; without text, variants of one dimension share a cell."""
+        if arm in {"unimodal", "matched"}:
+            same = (variant.task.dims, variant.task.aligned)
+            alike = next(
+                v for v in self.variants if arm == "unimodal" or (v.task.dims, v.task.aligned) == same
+            )
+            return HeadCell(alike.task, arm, shots, seed, self.preset, self.logit_scale)
+        rows, ratio = variant.rows, variant.ratio
+        return AblationCell(variant.task, arm, shots, seed, self.preset, self.logit_scale, rows, ratio)
+
+    def points(self) -> list[tuple[str, Variant, str]]:
+        """(axis, variant, arm), controls included; permuted labels where kinds of text are compared."""
+        points = [
+            (axis, variant, arm)
+            for axis, variants in self.axes.items()
+            for variant in variants
+            for arm in (variant.control, *UML, *(PERMUTED.values() if axis == KIND else ()))
+        ]
+        return [*points, (_BASELINE, self.variants[0], "unimodal")]
+
+    def cells(self) -> list[HeadCell]:
+        """All cells, each once by its key when computed."""
+        return [
+            self.cell(variant, arm, shots, seed)
+            for seed in range(self.preset.seeds)
+            for shots in self.preset.shots
+            for _, variant, arm in self.points()
+        ]
+
+
+def _rows(plan: Plan, store: harness.Cells) -> pd.DataFrame:
+    """The table: a row per axis, variant, arm, number of shots and repetition."""
+    rows = []
+    for axis, variant, arm in plan.points():
+        for shots, seed in itertools.product(plan.preset.shots, range(plan.preset.seeds)):
+            result = store.get(plan.cell(variant, arm, shots, seed).key)
+            row = {
+                "axis": axis,
+                "variant": variant.name,
+                "arm": arm,
+                "shots": shots_label(shots),
+                "seed": seed,
+            }
+            row |= {f"accuracy_{test}": value for test, value in result["accuracy"].items()}
+            rows.append(row | {"val_accuracy": result["val_accuracy"], "seconds": result["seconds"]})
+    return table(rows)
+
+
+# ---------------------------------------------------------------- contrasts
+
+
+def _first_test(plan: Plan, cells: pd.DataFrame) -> pd.DataFrame:
+    """Accuracy in percent on the first test set, the one that is reported."""
+    rows = by_test(cells)
+    return rows[rows["test"].eq(next(iter(plan.task.tests)))]
+
+
+def _gains(rows: pd.DataFrame) -> pd.DataFrame:
+    """Differences to the variant's own control, one per repetition: a narrower text narrows the control as well."""
+    control = "the control"
+    compared = rows[rows["axis"].ne(_BASELINE)].replace({
+        "arm": dict.fromkeys(("unimodal", "matched"), control)
+    })
+    return pd.concat(
+        paired(part, arm, control, ["axis", "variant", "shots"]).assign(arm=arm)
+        for _, part in compared.groupby("axis", sort=False)
+        for arm in part["arm"].unique()
+        if arm != control
+    )
+
+
+def _steps(axes: Mapping[str, Sequence[str]], gained: pd.DataFrame) -> Steps:
+    """Gains of two variants against each other, mean over shots: one more text, or another kind than the first."""
+    over_shots = gained.groupby(["axis", "variant", "arm", "seed"], sort=False, as_index=False)[
+        "accuracy"
+    ].mean()
+    found: dict[str, dict[tuple[str, str], dict[str, Interval]]] = {}
+    for axis in (a for a in (KIND, NUMBER, ENCODER) if a in axes):
+        first, *others = names = axes[axis]
+        pairs = (
+            [(b, a) for a, b in itertools.pairwise(names)] if axis == NUMBER else [(v, first) for v in others]
+        )
+        mine = over_shots[over_shots["axis"].eq(axis)]
+        found[axis] = {
+            pair: by_key(contrast(mine, *pair, ["arm"], column="variant"), "arm") for pair in pairs
+        }
+    return found
+
+
+def _ratio_gaps(
+    axes: Mapping[str, Sequence[str]], rows: pd.DataFrame
+) -> dict[tuple[str, str, str], Interval]:
+    """{(variant, arm, shots): difference to the accuracy at r = 1}."""
+    gaps: dict[tuple[str, str, str], Interval] = {}
+    for other in (v for v in axes[RATIO] if v != REFERENCE):
+        for arm in UML:
+            mine = rows[rows["axis"].eq(RATIO) & rows["arm"].eq(arm)]
+            found = by_key(contrast(mine, other, REFERENCE, ["shots"], column="variant"), "shots")
+            gaps |= {(other, arm, k): found[k] for k in mine["shots"].unique()}
+    return gaps
+
+
+def _stable(gaps: Mapping[Any, Interval]) -> list[str]:
+    """Whether a batch ratio changes as good as nothing, as equivalence: within `STABLE` points of r = 1, or beyond."""
+    words = []
+    for gap in gaps.values():
+        within, beyond = -STABLE < gap.low and gap.high < STABLE, gap.low > STABLE or gap.high < -STABLE
+        words.append("holds" if within else "fails" if beyond else "undecided")
+    return words
+
+
+# ---------------------------------------------------------------- report
+
+
+def report_of(plan: Plan, cells: pd.DataFrame) -> Report:
+    """Tables, verdicts and findings.
+
+    Args:
+        plan: what was trained.
+        cells: the finished cells as a table.
+
+    Returns:
+        Report.
+    """
+    task, shots = plan.task, [shots_label(k) for k in plan.preset.shots]
+    axes = {axis: [variant.name for variant in variants] for axis, variants in plan.axes.items()}
+    rows = _first_test(plan, cells)
+    gained = _gains(rows)
+    gains = by_key(means(gained, _PLACE), *_PLACE)
+    accuracies = by_key(means(rows, _PLACE), *_PLACE)
+    entries: list[dict[str, Any]] = [
+        dict(zip(_PLACE, place, strict=True)) | {"accuracy": accuracies[place]}
+        for place in rows[[*_PLACE]].drop_duplicates().itertuples(index=False, name=None)
+    ]
+    for entry in entries:
+        place = tuple(entry[name] for name in _PLACE)
+        entry |= {"minus_control": gains[place]} if place in gains else {}
+    steps, gaps = _steps(axes, gained), _ratio_gaps(axes, rows)
+    summary = {
+        "task": task.name,
+        "classes": len(task.classes),
+        "about": dict(task.about),
+        "control": plan.variants[0].control,
+        "shots": shots,
+        "seeds": plan.preset.seeds,
+        "axes": axes,
+        "candidates_per_arm": plan.preset.trainings,
+        "differs_from_paper": differences(plan.preset),
+        "accuracy": entries,
+        "published": _published(task),
+        "verdicts": [
+            *_kinds(plan, shots, gains),
+            *(f"{axis}: {line}" for axis in steps for line in _step_lines(axis, steps)),
+            f"{RATIO}: {_ratio_line(gaps)}",
+        ],
+        "findings": records(_findings(task.name, axes, shots, gains, steps, gaps)),
+    }
+    return Report(summary, _markdown(summary), cells, long_form(entries, _PLACE))
+
+
+def _published(task: Task) -> list[dict[str, Any]]:
+    """The paper's numbers for this data set and these encoders: unrelated text (Table 24), batch ratio (Table 27)."""
+    encoders = task.about.get("encoders", {})
+    which = {"dataset": task.name, "vision": encoders.get("image"), "text": encoders.get("text")}
+    found = []
+    for axis, number in ((KIND, 24), (RATIO, 27)):
+        try:
+            rows = published(number, **which)
+        except UnknownNameError:
+            continue
+        for row in rows.to_dict("records"):
+            label = row["label"] if number == 24 else f"{row['label']}, r = {row['ratio']:g}"
+            entry = {"axis": axis, "table": number, "label": label, "shots": str(row["shots"])}
+            found.append(entry | {"accuracy": float(row["value"])})
+    return found
+
+
+def _kinds(plan: Plan, shots: Sequence[str], gains: Gains) -> list[str]:
+    """What each kind of text gains; not believed where permuted labels gain as well."""
+    lines = []
+    for variant, arm in itertools.product(plan.axes[KIND], UML):
+        words = {}
+        for k in shots:
+            words[k] = direction(gains[KIND, variant.name, arm, k], up="gains", down="loses")
+            if gains[KIND, variant.name, PERMUTED[arm], k].low > 0:
+                words[k] += ", but permuted labels gain,"
+        lines.append(
+            f"{KIND}: {variant.name} text, {ARMS[arm].label} against {ARMS[variant.control].label}: {by_word(words)} shots"
+        )
+    return lines
+
+
+def _step_lines(axis: str, steps: Steps, arms: Sequence[str] = UML) -> list[str]:
+    """Sentences about the steps of one axis."""
+    if axis != NUMBER:
+        return [
+            f"{a} minus {b}, {ARMS[arm].label}, gains: {gain_text(gaps[arm])} points"
+            for (a, b), gaps in steps[axis].items()
+            for arm in arms
+        ]
+    lines = []
+    for arm in arms if steps[axis] else ():
+        texts = [f"from {b} to {a} {gain_text(gaps[arm])}" for (a, b), gaps in steps[axis].items()]
+        lines.append(f"{ARMS[arm].label}, points, mean over shots: {'; '.join(texts)}")
+    return lines
+
+
+def _ratio_line(gaps: Mapping[tuple[str, str, str], Interval]) -> str:
+    """Sentence about the paper's claim that the batch ratio has little impact."""
+    named = {f"{variant}, {ARMS[arm].label}, {k} shots": gap for (variant, arm, k), gap in gaps.items()}
+    return little_impact(named) if named else "only r = 1 was measured"
+
+
+def _markdown(summary: dict[str, Any]) -> str:
+    lines = [
+        f"## {summary['task']}: {summary['classes']} classes, {summary['seeds']} paired repetitions",
+        "",
+        (
+            "Test accuracy in percent, mean over repetitions; in brackets the paired difference to the fair control "
+            f"(*{ARMS[summary['control']].label}*, as many parameters, no text) with its 95% interval. Every arm reports the "
+            f"best of {summary['candidates_per_arm']} trainings by validation."
+        ),
+    ]
+    titles = [f"{k} {'shot' if k == '1' else 'shots'}" for k in summary["shots"]]
+    for axis, variants in summary["axes"].items():
+        rows, said = [], set()
+        base = [e for e in summary["accuracy"] if e["axis"] == _BASELINE]
+        rows.append(["no text", "unimodal", *(f"{e['accuracy'].estimate:.1f}" for e in base)])
+        for variant in variants:
+            mine = [e for e in summary["accuracy"] if (e["axis"], e["variant"]) == (axis, variant)]
+            for arm in dict.fromkeys(e["arm"] for e in mine):
+                cells = [_cell_text(e) for e in mine if e["arm"] == arm]
+                name = variant if "minus_control" in next(e for e in mine if e["arm"] == arm) else "no text"
+                if (name, arm, *cells) not in said and arm != "unimodal":  # variants share a control
+                    said.add((name, arm, *cells))
+                    rows.append([name, ARMS[arm].label, *cells])
+        for label in dict.fromkeys(e["label"] for e in summary["published"] if e["axis"] == axis):
+            values = {e["shots"]: f"{e['accuracy']:.2f}" for e in summary["published"] if e["label"] == label}
+            rows.append(["*paper*", f"*{label}*", *(values.get(k, "") for k in summary["shots"])])
+        lines += ["", f"### {axis}", "", markdown_table([axis, "arm", *titles], rows)]
+    lines += ["", "### In one line each", "", *(f"- {line}" for line in summary["verdicts"])]
+    if summary["differs_from_paper"]:
+        lines += ["", f"Differs from the paper's protocol: {'; '.join(summary['differs_from_paper'])}."]
+    return "\n".join(lines) + "\n"
+
+
+def _cell_text(entry: dict[str, Any]) -> str:
+    text = f"{entry['accuracy'].estimate:.1f}"
+    return f"{text} ({gain_text(entry['minus_control'])})" if "minus_control" in entry else text
+
+
+# ---------------------------------------------------------------- figure and findings
+
+
+def _draw(summary: dict[str, Any], gained: pd.DataFrame, path: Path) -> None:
+    """Rows UML and UML (init), one column per axis: gains over the control by number of shots."""
+    import matplotlib.pyplot as plt
+
+    axes = summary["axes"]
+    with harness.figure_style():
+        figure, grid = plt.subplots(2, len(axes), figsize=(4 * len(axes), 7.2), sharey="row", squeeze=False)
+        letters = iter("abcdefgh")
+        for arm, row in zip(UML, grid, strict=True):
+            for (axis, variants), panel in zip(axes.items(), row, strict=True):
+                draw_means(
+                    panel,
+                    gained[gained["axis"].eq(axis) & gained["arm"].eq(arm)],
+                    "shots",
+                    hue="variant",
+                    labels={name: name for name in variants},
+                    styles={name: place_style(i) for i, name in enumerate(variants)},
+                    order=summary["shots"],
+                )
+                panel.axhline(0, color="0.3", lw=0.9)
+                panel.set(xlabel="target training rows per class (shots)", ylabel="")
+                panel.set_title(f"({next(letters)}) {ARMS[arm].label}: {axis}")
+            row[0].set(ylabel="difference to the fair control (points), 95% intervals")
+            low, high = row[0].get_ylim()
+            row[0].set_ylim(low, high + 0.45 * (high - low))  # room for the legends
+            for panel in row:
+                panel.legend(loc="upper right")
+        harness.save_figure(figure, path)
+
+
+_EXHIBITS = {
+    ("Figure", 30): (ENCODER, "uml"),
+    ("Figure", 31): (KIND, "uml"),
+    ("Figure", 32): (KIND, "uml_init"),
+    ("Figure", 33): (NUMBER, "uml_init"),
+    ("Table", 24): (KIND, "uml_init"),
+    ("Table", 27): (RATIO, "uml"),
+}
+
+
+def _findings(
+    task: str,
+    axes: Mapping[str, Sequence[str]],
+    shots: Sequence[str],
+    gains: Gains,
+    steps: Steps,
+    gaps: Mapping[tuple[str, str, str], Interval],
+) -> dict[tuple[str, int], Finding]:
+    """One axis each: gains of its variants over the control, at the fewest and the most shots."""
+    found = {}
+    for (kind, number), (axis, arm) in _EXHIBITS.items():
+        printed = gains_printed(kind, number, {"task": task}) if kind == "Table" else f"curves, {NOT_PRINTED}"
+        variants = list(axes.get(axis, ()))
+        if kind == "Figure":  # unrelated text is Table 24's
+            variants = [v for v in variants if v != "unrelated"]
+        elif number == 24:
+            variants = [variants[0], "unrelated"] if "unrelated" in variants else []
+        if not variants:
+            what = "unrelated text" if number == 24 else axis
+            found[kind, number] = Finding(
+                f"{what}: not measured in this run", printed, "no claim", "not measured"
+            )
+            continue
+        label, mine = ARMS[arm].label, {v: {k: gains[axis, v, arm, k] for k in shots} for v in variants}
+        ends = list(dict.fromkeys((shots[0], shots[-1])))
+        shown = "; ".join(f"{v}: {', '.join(gain_text(mine[v][k]) for k in ends)}" for v in variants)
+        ours = f"{label} minus the matched control at {' and '.join(ends)} shots: {shown}"
+        words = {v: {k: _word(gain) for k, gain in mine[v].items()} for v in variants}
+        evidence = tuple(
+            _evidence(f"{v}: {label} minus the control, {k} shots", mine[v][k], words[v][k])
+            for v, k in itertools.product(variants, shots)
+        )
+        if axis == RATIO:
+            found[kind, number] = _little_impact(ours, printed, gaps)
+        elif number == 24:
+            related, unrelated = words.values()
+            verdict = "fails" if "holds" in unrelated.values() else overall([*related.values()])
+            text = f"related text gains: {by_word(related)} shots; unrelated text gains: {by_word(unrelated)} shots"
+            found[kind, number] = Finding(ours, printed, verdict, text, evidence)
+        else:
+            text = "; ".join(f"gain with {v}: {by_word(words[v])} shots" for v in variants)
+            verdict = overall([one.verdict for one in evidence])
+            text = ". ".join([text, *_step_lines(axis, steps, [arm])])
+            found[kind, number] = Finding(ours, printed, verdict, text, evidence)
+    return found
+
+
+def _little_impact(ours: str, printed: str, gaps: Mapping[tuple[str, str, str], Interval]) -> Finding:
+    """Holds where every interval lies within `STABLE` points of r = 1, fails where one lies beyond."""
+    words = _stable(gaps)
+    evidence = tuple(
+        _evidence(
+            f"{ARMS[arm].label}: {variant} minus {REFERENCE}, {k} shots, within {STABLE:g} point", gap, word
+        )
+        for ((variant, arm, k), gap), word in zip(gaps.items(), words, strict=True)
+    )
+    verdict = "fails" if "fails" in words else "undecided" if "undecided" in words else overall(words)
+    return Finding(ours, printed, verdict, _ratio_line(gaps), evidence)
+
+
+def _word(gain: Interval) -> str:
+    return direction(gain, up="holds", down="fails", unclear="undecided")
+
+
+def _evidence(what: str, gain: Interval, verdict: str) -> Evidence:
+    return Evidence(what, gain.estimate, gain.low, gain.high, verdict)
 
 
 def _plan(options: argparse.Namespace) -> Plan:
@@ -79,9 +537,10 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     store = harness.Cells(options.runs / f"{NAME}.jsonl")
     print(f"{plan.task.name}: {len(cells)} cells of {cells[0].steps:,} run-steps at most", flush=True)
     computed = compute(cells, store, options.device)
-    report = report_of(Results(plan, store))
+    rows = _rows(plan, store)
+    report = report_of(plan, rows)
     name = f"{NAME}_{label_of(options, plan.task)}"
-    draw(report.summary, options.out / f"{name}.png")
+    _draw(report.summary, _gains(_first_test(plan, rows)), options.out / f"{name}.png")
     return write_head_report(
         report,
         options,

@@ -384,7 +384,7 @@ def test_a_folder_without_a_page_gets_one(folder):
 
 
 def test_a_summary_of_another_shape_is_named(folder):
-    (folder / "self_supervised_glyphs.json").write_text('{"contrasts": 3}')
+    (folder / "self_supervised_glyphs.json").write_text('{"findings": [{"exhibit": "Table 1"}]}')
     with pytest.raises(
         ValueError, match=r"self_supervised_glyphs.json: not the summary of self_supervised.py"
     ):

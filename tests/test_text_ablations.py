@@ -9,13 +9,13 @@ import pytest
 
 from neural.data.concepts import concepts
 from neural.heads.runs import Schedule
-from studies import harness, text_ablations_report
+from studies import harness, text_ablations
 from studies.head_cells import HeadCell
 from studies.head_presets import PRESETS, Grid, Preset
-from studies.text_ablations import main
-from studies.text_ablations_plan import AblationCell, Plan, Variant
-from studies.text_ablations_report import Results, report_of
-from studies.text_ablations_variants import KIND, NUMBER, RATIO, deal_sentences, hashed_words
+from studies.lab.finding import findings_of
+from studies.lab.table import table
+from studies.lab.text_variants import KIND, NUMBER, RATIO, Variant, deal_sentences, hashed_words
+from studies.text_ablations import AblationCell, Plan, main, report_of
 from studies.text_sweep import lighter
 
 TINY = ["--dataset", "concepts", "--set", "n_classes=6", "rank=3", "test_per_class=10", "--quick"]
@@ -166,25 +166,25 @@ def test_permuted_labels_only_where_kinds_are_compared(plan):
 # ---------------------------------------------------------------- verdicts
 
 
-class Planted(Results):
-    """Accuracies that are known, to see what is said about them."""
-
-    def __init__(self, plan, gains):
-        self.plan, self.gains = plan, gains
-        nothing = {"accuracy": {"test": 0.5}, "val_accuracy": 0.5, "seconds": 0.0}
-        self.cells = SimpleNamespace(get=lambda key: nothing)
-
-    def values(self, variant, arm, shots):
+def planted(plan, gains, shaken=(0.0, 0.0, 0.0, 0.0)):
+    """Report of accuracies that are known, to see what is said about them; `shaken` is added at r = 2."""
+    rows = []
+    for axis, variant, arm in plan.points():
         base = np.array([30.0, 31.0, 29.0, 30.5])
-        if arm in {"matched", "unimodal"}:
-            return base
-        wiggle = np.array([0.1, -0.1, 0.2, -0.2]) * (1 + len(arm) / 20)
-        return base + self.gains.get((variant.name, arm), self.gains.get(variant.name, 0.0)) + wiggle
+        if arm not in {"matched", "unimodal"}:
+            wiggle = np.array([0.1, -0.1, 0.2, -0.2]) * (1 + len(arm) / 20)
+            base = base + gains.get((variant.name, arm), gains.get(variant.name, 0.0)) + wiggle
+        if variant.ratio == 2:
+            base = base + shaken
+        for shots in plan.preset.shots:
+            place = {"axis": axis, "variant": variant.name, "arm": arm, "shots": str(shots)}
+            rows += [place | {"seed": seed, "accuracy_test": value / 100} for seed, value in enumerate(base)]
+    return report_of(plan, table(rows))
 
 
 def verdicts(plan, **gains):
     named = {name.replace("_", " "): gain for name, gain in gains.items()}
-    return report_of(Planted(plan, named)).summary["verdicts"]
+    return planted(plan, named).summary["verdicts"]
 
 
 def test_related_text_gains_and_unrelated_does_not(plan):
@@ -199,18 +199,19 @@ def test_related_text_gains_and_unrelated_does_not(plan):
 
 def test_permuted_labels_that_do_not_gain_are_not_held_against_it(plan):
     gains = {("related", "uml"): 5.0, ("related", "uml_init"): 5.0}
-    lines = report_of(Planted(plan, gains)).summary["verdicts"]
+    lines = planted(plan, gains).summary["verdicts"]
     assert "kind of text: related text, UML against unimodal, matched: gains at 1, 2 shots" in lines
 
 
 @pytest.mark.parametrize(("gap", "word"), [(0.0, "holds"), (5.0, "fails"), (1.0, "is undecided")])
 def test_stability_under_the_batch_ratio_is_an_equivalence(plan, gap, word):
-    results = Planted(plan, {("r = 2", "uml"): gap, ("r = 2", "uml_init"): gap})
-    real = results.values
-    shaken = np.array([0.3, -0.3, 0.2, -0.2])
-    results.values = lambda v, arm, k: real(v, arm, k) + (shaken if v.ratio == 2 else 0)
-    line = report_of(results).summary["verdicts"][-1]
+    gains = {("r = 2", "uml"): gap, ("r = 2", "uml_init"): gap}
+    summary = planted(plan, gains, shaken=(0.3, -0.3, 0.2, -0.2)).summary
+    line = summary["verdicts"][-1]
     assert line.startswith(f"batch ratio: little impact (within 1 point of r = 1) {word}:")
+    finding = findings_of(summary["findings"])["Table", 27]
+    assert finding.verdict == word.removeprefix("is ")
+    assert {one.verdict for one in finding.evidence} == {finding.verdict}
 
 
 def test_number_of_texts_is_said_step_by_step(plan):
@@ -223,16 +224,15 @@ def test_number_of_texts_is_said_step_by_step(plan):
 
 
 def test_published_tables_stand_beside_ours_where_data_and_encoders_are_the_papers(plan, task, monkeypatch):
-    assert text_ablations_report._published(plan) == []
+    assert text_ablations._published(task) == []
     about = {"encoders": {"image": "dinov2-s14", "text": "openllama-3b"}}
-    paper = SimpleNamespace(task=SimpleNamespace(name="sun397", about=about))
-    found = text_ablations_report._published(paper)
+    found = text_ablations._published(SimpleNamespace(name="sun397", about=about))
     cells = {(e["table"], e["label"], e["shots"]): e["accuracy"] for e in found}
     assert cells[24, "UML (Image + Unrelated Text)", "1"] == 35.27
     assert cells[27, "UML (init), r = 0.25", "1"] == 42.60
     assert len(found) == 15 + 45
-    monkeypatch.setattr(text_ablations_report, "_published", lambda plan: found)
-    text = report_of(Planted(plan, {})).markdown
+    monkeypatch.setattr(text_ablations, "_published", lambda task: found)
+    text = planted(plan, {}).markdown
     assert "| *paper* | *UML (Image + Unrelated Text)* | 35.27 | 47.12 |" in text
     assert "| *paper* | *UML, r = 4* |  | 49.97 |" in text
 

@@ -4,7 +4,7 @@ import argparse
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,16 +12,51 @@ from sklearn.feature_extraction.text import HashingVectorizer
 
 from neural.data.glyph_names import labelled_texts
 from neural.data.task import Embeddings, Task
-from studies import harness
+from studies.files import write_atomic
 from studies.head_presets import Preset
 from studies.task_options import task_of
-from studies.text_ablations_plan import Variant
 
-__all__ = ["RATIOS", "axes_of", "deal_sentences", "hashed_words"]
+__all__ = [
+    "ENCODER",
+    "KIND",
+    "NUMBER",
+    "RATIO",
+    "REFERENCE",
+    "Axes",
+    "Variant",
+    "axes_of",
+    "deal_sentences",
+    "hashed_words",
+]
 
-ROWS = (1, 2, 4, 8)
-RATIOS = (0.25, 0.5, 1.0, 2.0, 4.0)
 KIND, NUMBER, ENCODER, RATIO = "kind of text", "texts per class", "text encoder", "batch ratio"
+#: The batch ratio that the others are compared with.
+REFERENCE = "r = 1"
+_ROWS = (1, 2, 4, 8)
+_RATIOS = (0.25, 0.5, 1.0, 2.0, 4.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Variant:
+    """One kind of text about the same target.
+
+    Attributes:
+        name: for tables.
+        task: target and text.
+        rows: texts per class, drawn anew in each repetition; None for all.
+        ratio: text rows per target row of a step.
+    """
+
+    name: str
+    task: Task
+    rows: int | None = None
+    ratio: float = 1.0
+
+    @property
+    def control(self) -> str:
+        """The arm without text that has as many parameters as UML."""
+        return "unimodal" if self.task.aligned else "matched"
+
 
 Axes = dict[str, tuple[Variant, ...]]
 
@@ -69,7 +104,7 @@ def axes_of(options: argparse.Namespace, preset: Preset) -> Axes:
     axes: Axes = {KIND: kinds, NUMBER: _numbers(options, task)}
     if len(encoders) > 1:
         axes[ENCODER] = encoders
-    ratios = options.ratios or (RATIOS if not options.quick else (0.25, 1.0, 4.0))
+    ratios = options.ratios or (_RATIOS if not options.quick else (0.25, 1.0, 4.0))
     axes[RATIO] = tuple(Variant(f"r = {r:g}", task, None, float(r)) for r in sorted({*ratios, 1.0}))
     return axes
 
@@ -77,7 +112,7 @@ def axes_of(options: argparse.Namespace, preset: Preset) -> Axes:
 def _numbers(options: argparse.Namespace, task: Task) -> tuple[Variant, ...]:
     (texts,) = task.auxiliaries.values()
     most = int(texts.counts(len(task.classes)).max())
-    given = options.text_rows or [n for n in (ROWS if not options.quick else ROWS[::3]) if n < most]
+    given = options.text_rows or [n for n in (_ROWS if not options.quick else _ROWS[::3]) if n < most]
     if max(given, default=0) > most or min(given, default=1) < 1:
         raise ValueError(f"--text-rows: classes have 1 to {most} texts, got {', '.join(map(str, given))}")
     fewer = tuple(Variant(f"{n} per class", task, n) for n in sorted({*given}) if n < most)
@@ -157,5 +192,5 @@ def deal_sentences(source: Path, classes: Sequence[str], folder: Path) -> Path:
     dealt = {name: lists[i % len(lists)] for i, name in enumerate(classes)}
     text = json.dumps(dealt, indent=1)
     path = folder / f"unrelated-{hashlib.sha256(text.encode()).hexdigest()[:16]}.json"
-    harness.write_atomic(path, text.encode())
+    write_atomic(path, text.encode())
     return path
