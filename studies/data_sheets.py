@@ -33,10 +33,10 @@ from neural.heads.runs import WARMUP_START
 from studies import harness
 from studies.head_presets import PRESETS, Preset
 from studies.lab.finding import Finding, records
+from studies.lab.page import Page, class_name, picture, print_style
 from studies.lab.table import write_table
-from studies.published_numbers import published
+from studies.paper.published import published
 from studies.report_tables import markdown_table
-from studies.schematics_page import Page, class_name, picture, print_style
 
 NAME = "data_sheets"
 CHARACTERS = "êЖ½ß"

@@ -38,7 +38,6 @@ from fisherkit.exchange_fit import describe, fit_plane, words
 from neural.data.task import Task
 from neural.heads.arms import ARMS
 from studies import harness
-from studies.gallery_published import words_printed
 from studies.harness import Interval
 from studies.head_cells import compute
 from studies.head_presets import Preset, differences
@@ -59,7 +58,8 @@ from studies.lab.text_surface import (
     words_per_text,
 )
 from studies.outputs import Report, write_head_report
-from studies.published_numbers import published
+from studies.paper.printed import words_printed
+from studies.paper.published import published
 from studies.report_tables import by_word, direction, gain_text, markdown_table
 from studies.task_options import add_task_options, chosen_preset, fitted_preset, label_of, task_of
 from studies.task_sources import SOURCES

@@ -45,11 +45,9 @@ from neural.encoders import encoder
 from neural.heads.arms import ARMS, arm_names
 from neural.heads.runs import Schedule
 from studies import harness
-from studies.gallery_published import gains_printed
 from studies.harness import Interval
 from studies.head_cells import HeadCell, compute
 from studies.head_presets import PRESETS, Preset, differences, resized
-from studies.jobs import contents
 from studies.lab.figures import arm_style, draw_means
 from studies.lab.finding import Evidence, Finding, evidence_of, overall, records
 from studies.lab.fine_tuning import (
@@ -65,7 +63,9 @@ from studies.lab.fine_tuning import (
 )
 from studies.lab.table import by_key, by_test, contrast, long_form, means, paired, table
 from studies.outputs import Report, write_report
-from studies.published_numbers import PRINTED_ENCODERS, published
+from studies.paper.jobs import contents
+from studies.paper.printed import gains_printed
+from studies.paper.published import PRINTED_ENCODERS, published
 from studies.report_tables import (
     by_word,
     direction,

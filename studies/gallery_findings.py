@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from studies.gallery_heads import few_shot
-from studies.jobs import Job
 from studies.lab.finding import Finding, findings_of
+from studies.paper.jobs import Job
 
 __all__ = ["findings"]
 

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from studies.gallery_published import gains_printed
 from studies.lab.finding import NOT_PRINTED, Finding, overall, pick, points, word
+from studies.paper.printed import gains_printed
 from studies.report_tables import by_word
 
 __all__ = ["few_shot"]

@@ -11,7 +11,7 @@ from studies.harness import Interval
 from studies.head_presets import differences
 from studies.lab.heads import Plan
 from studies.lab.table import by_key, by_measure, by_test, contrast, entries, shots_label, table
-from studies.published_numbers import PRINTED_ENCODERS, reference
+from studies.paper.published import PRINTED_ENCODERS, reference
 from studies.report_tables import by_word, gain_text, markdown_table
 
 __all__ = ["as_markdown", "cell_rows", "summarise"]

@@ -39,7 +39,6 @@ from neural.data.task import Task
 from neural.heads.arms import ARMS
 from neural.heads.runs import HeadRun
 from studies import harness
-from studies.gallery_published import gains_printed
 from studies.harness import Interval
 from studies.head_cells import HeadCell, compute
 from studies.head_presets import Preset, differences
@@ -48,7 +47,8 @@ from studies.lab.finding import NOT_PRINTED, Evidence, Finding, overall, records
 from studies.lab.table import by_key, contrast, long_form, means, paired, shots_label, table
 from studies.lab.text_variants import ENCODER, KIND, NUMBER, RATIO, REFERENCE, Axes, Variant, axes_of
 from studies.outputs import Report, write_head_report
-from studies.published_numbers import published
+from studies.paper.printed import gains_printed
+from studies.paper.published import published
 from studies.report_tables import STABLE, by_word, direction, gain_text, little_impact, markdown_table
 from studies.task_options import add_task_options, chosen_preset, fitted_preset, label_of
 from studies.text_sweep import entry_text, first_test, lighter, result_columns

@@ -53,7 +53,6 @@ from neural.data.task import Embeddings, Task
 from neural.heads.arms import ARMS, permuted_classes
 from neural.heads.runs import Schedule
 from studies import harness
-from studies.gallery_published import three_modalities_printed
 from studies.harness import Interval
 from studies.head_cells import HeadCell, compute
 from studies.head_presets import PRESETS, Grid, Preset, differences, resized
@@ -61,7 +60,8 @@ from studies.lab.figures import draw_means, draw_published, place_style
 from studies.lab.finding import Finding, evidence_of, overall, records
 from studies.lab.table import by_key, contrast, long_form, means, paired, shots_label, table
 from studies.outputs import Report, write_head_report
-from studies.published_numbers import published
+from studies.paper.printed import three_modalities_printed
+from studies.paper.published import published
 from studies.report_tables import direction, gain_text, markdown_table
 from studies.task_sources import SOURCES, make_task, parse_settings, settings_from
 from studies.text_sweep import GRID, SCHEDULE

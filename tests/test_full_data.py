@@ -17,7 +17,7 @@ from studies.head_cells import compute
 from studies.head_presets import Grid, Preset
 from studies.lab import fine_tuning
 from studies.lab.fine_tuning import FineTuneCell, FineTuning, fine_tune, glyph_fine_tuning, identity_layer
-from studies.published_numbers import reference
+from studies.paper.published import reference
 
 GLYPHS = ["n_classes=4", "n_base=6", "steps=2", "batch=8", "train=2", "val=1", "test=2", "corpus=600"]
 SMALL = Preset(

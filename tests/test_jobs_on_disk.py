@@ -12,10 +12,10 @@ from neural.encoders import register
 from neural.encoders.catalogue import CATALOGUE
 from neural.heads.runs import Schedule
 from studies import head_presets, reproduce
-from studies.jobs_on_disk import jobs_on_disk, parse_encoders
 from studies.lab import sequences as sequence_grid
 from studies.lab import transfer as transfer_grid
-from studies.published_numbers import published
+from studies.paper.jobs_on_disk import jobs_on_disk, parse_encoders
+from studies.paper.published import published
 from tests.dataset_builders import build, build_everything, write_descriptions
 from tests.tiny_encoders import save_image, save_text
 

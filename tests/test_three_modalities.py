@@ -16,7 +16,7 @@ from studies import three_modalities
 from studies.head_presets import PRESETS, Grid, Preset, resized
 from studies.lab.finding import findings_of
 from studies.lab.table import table
-from studies.published_numbers import published
+from studies.paper.published import published
 from studies.three_modalities import Plan, Training, as_markdown, by_split, main, summarise
 from tests.test_imagenet_esc import images_content, sounds_content
 
