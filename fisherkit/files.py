@@ -71,13 +71,6 @@ def content_key(what: Mapping[str, Any]) -> str:
 
 
 def canonical(value: object) -> str:
-    """One text per value, the same before and after a round trip through JSON (which turns all keys into strings).
-
-    Args:
-        value: what JSON can hold.
-
-    Returns:
-        JSON, without spaces, entries by name.
-    """
+    """One text per value, the same before and after a round trip through JSON (which turns all keys into strings)."""
     plain = json.loads(json.dumps(value, allow_nan=False))
     return json.dumps(plain, sort_keys=True, separators=(",", ":"))
