@@ -1,14 +1,15 @@
 """Dictionaries of arrays on disk: read from a pickle (restricted) or an npz file, converted from one to the other."""
 
 import argparse
-import os
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fisherkit.files import write_atomic
 from neural.array_files import read_npz
 from neural.datasets.reading import DatasetError, listed
 from neural.datasets.restricted_pickle import MAX_BYTES, load_pickle
@@ -60,19 +61,14 @@ def convert(source: Path, target: Path | None = None) -> Path:
     if target.suffix != ".npz":
         raise ValueError(f"{target}: the name must end in .npz")
     tree = read_tree(source)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        with part.open("wb") as handle:
-            with zipfile.ZipFile(handle, "w") as archive:
-                for name, array in _leaves(tree, source, ""):
-                    with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                        np.lib.format.write_array(member, array, allow_pickle=False)
-            handle.flush()
-            os.fsync(handle.fileno())
-        os.replace(part, target)
-    finally:
-        part.unlink(missing_ok=True)
+
+    def write(handle: IO[bytes]) -> None:
+        with zipfile.ZipFile(handle, "w") as archive:
+            for name, array in _leaves(tree, source, ""):
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                    np.lib.format.write_array(member, array, allow_pickle=False)
+
+    write_atomic(target, write)
     return target
 
 
