@@ -34,6 +34,7 @@ from neural.picture_encoder import FEATURES
 from neural.sequences.glyphs import TOKENS, GlyphSequenceSettings, name_tokens, patches
 from studies import harness
 from studies.lab.figures import arm_style
+from studies.lab.finding import Finding, records
 from studies.lab.page import SMALL, Page, Specimen, picture, print_style, sentence, wrapped
 from studies.lab.sequences import PRESETS
 
@@ -264,6 +265,12 @@ def _draw_supervised(page: Page) -> None:
 # ---------------------------------------------------------------- the command
 
 
+def _findings() -> dict[tuple[str, int], Finding]:
+    """A schematic claims nothing that could be tested."""
+    drawn = Finding("drawn by code from the project's own data", "schematic", "no claim", "no claim to test")
+    return {("Figure", number): drawn for number in (1, 2, 4)}
+
+
 def draw_pages(gains: pd.DataFrame | None) -> list[Page]:
     """The three figures, with what `read_gains` found; to be called under `print_style`."""
     return [_draw_what_text_adds(gains), _draw_what_is_paired(), _draw_tokens_and_networks()]
@@ -298,6 +305,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
         "drawn": [{"figure": figure, "what": what, "count": n} for (figure, what), n in counts.items()],
         "classes": sorted({row["class"] for row in rows}),
         "accuracies": accuracies,
+        "findings": records(_findings()),
         "provenance": harness.provenance(config={"quick": options.quick}, seconds=seconds),
     }
     harness.write_json(options.out / f"{NAME}.json", summary)

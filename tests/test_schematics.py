@@ -176,7 +176,7 @@ def test_script_writes_figures_rows_and_summary(tmp_path, monkeypatch, capsys):
         rows = list(csv.DictReader(handle))
     assert list(rows[0]) == ["figure", "panel", "what", "class", "text", "source"]
     assert len(rows) == sum(entry["count"] for entry in summary["drawn"])
-    assert json.loads((out / "schematics.json").read_text()) == summary
+    assert json.loads((out / "schematics.json").read_text()) == json.loads(json.dumps(summary))
     assert summary["accuracies"]["source"] == schematics.ACCURACIES
     assert summary["provenance"]["config"] == {"quick": True}
     assert f"accuracies in Figure 1: {schematics.ACCURACIES}" in capsys.readouterr().out

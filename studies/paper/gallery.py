@@ -132,14 +132,7 @@ def _files(folder: Path, job: Job, ending: str) -> tuple[str, ...]:
 
 
 def as_markdown(result: Result) -> str:
-    """Picture, command, time, and a table with one row for each figure and table of the paper.
-
-    Args:
-        result: of one run.
-
-    Returns:
-        Markdown.
-    """
+    """The picture of a run, command, time, and a table with one row for each figure and table of the paper."""
     files = ", ".join(f"[{name}]({name})" for name in result.tables)
     lines = [f"![{result.job.contents}]({name})" for name in result.pictures]
     lines += [
@@ -165,14 +158,7 @@ def _cells(rows: Sequence[Row]) -> list[list[str]]:
 
 
 def as_index(shown: Sequence[Result]) -> str:
-    """One line for each run: what it makes, by which command, in which time, and what came out.
-
-    Args:
-        shown: results.
-
-    Returns:
-        Markdown.
-    """
+    """One line for each run: what it makes, by which command, in which time, and what came out."""
     rows = [
         [
             f"[{e.job.name}](#{_anchor(e.job)})",
@@ -203,14 +189,7 @@ def _verdicts(rows: Sequence[Row]) -> str:
 
 
 def heading(job: Job) -> str:
-    """Heading of a run's section, without the marks.
-
-    Args:
-        job: the run.
-
-    Returns:
-        Text.
-    """
+    """Heading of a run's section, without the marks."""
     return f"{job.name}: {job.contents}"
 
 
@@ -291,15 +270,7 @@ def explanations(page: Path) -> dict[str, str]:
 
 
 def write_gallery(folder: Path, jobs: Sequence[Job]) -> Path:
-    """Bring the page of a folder of results up to date: its README.md where that has markers, else gallery.md.
-
-    Args:
-        folder: of results.
-        jobs: runs whose results may lie there.
-
-    Returns:
-        The page.
-    """
+    """Bring the page of a folder of results up to date: its README.md where that has markers, else gallery.md."""
     page = folder / "README.md"
     if page.exists() and any(map(_marked, page.read_text(encoding="utf-8").splitlines())):
         refresh(page)

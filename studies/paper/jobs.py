@@ -12,7 +12,7 @@ from fisherkit.checks import UnknownNameError
 from fisherkit.files import write_atomic
 from studies.paper.exhibits import EXHIBITS, check_numbers, contents
 
-__all__ = ["JOBS", "PLAN", "Job", "jobs_for", "load_jobs", "save_jobs", "select"]
+__all__ = ["JOBS", "PLAN", "Job", "jobs_for", "load_jobs", "save_jobs"]
 
 PLAN = "plan.json"
 
@@ -53,14 +53,7 @@ class Job:
         return shlex.join(["python", f"studies/{self.script}", *self.options, *self.full])
 
     def arguments(self, *, quick: bool) -> list[str]:
-        """Command line of the study.
-
-        Args:
-            quick: whether the small version is meant.
-
-        Returns:
-            Arguments.
-        """
+        """Command line of the study, or of its small version."""
         return ["--quick", *self.options, *self.quick] if quick else [*self.options, *self.full]
 
     @property
@@ -75,12 +68,7 @@ class Job:
 
 
 def save_jobs(path: Path, jobs: Iterable[Job]) -> None:
-    """Keep a plan beside its results, so that a report knows what belongs to it.
-
-    Args:
-        path: JSON file.
-        jobs: the runs.
-    """
+    """Keep a plan (JSON) beside its results, so that a report knows what belongs to it."""
     write_atomic(path, (json.dumps([asdict(job) for job in jobs], indent=1) + "\n").encode())
 
 
@@ -139,45 +127,30 @@ def _job(name: str, study: str, seconds_quick: str, seconds_full: str, **texts: 
 JOBS = _read(Path(__file__).with_name("jobs.csv"))
 
 
-def jobs_for(figures: Iterable[int] = (), tables: Iterable[int] = (), names: Iterable[str] = ()) -> list[Job]:
-    """The jobs that make what is asked for, in the order in which they run.
-
-    Args:
-        figures: numbers in the paper.
-        tables: likewise.
-        names: jobs by name.
-
-    Returns:
-        Jobs; all of them where nothing in particular is asked for.
-
-    Raises:
-        ValueError: a figure or table that the paper does not have.
-        UnknownNameError: a job that there is not.
-
-    Example:
-        >>> [job.name for job in jobs_for(figures=[3], tables=[24])]
-        ['gaussian_recon', 'text_ablations_glyphs']
-    """
-    return select(JOBS, figures, tables, names)
-
-
-def select(
-    jobs: Iterable[Job], figures: Iterable[int], tables: Iterable[int], names: Iterable[str]
+def jobs_for(
+    figures: Iterable[int] = (),
+    tables: Iterable[int] = (),
+    names: Iterable[str] = (),
+    jobs: Iterable[Job] = JOBS,
 ) -> list[Job]:
-    """Those of some runs that are asked for by number or by name; all of them where nothing is asked for.
+    """The runs that make what is asked for, in the order in which they run.
 
     Args:
-        jobs: runs.
         figures: numbers in the paper.
         tables: likewise.
         names: of runs.
+        jobs: all runs.
 
     Returns:
-        Runs, in their order.
+        Runs; all of them where nothing in particular is asked for.
 
     Raises:
         ValueError: a figure or table that the paper does not have.
         UnknownNameError: a run that there is not.
+
+    Example:
+        >>> [job.name for job in jobs_for(figures=[3], tables=[24])]
+        ['gaussian_recon', 'text_ablations_glyphs']
     """
     jobs, figures, tables, names = list(jobs), set(figures), set(tables), set(names)
     check_numbers(figures, tables)

@@ -11,7 +11,7 @@ from neural.datasets.reading import MissingError
 from neural.encoders import encoder
 from neural.encoders.catalogue import listing
 from studies.paper.exhibits import EXHIBITS, Exhibit, check_numbers
-from studies.paper.jobs import JOBS, Job, select
+from studies.paper.jobs import JOBS, Job, jobs_for
 from studies.paper.published import PRINTED_ENCODERS, published
 from studies.task_options import file_label
 from studies.task_sources import shifts_below
@@ -132,7 +132,7 @@ def jobs_on_disk(
             jobs.append(job)
     lacking += _beyond(wanted)
     if names:
-        jobs = select(jobs, figures, tables, names)
+        jobs = jobs_for(figures, tables, names, jobs)
     if not jobs:
         reasons = "\n  ".join(dict.fromkeys(lacking))
         raise ValueError(f"--data {root}: nothing of what is asked for can be run:\n  {reasons}")
