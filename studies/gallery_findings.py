@@ -6,7 +6,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from studies.gallery_heads import exchange, few_shot, texts, three, whole
+from studies.gallery_heads import exchange, texts, three, whole
 from studies.gallery_published import gains_printed
 from studies.jobs import Job
 from studies.lab.finding import NOT_PRINTED, Finding, findings_of, overall, points, word
@@ -108,7 +108,6 @@ _READERS: dict[str, Reader] = {
     "schematics.py": _schematic,
     "data_sheets.py": _data_sheet,
     "gaussian_recon.py": _gaussian,
-    "image_text_fewshot.py": few_shot,
     "exchange_rate.py": exchange,
     "text_ablations.py": texts,
     "full_data.py": whole,

@@ -7,10 +7,10 @@ from studies.gallery_published import gains_printed, three_modalities_printed, w
 from studies.lab.finding import NOT_PRINTED, Finding, overall, pick, points, word
 from studies.report_tables import by_word
 
-__all__ = ["exchange", "few_shot", "texts", "three", "whole"]
+__all__ = ["exchange", "texts", "three", "whole"]
 
 Summary = Mapping[str, Any]
-_BARS, _CURVES = f"bars, {NOT_PRINTED}", f"curves, {NOT_PRINTED}"
+_CURVES = f"curves, {NOT_PRINTED}"
 _NOT_ALIGNED = "; the stand-in's encoders are not aligned, as CLIP's are"
 
 
@@ -28,28 +28,6 @@ def _count(words: Sequence[str], what: str) -> str:
 
 def _not_measured(what: str, printed: str) -> Finding:
     return Finding(f"{what}: not measured in this run", printed, "no claim", "not measured")
-
-
-def few_shot(summary: Summary, kind: str, number: int) -> Finding:
-    """UML (init) against the matched control; the difference to the plain baseline is the paper's contrast."""
-    test = summary["tests"][0]
-    shots = [k for k in summary["shots"] if number != 2 or k in {"1", "2", "4"}]
-    entries = {k: pick(summary["accuracy"], test=test, arm="uml_init", shots=k) for k in shots}
-    gains = {k: e["minus_control"] for k, e in entries.items()}
-    against = summary["arms"][summary["control"]]
-    ours = f"UML (init) minus {against}, {_shots(shots)}: {'; '.join(map(points, gains.values()))}"
-    if summary["control"] != "unimodal":
-        base = [pick(summary["accuracy"], test=test, arm="unimodal", shots=k)["accuracy"] for k in shots]
-        plain = [
-            e["accuracy"]["estimate"] - b["estimate"] for e, b in zip(entries.values(), base, strict=True)
-        ]
-        ours += f". Minus the plain baseline, as in the paper, without intervals: {', '.join(f'{p:+.1f}' for p in plain)}"
-    words = {k: word(gain) for k, gain in gains.items()}
-    verdict, text = overall(list(words.values())), f"{by_word(words)} shots"
-    if number == 2:  # its other half is full fine-tuning
-        verdict = "in part" if verdict == "holds" else verdict
-        text = f"few-shot half: {text}; full fine-tuning: see Table 8"
-    return Finding(ours, gains_printed(kind, number, summary), verdict, text)
 
 
 def exchange(summary: Summary, kind: str, number: int) -> Finding:
