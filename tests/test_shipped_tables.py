@@ -39,13 +39,13 @@ def differences(rows, control, by, **how):
     }
 
 
-def agree(line, name, interval, decimals=4):
+def agree(line, name, interval):
     """A line of a shipped table has these ends, or none where there is nothing to compare; returns whether it has."""
     if not line[name]:
         assert interval is None, (line, name)
         return False
     for end, of in ENDS:
-        assert float(line[name + end]) == pytest.approx(getattr(interval, of), abs=0.51 * 10**-decimals), line
+        assert float(line[name + end]) == pytest.approx(getattr(interval, of), abs=0.51e-4), line
     return True
 
 
