@@ -6,7 +6,6 @@ import shutil
 import pandas as pd
 import pytest
 
-from studies.gallery_findings import findings
 from studies.harness import FIGURES as FOLDER
 from studies.harness import ROOT, paired_difference
 from studies.lab.finding import VERDICTS
@@ -15,6 +14,7 @@ from studies.paper.gallery import (
     as_index,
     as_markdown,
     explanations,
+    findings,
     heading,
     refresh,
     results,
@@ -209,37 +209,6 @@ def test_three_modalities_rows_follow_from_their_csv(shown):
 
 def interval(estimate, low, high):
     return {"estimate": estimate, "low": low, "high": high, "n": 5}
-
-
-@pytest.mark.parametrize(
-    ("gains", "verdict"),
-    [
-        ([(2, 1, 3), (2, 1, 3), (2, 1, 3)], "holds"),
-        ([(2, 1, 3), (0, -1, 1), (0, -1, 1)], "in part"),
-        ([(0, -1, 1), (0, -1, 1), (0, -1, 1)], "undecided"),
-        ([(-2, -3, -1), (0, -1, 1), (0, -1, 1)], "fails in part"),
-        ([(-2, -3, -1), (-2, -3, -1), (-2, -3, -1)], "fails"),
-    ],
-)
-def test_verdicts_of_several_comparisons(gains, verdict):
-    entries = []
-    for k, gain in zip(("1", "2", "4"), gains, strict=True):
-        accuracy = {"accuracy": interval(50, 49, 51), "test": "test", "shots": k}
-        entries += [
-            accuracy | {"arm": "uml_init", "minus_control": interval(*gain)},
-            accuracy | {"arm": "unimodal"},
-        ]
-    summary = {
-        "task": "glyphs", "tests": ["test"], "shots": ["1", "2", "4"], "control": "matched", "arms": {"matched": "matched"},
-        "accuracy": entries,
-    }  # fmt: skip
-    found = findings(BY_NAME["image_text_fewshot_glyphs"], summary)
-    assert found["Table", 15].verdict == verdict
-    assert "mean of 10 data sets" in found["Table", 15].published
-    assert found["Table", 2].verdict == {"holds": "in part"}.get(verdict, verdict), (
-        "half of Table 2 is fine-tuning"
-    )
-    assert "mean of 9 data sets" in found["Table", 2].published
 
 
 def test_a_file_without_findings_is_not_judged():

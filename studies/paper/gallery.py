@@ -6,14 +6,13 @@ hand but what `exhibits.csv` and `jobs.csv` say of the paper and of what the sta
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fisherkit.files import write_atomic
-from studies.gallery_findings import findings
-from studies.lab.finding import Finding
+from studies.lab.finding import Finding, findings_of
 from studies.paper.exhibits import EXHIBITS, Exhibit, contents
 from studies.paper.jobs import JOBS, Job
 from studies.report_tables import markdown_table
@@ -24,6 +23,7 @@ __all__ = [
     "as_index",
     "as_markdown",
     "explanations",
+    "findings",
     "heading",
     "refresh",
     "results",
@@ -280,3 +280,21 @@ def write_gallery(folder: Path, jobs: Sequence[Job]) -> Path:
     page = folder / "gallery.md"
     write_atomic(page, (f"# Gallery\n\n{as_index(shown)}\n" + "\n".join(parts)).encode())
     return page
+
+
+def findings(job: Job, summary: Mapping[str, Any]) -> dict[tuple[str, int], Finding]:
+    """The figures and tables that a run stands for, as its summary tells them.
+
+    Args:
+        job: the run.
+        summary: what it wrote as JSON.
+
+    Returns:
+        {("Figure" or "Table", number): finding}, in the paper's order.
+    """
+    told = findings_of(summary.get("findings", ()))
+    untold = Finding("not told by this run", "see the paper", "no claim", "not told; run the study again")
+    wanted = [
+        (kind, n) for kind, numbers in (("Figure", job.figures), ("Table", job.tables)) for n in numbers
+    ]
+    return {item: told.get(item, untold) for item in wanted}
