@@ -12,11 +12,13 @@ from neural.data.concepts import concepts
 from neural.heads.arms import ARMS
 from neural.heads.runs import Schedule
 from studies import full_data, harness
-from studies.full_data import PARTS, FullDataPlan, Row, as_markdown, measured, rows_of, summarise
+from studies.full_data import gains_of
+from studies.full_data_report import as_markdown
 from studies.head_cells import compute
 from studies.head_presets import Grid, Preset
 from studies.lab import fine_tuning
 from studies.lab.fine_tuning import FineTuneCell, FineTuning, fine_tune, glyph_fine_tuning, identity_layer
+from studies.lab.full_data_grid import PARTS, FullDataPlan, Row, measured, rows_of
 from studies.published_numbers import reference
 
 GLYPHS = ["n_classes=4", "n_base=6", "steps=2", "batch=8", "train=2", "val=1", "test=2", "corpus=600"]
@@ -155,6 +157,10 @@ def test_parts_share_what_is_equal(planned):
     assert len(plan.tuned_cells()) == 2 * (6 + 4)
     ratios = [(row.arm, row.ratio) for row in plan.rows() if row.part == "ratio"]
     assert ratios == [("matched", 1.0), *((arm, r) for arm in ("uml", "uml_init") for r in (0.5, 1.0, 2.0))]
+
+
+def summarise(plan, values):
+    return full_data.summarise(plan, values, gains_of(values, ARMS[plan.control].label))
 
 
 def test_tables_agree_with_the_rows(planned):
