@@ -31,29 +31,26 @@ import sys
 import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
 import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from neural.data.task import Task
 from neural.encoders import encoder
-from neural.heads.arms import ARMS, arm_names
+from neural.heads.arms import ARMS
 from neural.heads.runs import Schedule
 from studies import harness
 from studies.harness import Interval
-from studies.head_cells import HeadCell, compute
-from studies.head_presets import PRESETS, Preset, differences, resized
-from studies.lab.figures import arm_style, draw_means
+from studies.head_cells import compute
+from studies.head_presets import PRESETS, differences, resized
 from studies.lab.finding import Evidence, Finding, evidence_of, overall, records
 from studies.lab.fine_tuning import (
     PAPER_BATCH,
     PAPER_RATE,
-    FineTuneCell,
     FineTuning,
     fine_tune,
     glyph_fine_tuning,
@@ -61,26 +58,18 @@ from studies.lab.fine_tuning import (
     image_fine_tuning,
     tuning_differences,
 )
-from studies.lab.table import by_key, by_test, contrast, long_form, means, paired, table
+from studies.lab.full_data_grid import PARTS, TABLES, WITH_TEXT, FullDataPlan, Row, measured, rows_of
+from studies.lab.full_data_report import as_markdown, draw
+from studies.lab.table import by_key, contrast, long_form, means, paired
 from studies.outputs import Report, write_report
-from studies.paper.jobs import contents
+from studies.paper.exhibits import contents
 from studies.paper.printed import gains_printed
 from studies.paper.published import PRINTED_ENCODERS, published
-from studies.report_tables import (
-    by_word,
-    direction,
-    equivalence,
-    gain_text,
-    little_impact_record,
-    markdown_table,
-)
+from studies.report_tables import by_word, direction, equivalence, gain_text, little_impact_record
 from studies.task_options import add_task_options, chosen_preset, label_of, task_of
 from studies.task_sources import SOURCES
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-__all__ = ["PARTS", "FullDataPlan", "Row", "as_markdown", "main", "measured", "rows_of", "summarise"]
+__all__ = ["gains_of", "main", "summarise"]
 
 NAME = "full_data"
 SEEDS = 4  # of fine-tuning and the linear probe by default
@@ -88,140 +77,11 @@ STEPS, QUICK_STEPS = 300, 30  # of fine-tuning on glyphs
 DISK_STEPS = 2000  # and on images on disk
 RATES, DISK_RATES = (3e-3,), (1e-5, PAPER_RATE)
 RATIOS, QUICK_RATIOS = (0.25, 4.0), (4.0,)
-PARTS = {
-    "linear": "Linear probe, frozen encoders",
-    "finetune": "Fine-tuning of encoder and head",
-    "ratio": "Fine-tuning, text rows per picture",
-}
-_ARMS = ("unimodal", "matched", "uml", "uml_init", "init_permuted")
-_WITH_TEXT = ("uml", "uml_init")
-_TABLES = {"linear": (*range(10, 15), 21), "finetune": (*range(6, 10), 20, 29), "ratio": (28,)}
 _ALIGNED = (20, 21)  # tables of CLIP
 _METHODS = {"uml_unfrozen_text": ("uml", True), "uml_frozen_text": ("uml", False)}  # Table 29's names
 
-# ---------------------------------------------------------------- the grid
 
-
-@dataclass(frozen=True)
-class Row:
-    """One row of a table: one way to train.
-
-    Attributes:
-        part: of `PARTS`.
-        arm: key of `neural.heads.arms.ARMS`.
-        ratio: text rows per picture.
-        unfrozen: whether the text encoder's last layer is trained.
-    """
-
-    part: str
-    arm: str
-    ratio: float = 1.0
-    unfrozen: bool = False
-
-    @property
-    def label(self) -> str:
-        """For tables; no two rows of a part have the same."""
-        arm = ARMS[self.arm]
-        ratio = f", r = {self.ratio:g}" if self.part == "ratio" and arm.auxiliary_loss else ""
-        return f"{arm.label}{ratio}" + (", text encoder unfrozen" if self.unfrozen else "")
-
-
-@dataclass(frozen=True)
-class FullDataPlan:
-    """Which cells the study has.
-
-    Attributes:
-        task: features; what the linear probes are trained on.
-        preset: repetitions of all parts, schedule and grid of the linear probes.
-        parts: some of `PARTS`.
-        tuning: what fine-tunings share; None where only linear probes are asked for.
-        ratios: text rows per picture, beside 1.
-
-    Raises:
-        ValueError: no auxiliary modality, fewer than two seeds, batch ratios in an aligned task.
-    """
-
-    task: Task
-    preset: Preset
-    parts: tuple[str, ...]
-    tuning: FineTuning | None
-    ratios: tuple[float, ...]
-
-    def __post_init__(self) -> None:
-        if not self.task.auxiliaries:
-            raise ValueError(f"{self.task.name}: no auxiliary modality, so there is nothing to compare")
-        if self.preset.seeds < 2:
-            raise ValueError(
-                f"--seeds: intervals need at least 2 paired repetitions, got {self.preset.seeds}"
-            )
-        self.tuned_cells()  # a ratio out of range shall be refused before anything is trained
-
-    @property
-    def control(self) -> str:
-        """The arm that gains are measured against."""
-        return "unimodal" if self.task.aligned else "matched"
-
-    def rows(self) -> list[Row]:
-        """All rows, part by part."""
-        there = [arm for arm in _ARMS if arm in arm_names(self.task)]
-        rows = []
-        if "linear" in self.parts:
-            rows += [Row("linear", arm) for arm in there]
-        if "finetune" in self.parts:
-            rows += [Row("finetune", arm) for arm in there] + [Row("finetune", "uml", unfrozen=True)]
-        if "ratio" in self.parts:
-            ratios = sorted({1.0, *self.ratios})
-            rows += [Row("ratio", self.control)]
-            rows += [Row("ratio", arm, ratio) for arm in _WITH_TEXT for ratio in ratios]
-        return rows
-
-    def cell(self, row: Row, seed: int) -> HeadCell | FineTuneCell:
-        """One repetition of a row; a ValueError for a fine-tuning in a plan without one."""
-        if row.part == "linear":
-            return HeadCell(self.task, row.arm, None, seed, self.preset)
-        if self.tuning is None:
-            raise ValueError(f"part {row.part!r} needs a fine-tuning")
-        return FineTuneCell(self.tuning, row.arm, seed, row.ratio, row.unfrozen)
-
-    def head_cells(self) -> list[HeadCell]:
-        """The linear probes."""
-        return [cell for cell in self._cells() if isinstance(cell, HeadCell)]
-
-    def tuned_cells(self) -> list[FineTuneCell]:
-        """The fine-tunings; those that two parts share stand once."""
-        tuned = [cell for cell in self._cells() if isinstance(cell, FineTuneCell)]
-        return list({(c.arm, c.seed, c.ratio, c.unfrozen): c for c in tuned}.values())
-
-    def _cells(self) -> list[HeadCell | FineTuneCell]:
-        return [self.cell(row, s) for s in range(self.preset.seeds) for row in self.rows()]
-
-
-def rows_of(plan: FullDataPlan, store: harness.Cells) -> pd.DataFrame:
-    """The table of results: one row per way to train and repetition."""
-    rows = []
-    for row in plan.rows():
-        for seed in range(plan.preset.seeds):
-            result = store.get(plan.cell(row, seed).key)
-            rows.append(
-                {**vars(row), "seed": seed}
-                | {f"accuracy_{test}": value for test, value in result["accuracy"].items()}
-                | {name: result[name] for name in ("val_accuracy", "val_loss", "best_step", "seconds")}
-                | result["setting"]
-            )
-    return table(rows)
-
-
-# ---------------------------------------------------------------- contrasts
-
-
-def measured(rows: pd.DataFrame, test: str) -> pd.DataFrame:
-    """Accuracies in percent on one test set, and which way of training (`Row.label`) they are of."""
-    ways = [Row(*way).label for way in rows[["part", "arm", "ratio", "unfrozen"]].itertuples(index=False)]
-    values = by_test(rows.assign(way=ways, r=[f"{ratio:g}" for ratio in rows["ratio"]]))
-    return values[values["test"].eq(test)]
-
-
-def _gains(values: pd.DataFrame, control: str) -> pd.DataFrame:
+def gains_of(values: pd.DataFrame, control: str) -> pd.DataFrame:
     """Differences to the control of each part, one row per repetition; a table like `values`."""
     ways = values[["part", "way", "arm", "r"]].drop_duplicates()
     gains = [
@@ -240,22 +100,21 @@ def _difference(values: pd.DataFrame, row: Row, other: Row) -> Interval:
     return by_key(contrast(mine, row.label, other.label, ["part"], column="way"), "part")[row.part]
 
 
-def summarise(plan: FullDataPlan, values: pd.DataFrame) -> dict[str, Any]:
-    """Everything that is reported, as plain data, from the table of `measured`."""
-    control = ARMS[plan.control].label
+def summarise(plan: FullDataPlan, values: pd.DataFrame, gains: pd.DataFrame) -> dict[str, Any]:
+    """Everything that is reported, as plain data, from the table of `measured` and that of `gains_of`."""
     accuracies = by_key(means(values, ["part", "way"]), "part", "way")
-    gains = by_key(means(_gains(values, control), ["part", "way"]), "part", "way")
+    gained = by_key(means(gains, ["part", "way"]), "part", "way")
     entries = []
     for row in plan.rows():
         place = (row.part, row.label)
         entry = vars(row) | {"label": row.label, "accuracy": accuracies[place]}
-        entries.append(entry | ({"minus_control": gains[place]} if place in gains else {}))
+        entries.append(entry | ({"minus_control": gained[place]} if place in gained else {}))
     return {
         "task": plan.task.name,
         "classes": len(plan.task.classes),
         "training rows": len(plan.task.train),
         "about": dict(plan.task.about),
-        "control": control,
+        "control": ARMS[plan.control].label,
         "parts": list(plan.parts),
         "seeds": plan.preset.seeds,
         "candidates": {
@@ -273,7 +132,7 @@ def _verdicts(plan: FullDataPlan, values: pd.DataFrame) -> list[str]:
     lines = []
     for part, name in (("linear", "linear probe"), ("finetune", "fine-tuning")):
         if part in plan.parts:
-            for arm in _WITH_TEXT:
+            for arm in WITH_TEXT:
                 for control in dict.fromkeys((plan.control, "unimodal")):
                     claim = f"{name}: {ARMS[arm].label} above {ARMS[control].label}"
                     lines.append(_line(claim, _difference(values, Row(part, arm), Row(part, control))))
@@ -320,7 +179,7 @@ def _published(plan: FullDataPlan) -> list[dict[str, Any]]:
     )
     found = []
     for part in plan.parts:
-        tables = pd.concat([published(number) for number in _TABLES[part]])
+        tables = pd.concat([published(number) for number in TABLES[part]])
         of_data = tables[tables["dataset"].eq(plan.task.name) & tables["metric"].eq("accuracy")]
         same_text = of_data["method"].eq("unimodal") | of_data["text"].eq(text)
         for line in of_data[of_data["vision"].eq(vision) & same_text].to_dict("records"):
@@ -336,124 +195,13 @@ def _published(plan: FullDataPlan) -> list[dict[str, Any]]:
     return found
 
 
-def as_markdown(summary: Mapping[str, Any]) -> str:
-    """One table per part, and the verdicts."""
-    lines = [
-        (
-            f"## {summary['task']}: all {summary['training rows']} training rows of {summary['classes']} classes, "
-            f"{summary['seeds']} paired repetitions"
-        ),
-        "",
-        (
-            f"Test accuracy in percent with its 95% interval, and the paired difference to *{summary['control']}*. "
-            "Repetitions share the training rows; they differ in initial weights and order."
-        ),
-    ]
-    for part in summary["parts"]:
-        rows = []
-        for entry in (e for e in summary["rows"] if e["part"] == part):
-            a = entry["accuracy"]
-            gain = gain_text(entry["minus_control"], 2) if "minus_control" in entry else ""
-            paper = [
-                p["accuracy"]
-                for p in summary["published"]
-                if all(p[k] == entry[k] for k in ("part", "arm", "ratio", "unfrozen"))
-            ]
-            shown = f"{a.estimate:.2f} [{a.low:.2f}, {a.high:.2f}]"
-            rows.append([entry["label"], shown, gain, f"{paper[0]:.2f}" if paper else ""])
-        header = ["arm", "accuracy", "difference to the control", "paper"]
-        if not any(row[-1] for row in rows):
-            header, rows = header[:-1], [row[:-1] for row in rows]
-        lines += ["", f"### {PARTS[part]} ({contents((), _TABLES[part])})", "", markdown_table(header, rows)]
-    lines += ["", "### In one line each", "", *(f"- {line}" for line in summary["verdicts"])]
-    if "linear" in summary["parts"] and summary.get("differs_from_paper"):
-        text = "; ".join(summary["differs_from_paper"])
-        lines += ["", f"The linear probe differs from the paper's protocol: {text}."]
-    if summary.get("tuning_differs_from_paper"):
-        text = "; ".join(summary["tuning_differs_from_paper"])
-        lines += ["", f"Fine-tuning differs from the paper's protocol: {text}."]
-    return "\n".join(lines) + "\n"
-
-
-# ---------------------------------------------------------------- figure
-
-
-def _draw(summary: Mapping[str, Any], values: pd.DataFrame, path: Path) -> None:
-    """One column per part, accuracies above, differences to the control below."""
-    import matplotlib.pyplot as plt
-
-    parts, control = summary["parts"], summary["control"]
-    gains = _gains(values, control)
-    with harness.figure_style():
-        figure, panels = plt.subplots(2, len(parts), figsize=(4.2 * len(parts), 6.4), squeeze=False)
-        for (above, below), part in zip(panels.T, parts, strict=True):
-            for axes, of_all in ((above, values), (below, gains)):
-                mine = of_all[of_all["part"].eq(part)]
-                if part == "ratio":
-                    _draw_ratios(axes, mine)
-                else:
-                    _draw_ways(axes, mine, [e for e in summary["rows"] if e["part"] == part])
-            _mark_published(above, summary, part)
-            below.axhline(0, color="0.3", lw=0.9)
-            above.set(ylabel="test accuracy (%)", title=PARTS[part])
-            below.set(ylabel=f"difference to\n{control} (points)")
-        harness.save_figure(figure, path)
-
-
-def _draw_ways(axes: "Axes", values: pd.DataFrame, entries: Sequence[Mapping[str, Any]]) -> None:
-    """One point per way to train; hollow where the text encoder is trained, too."""
-    shown = [e for e in entries if (values["way"] == e["label"]).any()]
-    ways = [e["label"] for e in shown]
-    for e in shown:
-        hollow: dict[str, Any] = {"markerfacecolor": "none"} if e["unfrozen"] else {}
-        draw_means(
-            axes,
-            values[values["way"].eq(e["label"])],
-            "way",
-            hue="way",
-            labels={e["label"]: e["label"]},
-            styles={e["label"]: arm_style(e["arm"])},
-            order=ways,
-            **hollow,
-        )
-    ticks = [way.replace(", ", ",\n") for way in ways]
-    axes.set_xticks(range(len(ways)), ticks, rotation=40, ha="right", rotation_mode="anchor")
-    axes.set_xlabel("")
-
-
-def _draw_ratios(axes: "Axes", values: pd.DataFrame) -> None:
-    """A curve over the ratio for each arm; the control has no text, so it stands at one point."""
-    ratios = sorted(set(values["r"]), key=float)
-    draw_means(axes, values, "r", labels={arm: ARMS[arm].label for arm in _ARMS}, order=ratios)
-    axes.set(xlabel="r, text rows per picture in a step")
-    low, high = axes.get_ylim()
-    axes.set_ylim(low, high + 0.35 * (high - low))  # room for the legend
-    axes.legend(loc="upper left")
-
-
-def _mark_published(axes: "Axes", summary: Mapping[str, Any], part: str) -> None:
-    """The paper's numbers as stars beside ours."""
-    entries = [e for e in summary["rows"] if e["part"] == part]
-    marks = [
-        (i, p["accuracy"])
-        for i, e in enumerate(entries)
-        for p in summary["published"]
-        if p["part"] == part != "ratio" and (p["arm"], p["unfrozen"]) == (e["arm"], e["unfrozen"])
-    ]
-    if marks:
-        where, accuracies = zip(*marks, strict=True)
-        beside = np.array(where) + 0.2
-        stars = axes.plot(beside, accuracies, "k*", markerfacecolor="none", markersize=9, label="paper")
-        axes.legend(handles=stars, loc="best", frameon=True)
-
-
 # ---------------------------------------------------------------- findings
 
 
 def _findings(summary: Mapping[str, Any], values: pd.DataFrame) -> dict[tuple[str, int], Finding]:
     """All labelled rows: linear probes, fine-tuning, batch ratio, text encoder unfrozen. Each row against the control."""
     aligned = summary["control"] == "unimodal"
-    tables = [(2, "finetune"), *((number, part) for part in PARTS for number in _TABLES[part])]
+    tables = [(2, "finetune"), *((number, part) for part in PARTS for number in TABLES[part])]
     return {
         ("Table", number): _finding(summary, values, part, number)
         for number, part in sorted(tables)
@@ -463,7 +211,7 @@ def _findings(summary: Mapping[str, Any], values: pd.DataFrame) -> dict[tuple[st
 
 def _finding(summary: Mapping[str, Any], values: pd.DataFrame, part: str, number: int) -> Finding:
     printed = gains_printed("Table", number, summary, few_shot=False)
-    rows = [e for e in summary["rows"] if e["part"] == part and e["arm"] in _WITH_TEXT]
+    rows = [e for e in summary["rows"] if e["part"] == part and e["arm"] in WITH_TEXT]
     rows = [e for e in rows if (e["arm"] == "uml" if number == 29 else not e["unfrozen"])]
     missing = {"finetune": "fine-tuning", "linear": "linear probes", "ratio": "batch ratio"}[part]
     if rows and number in _ALIGNED and summary["control"] != "unimodal":
@@ -587,17 +335,18 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     computed += fine_tune(tuned, store, options.device)
     rows = rows_of(plan, store)
     values = measured(rows, next(iter(plan.task.tests)))
-    summary = summarise(plan, values) | {"differs_from_paper": differences(plan.preset)}
+    gains = gains_of(values, ARMS[plan.control].label)
+    summary = summarise(plan, values, gains) | {"differs_from_paper": differences(plan.preset)}
     if plan.tuning is not None and _on_disk(options):
         summary["tuning_differs_from_paper"] = tuning_differences(plan.tuning, plan.preset.seeds)
     summary["findings"] = records(_findings(summary, values))
     name = f"{NAME}_{label_of(options, plan.task)}"
-    _draw(summary, values, options.out / f"{name}.png")
+    draw(summary, values, gains, options.out / f"{name}.png")
     tuning = None if plan.tuning is None else plan.tuning.key
     return write_report(
         Report(
             summary,
-            as_markdown(summary),
+            as_markdown(summary, {part: contents((), TABLES[part]) for part in PARTS}),
             rows,
             long_form(summary["rows"], ["part", "arm", "ratio", "unfrozen"]),
         ),

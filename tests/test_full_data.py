@@ -12,11 +12,14 @@ from neural.data.concepts import concepts
 from neural.heads.arms import ARMS
 from neural.heads.runs import Schedule
 from studies import full_data, harness
-from studies.full_data import PARTS, FullDataPlan, Row, as_markdown, measured, rows_of, summarise
+from studies.full_data import gains_of
 from studies.head_cells import compute
 from studies.head_presets import Grid, Preset
 from studies.lab import fine_tuning
 from studies.lab.fine_tuning import FineTuneCell, FineTuning, fine_tune, glyph_fine_tuning, identity_layer
+from studies.lab.full_data_grid import PARTS, TABLES, FullDataPlan, Row, measured, rows_of
+from studies.lab.full_data_report import as_markdown
+from studies.paper.exhibits import contents
 from studies.paper.published import reference
 
 GLYPHS = ["n_classes=4", "n_base=6", "steps=2", "batch=8", "train=2", "val=1", "test=2", "corpus=600"]
@@ -157,13 +160,17 @@ def test_parts_share_what_is_equal(planned):
     assert ratios == [("matched", 1.0), *((arm, r) for arm in ("uml", "uml_init") for r in (0.5, 1.0, 2.0))]
 
 
+def summarise(plan, values):
+    return full_data.summarise(plan, values, gains_of(values, ARMS[plan.control].label))
+
+
 def test_tables_agree_with_the_rows(planned):
     plan, cells = planned
     table = rows_of(plan, cells)
     summary = summarise(plan, measured(table, "test"))
     rows = table.to_dict("records")
     assert len(rows) == 2 * len(plan.rows())
-    text = as_markdown(summary)
+    text = as_markdown(summary, {part: contents((), TABLES[part]) for part in PARTS})
     for entry in summary["rows"]:
         which = {name: entry[name] for name in ("part", "arm", "ratio", "unfrozen")}
         mine = [100 * r["accuracy_test"] for r in rows if which.items() <= r.items()]
@@ -197,7 +204,7 @@ def test_published_numbers_stand_beside_the_papers_data_only(planned):
     assert found["finetune", "uml", 1.0, False] == 66.72  # Tables 8 and 29
     assert found["finetune", "uml", 1.0, True] == 65.80  # Table 29
     assert found["ratio", "uml_init", 0.5, False] == 65.41  # Table 28
-    text = as_markdown(summary)
+    text = as_markdown(summary, {part: contents((), TABLES[part]) for part in PARTS})
     assert "| paper |" in text
     assert "| 72.24 |" in text
 
