@@ -224,7 +224,7 @@ def _figure(summary: Mapping[str, Any], cells: pd.DataFrame, path: Path) -> None
         _draw_published(curves, summary)
         curves.set(ylabel=f"accuracy on {first!r} (%)")
         curves.set_title(f"(a) {summary['task']}, {summary['classes']} classes: test accuracy")
-        curves.legend(loc="best", ncols=1)
+        figure.legend(*curves.get_legend_handles_labels(), loc="outside upper center", ncols=5)
         draw_means(differences, gains[gains["test"].eq(first)], "shots", labels=labels, order=shots)
         differences.axhline(0, color="0.3", lw=0.9)
         differences.set(ylabel=f"difference to {summary['arms'].get(control, control)} (points)")
