@@ -31,7 +31,7 @@ def compare_shape(cells: list[dict], steps: int, rounds: int) -> dict[str, Timin
         {way: Timing}, seconds for all cells.
     """
     from neural.training import train_batched, train_reference
-    from studies.gaussian_recon import make_run
+    from studies.lab.gaussian_cells import make_run
 
     runs = [make_run(cell) for cell in cells]
     marks = [steps // 2, steps]
@@ -56,7 +56,7 @@ def main(*, quick: bool = False) -> list[Goal]:
     """
     import torch
 
-    from studies.gaussian_recon_plan import Plan
+    from studies.lab.gaussian_cells import Plan
 
     torch.set_num_threads(1)
     plan = Plan(quick=quick, seeds=2 if quick else None)

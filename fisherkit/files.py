@@ -1,9 +1,13 @@
 """Writing files: a reader, or a killed run, sees the old content or the new, never a part; damaged files are kept."""
 
+import hashlib
+import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-__all__ = ["set_aside", "write_atomic"]
+__all__ = ["canonical", "content_key", "set_aside", "write_atomic"]
 
 
 def write_atomic(path: Path, content: bytes) -> None:
@@ -44,3 +48,36 @@ def set_aside(path: Path, content: bytes) -> Path:
     )
     write_atomic(aside, content)
     return aside
+
+
+def content_key(what: Mapping[str, Any]) -> str:
+    """Hash of everything that a dictionary says; the order of its entries does not matter.
+
+    Args:
+        what: strings, numbers, booleans, None, lists and dictionaries of these.
+
+    Returns:
+        16 hexadecimal digits.
+
+    Raises:
+        TypeError: an entry that JSON cannot hold.
+        ValueError: a NaN or infinity.
+
+    Example:
+        >>> content_key({"seed": 1, "size": 32}) == content_key({"size": 32, "seed": 1})
+        True
+    """
+    return hashlib.sha256(canonical(what).encode()).hexdigest()[:16]
+
+
+def canonical(value: object) -> str:
+    """One text per value, the same before and after a round trip through JSON (which turns all keys into strings).
+
+    Args:
+        value: what JSON can hold.
+
+    Returns:
+        JSON, without spaces, entries by name.
+    """
+    plain = json.loads(json.dumps(value, allow_nan=False))
+    return json.dumps(plain, sort_keys=True, separators=(",", ":"))

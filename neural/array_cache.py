@@ -1,42 +1,18 @@
 """Arrays that take long to compute, kept on disk under everything they depend on."""
 
-import hashlib
-import json
-import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load, save
 
-from fisherkit.files import set_aside, write_atomic
+from fisherkit.files import canonical, content_key
+from neural.safe_file import CorruptCacheWarning, read_whole, unpack, write_arrays
 
 __all__ = ["ArrayCache", "CorruptCacheWarning", "content_key"]
 
 Arrays = dict[str, NDArray[Any]]
-
-
-class CorruptCacheWarning(UserWarning):
-    """A cached file could not be read; it was kept aside and computed again."""
-
-
-def content_key(what: Mapping[str, Any]) -> str:
-    """Hash of everything that arrays depend on; the order of entries does not matter.
-
-    Args:
-        what: strings, numbers, booleans, None, lists and dictionaries of these.
-
-    Returns:
-        16 hexadecimal digits.
-
-    Example:
-        >>> content_key({"seed": 1, "size": 32}) == content_key({"size": 32, "seed": 1})
-        True
-    """
-    return hashlib.sha256(_canonical(what).encode()).hexdigest()[:16]
 
 
 class ArrayCache:
@@ -85,42 +61,18 @@ class ArrayCache:
             {name: array}.
         """
         path = self.path(kind, what)
-        if path is not None and path.exists():
-            content = path.read_bytes()
-            try:
-                return _read(content, what)
-            except (SafetensorError, ValueError, KeyError, TypeError) as error:
-                aside = set_aside(path, content)
-                warnings.warn(
-                    f"{path}: this cached file is damaged ({error}); it was kept as {aside.name} and is computed again",
-                    CorruptCacheWarning,
-                    stacklevel=2,
-                )
+
+        def read(content: bytes) -> Arrays:
+            arrays, header = unpack(content)
+            if header["what"] != canonical(what):
+                raise ValueError("written for something else")
+            return arrays
+
+        if path is not None:
+            kept = read_whole(path, read, "this cached file is damaged", " and is computed again")
+            if kept is not None:
+                return kept
         arrays = {name: np.ascontiguousarray(array) for name, array in make().items()}
         if path is not None:
-            note = {"what": _canonical(what), "check": _checksum(arrays)}
-            write_atomic(path, save(arrays, metadata=note))
+            write_arrays(path, arrays, {"what": canonical(what)})
         return arrays
-
-
-def _read(content: bytes, what: Mapping[str, Any]) -> Arrays:
-    arrays = load(content)
-    length = int.from_bytes(content[:8], "little")
-    note = json.loads(content[8 : 8 + length])["__metadata__"]
-    if note["what"] != _canonical(what):
-        raise ValueError("written for something else")
-    if note["check"] != _checksum(arrays):
-        raise ValueError("checksum does not match")
-    return arrays
-
-
-def _checksum(arrays: Mapping[str, NDArray[Any]]) -> str:
-    digest = hashlib.sha256()
-    for name in sorted(arrays):
-        digest.update(f"{name} {arrays[name].dtype} {arrays[name].shape}".encode())
-        digest.update(arrays[name].tobytes())
-    return digest.hexdigest()
-
-
-def _canonical(value: object) -> str:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)

@@ -3,22 +3,17 @@
 The order of rows is not in it: streams are walked to where they were.
 """
 
-import hashlib
 import json
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from fisherkit.files import set_aside, write_atomic
-from neural.array_cache import CorruptCacheWarning
 from neural.minibatches import RowStream
+from neural.safe_file import read_whole, unpack, write_arrays
 
 __all__ = ["Checkpoints", "DivergedError"]
 
@@ -106,8 +101,7 @@ class Checkpoints:
             "taken": {name: stream.taken for name, stream in self.streams.items()},
             "scaler": self.scaler.state_dict(),
         })
-        header = {"format": _FORMAT, "note": note, "check": _checksum(plain, note)}
-        write_atomic(self.path, save(plain, metadata=header))
+        write_arrays(self.path, plain, {"format": _FORMAT, "note": note})
         self.saved = step
 
     def restore(self) -> tuple[int, dict[str, Tensor]]:
@@ -121,21 +115,12 @@ class Checkpoints:
         Raises:
             ValueError: the file is of another training; says in what they differ.
         """
-        if self.path is None or not self.path.exists():
+        kept = self.path and read_whole(
+            self.path, _read, "this checkpoint cannot be used", ", and training starts anew", move=True
+        )
+        if not kept:
             return 0, {}
-        content = self.path.read_bytes()
-        try:
-            tensors, note = _read(content)
-        except (SafetensorError, ValueError, KeyError) as error:
-            aside = set_aside(self.path, content)
-            self.path.unlink()
-            warnings.warn(
-                f"{self.path}: this checkpoint cannot be used ({error}); it was kept as {aside.name}, and training "
-                "starts anew",
-                CorruptCacheWarning,
-                stacklevel=3,
-            )
-            return 0, {}
+        tensors, note = kept
         different = _differences(note["what"], json.loads(json.dumps(self._identity())))
         if different:
             raise ValueError(
@@ -179,22 +164,8 @@ class Checkpoints:
 
 
 def _read(content: bytes) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    tensors = load(content)
-    length = int.from_bytes(content[:8], "little")
-    header = json.loads(content[8 : 8 + length]).get("__metadata__", {})
-    if header.get("format") != _FORMAT:
-        raise ValueError(f"its format is not {_FORMAT!r}")
-    if header["check"] != _checksum(tensors, header["note"]):
-        raise ValueError("checksum does not match")
+    tensors, header = unpack(content, tensors=True, form=_FORMAT)
     return tensors, json.loads(header["note"])
-
-
-def _checksum(tensors: Mapping[str, Tensor], note: str) -> str:
-    digest = hashlib.sha256(note.encode())
-    for name, tensor in sorted(tensors.items()):
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.flatten().view(torch.uint8).numpy().data)
-    return digest.hexdigest()
 
 
 def _differences(one: object, other: object, name: str = "") -> list[str]:

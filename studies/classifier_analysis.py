@@ -41,8 +41,8 @@ from studies.classifier_analysis_report import (
 from studies.head_cells import compute
 from studies.head_presets import PRESETS, differences
 from studies.image_text_fewshot import NAME as CELLS
-from studies.image_text_fewshot_plan import Plan
-from studies.image_text_fewshot_report import Results
+from studies.image_text_fewshot_report import cell_rows
+from studies.lab.heads import Plan
 from studies.outputs import Report, write_head_report
 from studies.task_options import add_task_options, label_of, task_and_preset
 
@@ -76,10 +76,11 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     cells = harness.Cells(options.runs / f"{CELLS}.jsonl")
     print(f"{task.name}: {len(plan.cells())} cells", flush=True)
     computed = compute(plan.cells(), cells, options.device)
-    results = Results(plan, cells)
     with harness.one_torch_thread():
-        heads = Heads(results, preset.shots[-1], seed=0, device=options.device)
-        summary = summarise(results, heads, pairs) | {"differs_from_paper": differences(preset)}
+        heads = Heads(plan, cells, preset.shots[-1], seed=0, device=options.device)
+        summary = summarise(plan, cell_rows(plan, cells), heads, pairs) | {
+            "differs_from_paper": differences(preset)
+        }
     name = f"{NAME}_{label_of(options, task)}"
     draw(summary, options.out / f"{name}.png")
     return write_head_report(

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from fisherkit.checks import UnknownNameError
 from neural.data.task import Embeddings, Task
@@ -16,9 +17,10 @@ from studies.classifier_planes import (
     diagonal_dominance,
     prototype_text_cosines,
 )
-from studies.harness import mean_interval, paired_difference
-from studies.image_text_fewshot_report import Results, shots_label
-from studies.report_tables import by_word, direction, gain_text, interval_columns, markdown_table
+from studies.harness import Cells
+from studies.lab.heads import Plan
+from studies.lab.table import by_measure, entries, long_form, shots_label
+from studies.report_tables import by_word, direction, gain_text, markdown_table
 
 __all__ = ["MEASURES", "Heads", "as_markdown", "csv_rows", "named_pairs", "summarise", "table_rows"]
 
@@ -39,19 +41,19 @@ class Heads:
     On the CPU they come out with the same digits.
 
     Args:
-        results: finished cells.
+        plan: the study.
+        cells: finished cells.
         shots: rows per class.
         seed: repetition.
         device: torch device.
     """
 
-    def __init__(self, results: Results, shots: int | None, *, seed: int, device: str) -> None:
+    def __init__(self, plan: Plan, cells: Cells, shots: int | None, *, seed: int, device: str) -> None:
         self.shots, self.seed = shots, seed
-        plan = results.plan
         runs = []
         for arm in plan.arms:
             cell = plan.cell(arm, shots, seed)
-            chosen = results.result(arm, shots, seed)["setting"]
+            chosen = cells.get(cell.key)["setting"]
             place = [vars(setting) for setting in cell.settings].index(chosen)
             runs.append(cell.runs()[place])
         fits = train_heads(runs, plan.preset.schedule, device=device)
@@ -86,51 +88,47 @@ def named_pairs(task: Task, names: Sequence[str]) -> list[tuple[int, int]]:
     return pairs
 
 
-def summarise(results: Results, heads: Heads, pairs: Sequence[tuple[int, int]] = ()) -> dict[str, Any]:
+def summarise(
+    plan: Plan, cells: pd.DataFrame, heads: Heads, pairs: Sequence[tuple[int, int]] = ()
+) -> dict[str, Any]:
     """Everything that is reported, as plain data.
 
     Args:
-        results: finished cells.
+        plan: the study.
+        cells: from `studies.image_text_fewshot_report.cell_rows`.
         heads: of one repetition.
         pairs: classes to draw planes of; none takes those that the control confuses most on validation rows.
 
     Returns:
         For `as_markdown`, the figure and the JSON file.
     """
-    plan, control = results.plan, results.plan.control
-    measures = []
-    for what in MEASURES:
-        for shots in plan.preset.shots:
-            values = {arm: results.values(what, arm, shots) for arm in plan.arms}
-            if not all(np.isfinite(v).all() for v in values.values()):
-                continue  # not defined for so few test rows
-            for arm, mine in values.items():
-                entry = {"measure": what, "shots": shots_label(shots), "arm": arm, "per seed": mine.tolist()}
-                entry["value"] = mean_interval(mine)
-                if arm != control:
-                    entry["minus_control"] = paired_difference(mine, values[control])
-                if arm not in (control, "unimodal"):
-                    entry["minus_unimodal"] = paired_difference(mine, values["unimodal"])
-                measures.append(entry)
+    control, shots = plan.control, [shots_label(k) for k in plan.preset.shots]
+    rows = by_measure(cells, MEASURES, ["shots"], column="measure")  # left out where there are few test rows
+    places: dict[str, Sequence[str]] = {"measure": [*MEASURES], "shots": shots, "arm": plan.arms}
+    against = {"minus_control": control, "minus_unimodal": "unimodal"}
+    measures = entries(rows, places, against, value="value")
+    per_seed = rows.sort_values("seed").groupby([*places])["value"].apply(list)
+    for entry in measures:
+        entry["per seed"] = per_seed[tuple(entry[name] for name in places)]
     chosen = list(pairs) or confused_pairs(heads.fits[control], plan.task.val, _PAIRS)
     summary = {
         "task": plan.task.name,
         "classes": len(plan.task.classes),
         "control": control,
         "arms": {arm: ARMS[arm].label for arm in plan.arms},
-        "shots": [shots_label(k) for k in plan.preset.shots],
+        "shots": shots,
         "seeds": plan.preset.seeds,
         "drawn": {"shots": shots_label(heads.shots), "seed": heads.seed},
         "pairs chosen by": "name" if pairs else "confusions of the control on validation rows",
         "measures": measures,
-        "planes": [_plane(results, heads, arm, pair) for pair in chosen for arm in (control, "uml_init")],
-        "prototypes": _prototypes(results, heads),
+        "planes": [_plane(plan, heads, arm, pair) for pair in chosen for arm in (control, "uml_init")],
+        "prototypes": _prototypes(plan, heads),
     }
     return summary | {"verdicts": _verdicts(summary)}
 
 
-def _plane(results: Results, heads: Heads, arm: str, pair: tuple[int, int]) -> dict[str, Any]:
-    task = results.plan.task
+def _plane(plan: Plan, heads: Heads, arm: str, pair: tuple[int, int]) -> dict[str, Any]:
+    task = plan.task
     rows = next(iter(task.tests.values()))
     plane = decision_plane(heads.fits[arm].model, rows, *pair)
     return {
@@ -143,9 +141,8 @@ def _plane(results: Results, heads: Heads, arm: str, pair: tuple[int, int]) -> d
     }
 
 
-def _prototypes(results: Results, heads: Heads) -> list[dict[str, Any]]:
+def _prototypes(plan: Plan, heads: Heads) -> list[dict[str, Any]]:
     """Cosines with class mean texts and their diagonals, of every head that lives in the texts' space."""
-    plan = results.plan
     name, texts = next(iter(plan.task.auxiliaries.items()))
     assigned = permuted_classes(len(plan.task.classes), heads.seed)
     found = []
@@ -272,12 +269,7 @@ def table_rows(summary: dict[str, Any]) -> list[dict[str, object]]:
     Returns:
         One row per measure, shots and arm, then one per diagonal.
     """
-    rows: list[dict[str, object]] = []
-    for e in summary["measures"]:
-        row: dict[str, object] = {name: e[name] for name in ("measure", "shots", "arm")}
-        for what in ("value", "minus_control", "minus_unimodal"):
-            row |= interval_columns(what, e[what]) if what in e else {}
-        rows.append(row)
+    rows = long_form(summary["measures"], ["measure", "shots", "arm"])
     for e in summary["prototypes"]:
         shown = {name: e[name] for name in ("arm", "texts", "null_low", "null_high", "p_value", "top")}
         rows.append(

@@ -44,6 +44,7 @@ from studies.head_cells import compute
 from studies.head_presets import Preset, differences
 from studies.lab.figures import draw_means, place_style
 from studies.lab.finding import Evidence, Finding, overall, records
+from studies.lab.heads import closing_lines, with_gain
 from studies.lab.table import by_key, long_form, means
 from studies.lab.text_surface import (
     ARM,
@@ -56,14 +57,13 @@ from studies.lab.text_surface import (
     aligned_against,
     finite,
     surface_rows,
-    words_per_text,
 )
 from studies.outputs import Report, write_head_report
 from studies.published_numbers import published
-from studies.report_tables import by_word, direction, gain_text, markdown_table
+from studies.report_tables import gain_text, markdown_table
 from studies.task_options import add_task_options, chosen_preset, fitted_preset, label_of, task_of
 from studies.task_sources import SOURCES
-from studies.text_sweep import entry_text, lighter
+from studies.text_sweep import gain_words, lighter
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -166,11 +166,9 @@ def _fit_entry(fit: Fit, words_per_text: float | None) -> dict[str, Any]:
 
 def _published(task: Task) -> float | None:
     """Words per image that the paper states for this data set and these encoders."""
-    encoders = task.about.get("encoders", {})
+    image, text = (task.encoders.get(name) for name in ("image", "text"))
     try:
-        rows = published(
-            "figures", dataset=task.name, vision=encoders.get("image"), text=encoders.get("text")
-        )
+        rows = published("figures", dataset=task.name, vision=image, text=text)
     except UnknownNameError:
         return None
     return float(rows["value"].item()) if len(rows) == 1 else None
@@ -197,14 +195,9 @@ def _verdicts(surface: Surface, gains: Mapping[tuple[str, int, int], Interval]) 
         if a != b
     ]
     lines.append(f"more texts per class, mean over shots, points: {'; '.join(parts)}")
-    said = {}
-    for k in plan.shots:
-        word = direction(gains[ARM, k, most], up="gains", down="loses")
-        if gains[PERMUTED, k, most].low > 0:
-            word += ", but permuted labels gain,"
-        said[str(k)] = word
+    mine, permuted = ({str(k): gains[arm, k, most] for k in plan.shots} for arm in (ARM, PERMUTED))
     lines.append(
-        f"UML (init) with {most} texts per class against {ARMS[plan.control].label}: {by_word(said)} shots"
+        f"UML (init) with {most} texts per class against {ARMS[plan.control].label}: {gain_words(mine, permuted)} shots"
     )
     return lines
 
@@ -233,7 +226,7 @@ def _markdown(surface: Surface, task: dict[str, Any]) -> str:
     for k in plan.shots:
         points = [(plan.control, k, 0), *((ARM, k, t) for t in plan.text_rows)]
         points.append((PERMUTED, k, plan.text_rows[-1]))
-        rows.append([str(k), *(entry_text(found[point]) for point in points)])
+        rows.append([str(k), *(with_gain(found[point], "accuracy", 1) for point in points)])
     lines = [
         f"## {task['task']}, {task['encoders']} encoders: {task['classes']} classes, {task['seeds']} paired repetitions",
         "",
@@ -259,10 +252,7 @@ def _markdown(surface: Surface, task: dict[str, Any]) -> str:
     )
     if plan.words is not None:
         lines += ["", f"A text has {plan.words:.2f} words on average."]
-    lines += ["", "### In one line each", "", *(f"- {line}" for line in task["verdicts"])]
-    if task["differs_from_paper"]:
-        lines += ["", f"Differs from the paper's protocol: {'; '.join(task['differs_from_paper'])}."]
-    return "\n".join(lines)
+    return "\n".join([*lines, *closing_lines(task)])
 
 
 def _fit_row(fit: Fit, entry: dict[str, Any], unit: str) -> list[str]:
@@ -482,7 +472,7 @@ def _plans(options: argparse.Namespace) -> list[Plan]:
     preset = lighter(chosen_preset(options), options, seeds=SEEDS)
     plans = []
     for task in _tasks(options, preset):
-        words = words_per_text(task) if options.words_per_text is None else options.words_per_text
+        words = task.words_per_text if options.words_per_text is None else options.words_per_text
         rows = options.text_rows or ((1, 4, 8) if options.quick else (1, 2, 4, 8))
         if options.text_rows is None and len(task.auxiliaries) == 1:
             (texts,) = task.auxiliaries.values()

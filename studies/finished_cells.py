@@ -1,6 +1,5 @@
 """Finished cells of a study: each is there in full or not at all, whatever kills the study, and whoever else writes."""
 
-import hashlib
 import json
 import os
 import warnings
@@ -9,7 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from fisherkit.files import set_aside, write_atomic
+from fisherkit.files import canonical, set_aside, write_atomic
+from fisherkit.files import content_key as cell_key
 
 __all__ = ["Cells", "CorruptCellsWarning", "cell_key"]
 
@@ -21,26 +21,6 @@ class _HasKey(Protocol):
 
 
 Keyed = TypeVar("Keyed", bound=_HasKey)
-
-
-def cell_key(cell: Mapping[str, Any]) -> str:
-    """Hash of everything that a cell's dictionary says; the order of its entries does not matter.
-
-    Args:
-        cell: strings, numbers, booleans, None, lists and dictionaries of these.
-
-    Returns:
-        16 hexadecimal digits.
-
-    Raises:
-        TypeError: an entry that JSON cannot hold.
-        ValueError: a NaN or infinity.
-
-    Example:
-        >>> cell_key({"arm": "x", "steps": 100}) == cell_key({"steps": 100, "arm": "x"})
-        True
-    """
-    return _checksum(_canonical(cell))
 
 
 class CorruptCellsWarning(UserWarning):
@@ -131,14 +111,15 @@ class Cells:
         lines, results = {}, {}
         for cell, result in finished:
             try:
-                body = _canonical({"cell": dict(cell), "result": dict(result)})
+                made = {"cell": dict(cell), "result": dict(result)}
+                check, body = cell_key(made), canonical(made)
             except ValueError as error:
                 raise ValueError(
                     f"result of cell {dict(cell)} cannot be stored: {error}; nothing was added. Keep values finite, or "
                     "store None"
                 ) from None
             key = cell_key(cell)
-            lines[key] = f'{{"check":"{_checksum(body)}","body":{body}}}'
+            lines[key] = f'{{"check":"{check}","body":{body}}}'
             results[key] = json.loads(body)["result"]
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with _alone_in(self.path.parent):
@@ -157,8 +138,7 @@ class Cells:
                 continue
             try:
                 entry = json.loads(line)
-                body = _canonical(entry["body"])
-                if _checksum(body) != entry["check"]:
+                if cell_key(entry["body"]) != entry["check"]:
                     raise ValueError("checksum")
                 key = cell_key(entry["body"]["cell"])
                 self._lines[key], self._results[key] = line, entry["body"]["result"]
@@ -190,13 +170,3 @@ def _alone_in(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
-
-
-def _canonical(value: object) -> str:
-    """One text per value, the same before and after a round trip through JSON (which turns all keys into strings)."""
-    plain = json.loads(json.dumps(value, allow_nan=False))
-    return json.dumps(plain, sort_keys=True, separators=(",", ":"))
-
-
-def _checksum(body: str) -> str:
-    return hashlib.sha256(body.encode()).hexdigest()[:16]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from neural.data.pixels import PixelEncoder, keep_pixels
-from neural.data.task import Embeddings, Task
+from neural.data.task import Numbered, Task
 from neural.datasets import SPECS, ImageDataset, load, open_dataset
 from neural.encoders import Encoder
 from neural.heads.runs import Schedule
@@ -65,7 +65,7 @@ def image_fine_tuning(
     pixels, numbers = keep_pixels(vision, files, cache=cache)
     ends = np.cumsum([len(items) for items in parts.values()])[:-1]
     rows = {
-        name: Embeddings(part[:, None].astype(np.float32), items.labels, "picture")
+        name: Numbered(part, items.labels, "picture")
         for (name, items), part in zip(parts.items(), np.split(numbers, ends), strict=True)
     }
     pictures = replace(

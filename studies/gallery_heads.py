@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from studies.gallery_published import gains_printed, three_modalities_printed
+from studies.gallery_published import gains_printed
 from studies.lab.finding import NOT_PRINTED, Finding, overall, pick, points, word
 from studies.report_tables import by_word
 
-__all__ = ["classifier", "few_shot", "robustness", "three", "whole"]
+__all__ = ["classifier", "few_shot", "whole"]
 
 Summary = Mapping[str, Any]
 _BARS = f"bars, {NOT_PRINTED}"
@@ -50,22 +50,6 @@ def few_shot(summary: Summary, kind: str, number: int) -> Finding:
         verdict = "in part" if verdict == "holds" else verdict
         text = f"few-shot half: {text}; full fine-tuning: see Table 8"
     return Finding(ours, gains_printed(kind, number, summary), verdict, text)
-
-
-def robustness(summary: Summary, kind: str, number: int) -> Finding:
-    """More accurate under each shift than the matched control; whether by more than on the source law stands beside it."""
-    del kind
-    k = {5: "16", 10: "1", 11: "2", 12: "4", 13: "8"}[number]
-    if k not in summary["shots"]:
-        return _not_measured(f"{k} shots", _BARS)
-    entries = {t: pick(summary["accuracy"], test=t, arm="uml_init", shots=k) for t in summary["shifted"]}
-    ours = f"UML (init) minus {summary['arms'][summary['control']]}: " + "; ".join(
-        f"{test} {points(e['minus_control'])}" for test, e in entries.items()
-    )
-    words = {test: word(e["minus_control"]) for test, e in entries.items()}
-    more = _count([word(e["extra"]) for e in entries.values()], "holds")
-    text = f"more accurate: {_on(words)}; by more than on the source law: {more} shifts"
-    return Finding(ours, _BARS, overall(list(words.values())), text)
 
 
 _MEASURES = {41: ("margin", 1), 42: ("silhouette", 1), 43: ("davies_bouldin", -1)}
@@ -147,32 +131,3 @@ def whole(summary: Summary, kind: str, number: int) -> Finding:
     if number == 29:
         text += ". " + ". ".join(v for v in summary["verdicts"] if "frozen text encoder above unfrozen" in v)
     return Finding(ours, printed, overall(list(words.values())), text)
-
-
-_SOUND = {("Figure", 6), ("Figure", 36), ("Table", 25)}
-_TARGETS = {True: ("audio", "outline"), False: ("image", "picture")}
-
-
-def three(summary: Summary, kind: str, number: int) -> Finding:
-    """Does each further modality help? That fails where one step of UML (init) loses against what came before it."""
-    names = _TARGETS[(kind, number) in _SOUND]
-    target = next(t for t in summary["targets"] if t in names)
-    shown, words = [], []
-    for k in summary["shots"]:
-        mine = [
-            e
-            for e in summary["accuracy"]
-            if (e["target"], e["arm"], e["shots"]) == (target, "uml_init", k) and not e["shuffled"]
-        ]
-        gains = "; ".join(f"with {' + '.join(e['auxiliaries'])} {points(e['minus_control'])}" for e in mine)
-        shown.append(f"{_shots([k])}: {gains}")
-        steps = [
-            s for s in summary["steps"] if (s["target"], s["arm"], s["shots"]) == (target, "uml_init", k)
-        ]
-        found = {word(s["difference"]) for s in steps}
-        words.append("fails" if "fails" in found else "holds" if found == {"holds"} else "undecided")
-    (line,) = (v for v in summary["verdicts"] if v.startswith(f"{target}:"))
-    if number in {35, 36}:
-        line += _NOT_ALIGNED if summary["control"] != "unimodal" else ""
-    ours = f"{target}, UML (init) minus alone. {'. '.join(shown)}"
-    return Finding(ours, three_modalities_printed(kind, number), overall(words), line)

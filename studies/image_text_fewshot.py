@@ -37,8 +37,9 @@ from studies import harness
 from studies.head_cells import compute
 from studies.head_presets import PRESETS, differences
 from studies.image_text_fewshot_figure import draw
-from studies.image_text_fewshot_plan import Plan
-from studies.image_text_fewshot_report import Results, as_markdown, csv_rows, summarise, table_rows
+from studies.image_text_fewshot_report import as_markdown, cell_rows, summarise
+from studies.lab.heads import Plan
+from studies.lab.table import long_form
 from studies.outputs import Report, write_head_report
 from studies.task_options import add_task_options, label_of, task_and_preset
 
@@ -68,11 +69,13 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     cells = harness.Cells(options.runs / f"{NAME}.jsonl")
     print(_heading(plan), flush=True)
     computed = compute(plan.cells(), cells, options.device)
-    summary = summarise(Results(plan, cells))
+    rows = cell_rows(plan, cells)
+    summary = summarise(plan, rows)
     name = f"{NAME}_{label_of(options, task)}" + ("_some-arms" if options.arms else "")
     draw(summary, options.out / f"{name}.png")
+    table = long_form(summary["accuracy"], ["test", "shots", "arm"])
     return write_head_report(
-        Report(summary, as_markdown(summary), csv_rows(plan, cells), table_rows(summary)),
+        Report(summary, as_markdown(summary), rows.drop(columns="diverged"), table),
         options,
         name,
         plan.cells(),

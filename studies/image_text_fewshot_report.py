@@ -1,19 +1,20 @@
 """What the few-shot study reports: accuracies, paired differences to the fair control, verdicts, what heads look like."""
 
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
+import pandas as pd
 
 from neural.heads.arms import ARMS
 from studies import harness
-from studies.harness import Interval, mean_interval, paired_difference
+from studies.harness import Interval
 from studies.head_presets import differences
-from studies.image_text_fewshot_plan import Plan
+from studies.lab.heads import Plan
+from studies.lab.table import by_key, by_measure, by_test, contrast, entries, shots_label, table
 from studies.published_numbers import PRINTED_ENCODERS, reference
-from studies.report_tables import by_word, gain_text, interval_columns, markdown_table
+from studies.report_tables import by_word, gain_text, markdown_table
 
-__all__ = ["Results", "as_markdown", "csv_rows", "shots_label", "summarise", "table_rows"]
+__all__ = ["as_markdown", "cell_rows", "summarise"]
 
 LOOKS = {
     "margin": "functional margin (eq. 8; in units of the head's space, which a projection may stretch)",
@@ -24,85 +25,36 @@ LOOKS = {
 }
 
 
-def shots_label(shots: int | None) -> str:
-    """How tables and figures call a number of shots.
-
-    Args:
-        shots: k, or None for the whole training pool.
-
-    Returns:
-        Text.
-    """
-    return "all" if shots is None else str(shots)
-
-
-class Results:
-    """Finished cells as arrays over seeds."""
-
-    def __init__(self, plan: Plan, cells: harness.Cells) -> None:
-        self.plan, self._cells = plan, cells
-
-    def result(self, arm: str, shots: int | None, seed: int) -> dict[str, Any]:
-        """What is kept of one cell."""
-        return self._cells.get(self.plan.cell(arm, shots, seed).key)
-
-    def values(self, what: str, arm: str, shots: int | None) -> NDArray[np.float64]:
-        """(seeds,) one number per repetition; accuracies (in percent) go by the test set's name."""
-        results = [self.result(arm, shots, s) for s in range(self.plan.preset.seeds)]
-        if what in self.plan.task.tests:
-            return 100 * np.array([result["accuracy"][what] for result in results])
-        return np.array([np.nan if result[what] is None else result[what] for result in results], dtype=float)
-
-    def difference(self, what: str, arm: str, control: str, shots: int | None) -> Interval:
-        """Paired difference between two arms over repetitions."""
-        return paired_difference(self.values(what, arm, shots), self.values(what, control, shots))
-
-
-def summarise(results: Results) -> dict[str, Any]:
+def summarise(plan: Plan, cells: pd.DataFrame) -> dict[str, Any]:
     """Everything that is reported, as plain data.
 
     Args:
-        results: finished cells.
+        plan: the study.
+        cells: from `cell_rows`.
 
     Returns:
         For `as_markdown`, the figure and the JSON file.
     """
-    plan = results.plan
-    control = plan.control
-    accuracy, looks = [], []
-    for shots in plan.preset.shots:
-        for arm in plan.arms:
-            for test in plan.task.tests:
-                entry: dict[str, Any] = {"shots": shots_label(shots), "arm": arm, "test": test}
-                entry["accuracy"] = mean_interval(results.values(test, arm, shots))
-                if arm != control and control in plan.arms:
-                    entry["minus_control"] = results.difference(test, arm, control, shots)
-                accuracy.append(entry)
-            for what in LOOKS:
-                values = results.values(what, arm, shots)
-                if np.isfinite(values).all():
-                    looks.append({
-                        "shots": shots_label(shots),
-                        "arm": arm,
-                        "what": what,
-                        "value": mean_interval(values),
-                    })
+    rows = by_test(cells)
+    shots = [shots_label(k) for k in plan.preset.shots]
+    places: dict[str, Sequence[str]] = {"shots": shots, "arm": plan.arms}
+    looks = by_measure(cells, LOOKS, ["shots", "arm"])
     return {
         "task": plan.task.name,
         "classes": len(plan.task.classes),
         "about": dict(plan.task.about),
-        "control": control,
+        "control": plan.control,
         "arms": {arm: ARMS[arm].label for arm in plan.arms},
-        "shots": [shots_label(k) for k in plan.preset.shots],
+        "shots": shots,
         "tests": list(plan.task.tests),
         "seeds": plan.preset.seeds,
         "candidates_per_arm": plan.preset.trainings,
         "differs_from_paper": differences(plan.preset),
-        "accuracy": accuracy,
+        "accuracy": entries(rows, places | {"test": [*plan.task.tests]}, {"minus_control": plan.control}),
         "published": _published(plan),
-        "looks": looks,
-        "verdicts": _verdicts(results),
-        "edges": _at_the_edge(results),
+        "looks": entries(looks, places | {"what": [*LOOKS]}, value="value"),
+        "verdicts": _verdicts(plan, rows),
+        "edges": _at_the_edge(plan, cells),
     }
 
 
@@ -122,66 +74,62 @@ def _published(plan: Plan) -> list[dict[str, Any]]:
     return found
 
 
-def _verdicts(results: Results) -> list[str]:
+def _gains(rows: pd.DataFrame, test: str, arm: str, other: str) -> dict[str, Interval]:
+    """{shots: paired difference} on one test set."""
+    return by_key(contrast(rows[rows["test"].eq(test)], arm, other, ["shots"]), "shots")
+
+
+def _verdicts(plan: Plan, rows: pd.DataFrame) -> list[str]:
     """One line for every test set and question: at which shots the answer is yes."""
-    plan, control = results.plan, results.plan.control
     lines = []
     if "uml_init" in plan.arms:
         for test in plan.task.tests:
-            lines.append(f"{test}: UML (init) {_against_baselines(results, test)}")
+            lines.append(f"{test}: UML (init) {_against_baselines(plan, rows, test)}")
     first = next(iter(plan.task.tests))
     questions = [
         ("uml_init", "init_only", "what training on auxiliary rows adds to the start from class means"),
-        ("uml", control, "what training on auxiliary rows adds without that start"),
+        ("uml", plan.control, "what training on auxiliary rows adds without that start"),
         ("uml", "uml_permuted", "what of it is the right classes"),
     ]
     for arm, other, question in questions:
         if arm in plan.arms and other in plan.arms:
-            gains = {k: results.difference(first, arm, other, k) for k in plan.preset.shots}
-            texts = [f"{shots_label(k)}: {gain_text(g)}" for k, g in gains.items()]
+            gains = _gains(rows, first, arm, other)
+            texts = [f"{k}: {gain_text(gains[k])}" for k in map(shots_label, plan.preset.shots)]
             lines.append(
                 f"{first}: {question} ({ARMS[arm].label} - {ARMS[other].label}, points by shots): {', '.join(texts)}"
             )
     return lines
 
 
-def _against_baselines(results: Results, test: str) -> str:
+def _against_baselines(plan: Plan, rows: pd.DataFrame, test: str) -> str:
     """It gains where it beats the matched control and the plain baseline, and loses where it falls behind either."""
-    plan = results.plan
+    baselines = dict.fromkeys((plan.control, "unimodal"))
+    against = [_gains(rows, test, "uml_init", baseline) for baseline in baselines]
+    permuted = _gains(rows, test, "init_permuted", plan.control) if "init_permuted" in plan.arms else {}
     words: dict[str, str] = {}
-    for shots in plan.preset.shots:
-        gains = [
-            results.difference(test, "uml_init", c, shots) for c in dict.fromkeys((plan.control, "unimodal"))
-        ]
-        sure, behind = all(g.low > 0 for g in gains), any(g.high < 0 for g in gains)
+    for k in map(shots_label, plan.preset.shots):
+        sure, behind = all(g[k].low > 0 for g in against), any(g[k].high < 0 for g in against)
         word = "gains" if sure else "loses" if behind else "is undecided"
-        permuted = "init_permuted" in plan.arms
-        if permuted and results.difference(test, "init_permuted", plan.control, shots).low > 0:
+        if k in permuted and permuted[k].low > 0:
             word += ", and so do permuted labels," if sure else ", but permuted labels gain,"
-        words[shots_label(shots)] = word
-    baselines = " and ".join(dict.fromkeys((ARMS[plan.control].label, ARMS["unimodal"].label)))
-    return f"against {baselines}: {by_word(words)} shots"
+        words[k] = word
+    names = " and ".join(ARMS[baseline].label for baseline in baselines)
+    return f"against {names}: {by_word(words)} shots"
 
 
-def _at_the_edge(results: Results) -> list[str]:
+def _at_the_edge(plan: Plan, cells: pd.DataFrame) -> list[str]:
     """How often an arm chose the end of an axis of the grid, or its last steps: there a wider grid might do better."""
-    plan = results.plan
-    grid, schedule = plan.preset.grid, plan.preset.schedule
+    rates, schedule = plan.preset.grid.learning_rates, plan.preset.schedule
     lines = []
     for arm in plan.arms:
-        chosen = [results.result(arm, k, s) for k in plan.preset.shots for s in range(plan.preset.seeds)]
-        rates = [result["setting"]["learning_rate"] for result in chosen]
-        ends = {
-            "lowest learning rate": min(grid.learning_rates),
-            "highest learning rate": max(grid.learning_rates),
+        chosen = cells[cells["arm"].eq(arm)]
+        counts = {
+            f"{name} learning rate": chosen["learning_rate"].eq(end).sum()
+            for name, end in (("lowest", min(rates)), ("highest", max(rates)))
         }
-        counts = {name: sum(rate == end for rate in rates) for name, end in ends.items()}
-        counts["last look"] = sum(
-            result["best_step"] > schedule.iterations - schedule.eval_every for result in chosen
-        )
-        diverged = sum(result["diverged"] for result in chosen)
-        if diverged:
-            counts["(trainings that diverged)"] = diverged
+        counts["last look"] = chosen["best_step"].gt(schedule.iterations - schedule.eval_every).sum()
+        if chosen["diverged"].any():
+            counts["(trainings that diverged)"] = chosen["diverged"].sum()
         lines.append(
             f"{ARMS[arm].label} {', '.join(f'{name} {n}' for name, n in counts.items())} of {len(chosen)}"
         )
@@ -258,30 +206,7 @@ def _entry(summary: dict[str, Any], shots: str, arm: str, test: str) -> dict[str
     return next(e for e in summary["accuracy"] if (e["shots"], e["arm"], e["test"]) == (shots, arm, test))
 
 
-def table_rows(summary: dict[str, Any]) -> list[dict[str, object]]:
-    """The accuracy table in long form, for CSV.
-
-    Args:
-        summary: from `summarise`.
-
-    Returns:
-        One row per test set, shots and arm.
-    """
-    rows = []
-    for e in summary["accuracy"]:
-        row = {
-            "test": e["test"],
-            "shots": e["shots"],
-            "arm": e["arm"],
-            **interval_columns("accuracy", e["accuracy"]),
-        }
-        rows.append(
-            row | (interval_columns("minus_control", e["minus_control"]) if "minus_control" in e else {})
-        )
-    return rows
-
-
-def csv_rows(plan: Plan, cells: harness.Cells) -> list[dict[str, object]]:
+def cell_rows(plan: Plan, cells: harness.Cells) -> pd.DataFrame:
     """One row per finished cell.
 
     Args:
@@ -289,7 +214,7 @@ def csv_rows(plan: Plan, cells: harness.Cells) -> list[dict[str, object]]:
         cells: finished cells.
 
     Returns:
-        Rows for CSV.
+        Table; all but its last column, the number of trainings that diverged, is written as CSV.
     """
     rows = []
     for cell in reversed(plan.cells()):
@@ -299,5 +224,6 @@ def csv_rows(plan: Plan, cells: harness.Cells) -> list[dict[str, object]]:
             | {f"accuracy_{test}": value for test, value in result["accuracy"].items()}
             | {name: result[name] for name in ("val_accuracy", "val_loss", *LOOKS, "best_step", "seconds")}
             | result["setting"]
+            | {"diverged": result["diverged"]}
         )
-    return rows
+    return table(rows)

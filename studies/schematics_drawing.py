@@ -11,8 +11,8 @@ from neural.data.glyphs import DEFAULT
 from neural.picture_encoder import FEATURES
 from neural.sequences.glyphs import TOKENS, GlyphSequenceSettings, name_tokens, patches
 from studies import harness
+from studies.lab.sequences import PRESETS
 from studies.schematics_page import SMALL, Page, Specimen, picture, sentence, wrapped
-from studies.self_supervised_plan import PRESETS
 
 __all__ = ["SHOWN_ARMS", "draw_tokens_and_networks", "draw_what_is_paired", "draw_what_text_adds"]
 

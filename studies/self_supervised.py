@@ -24,134 +24,260 @@ goes on from finished cells and from the checkpoint of the training in flight.
 """
 
 import argparse
-import math
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 import torch
-from threadpoolctl import threadpool_limits
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from neural.checkpoints import DivergedError
 from neural.sequences.clips import MULTIBENCH, multibench_sequences
 from neural.sequences.files import sequences_from_files
 from neural.sequences.glyphs import GlyphSequenceSettings, glyph_sequences
-from neural.sequences.model import SharedTransformer, embeddings
-from neural.sequences.probe import Probe, fit_probe
 from neural.sequences.task import SequenceTask
-from neural.sequences.training import Curriculum, History, mixed_precision, train
+from neural.sequences.training import Curriculum, mixed_precision
 from studies import harness
+from studies.gallery_published import gains_printed
+from studies.harness import Interval
+from studies.lab.figures import arm_style, draw_means, draw_published
+from studies.lab.finding import Evidence, Finding, overall, points, records, word
+from studies.lab.sequences import ARMS, CONTRASTS, PRESETS, Plan, Preset, arm_data, compute
+from studies.lab.table import by_key, means, paired, table
 from studies.outputs import Report, write_report
-from studies.self_supervised_figure import draw
-from studies.self_supervised_plan import ARMS, PRESETS, Candidate, Plan, Preset, arm_data
-from studies.self_supervised_report import Results, as_markdown, csv_rows, summarise
+from studies.published_numbers import published
+from studies.report_tables import direction, gain_text, markdown_table
 from studies.task_sources import parse_settings, settings_from
 
-__all__ = ["compute", "main"]
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["main", "verdict"]
 
 NAME = "self_supervised"
-_POINTS = 25  # of a stored loss curve
 
 
-def compute(
-    plan: Plan, todo: Sequence[dict[str, Any]], cells: harness.Cells, device: str, checkpoints: Path
-) -> None:
-    """Train what is missing, storing every cell as it finishes; checkpoints of finished trainings are deleted."""
-    if not todo:
-        return
-
-    def work(cell: dict[str, Any], progress: Callable[[int], object]) -> dict[str, Any]:
-        return _result(plan, cell, device, checkpoints, progress)
-
-    workers = harness.usable_cores() if torch.device(device).type == "cpu" else 1
-    total = sum(plan.cell_steps(cell["arm"]) for cell in todo)
-    # the probe's linear algebra as well: threads of two workers on the same cores wait for each other
-    with threadpool_limits(1), harness.progress_bar(total, " steps") as bar:
-        for cell, result in harness.in_parallel(work, todo, workers, bar):
-            cells.add([(cell, result)])
-            for path in checkpoints.glob(f"{harness.cell_key(cell)}-*.safetensors"):
-                if path.name not in result["kept"] and ".corrupt-" not in path.name:
-                    path.unlink()
+# ---------------------------------------------------------------- what is reported
 
 
-def _result(
-    plan: Plan, cell: dict[str, Any], device: str, checkpoints: Path, progress: Callable[[int], object]
+def _rows(plan: Plan, cells: harness.Cells) -> pd.DataFrame:
+    """One row per finished cell."""
+    kept = ("accuracy", "val_accuracy", "val_loss", "strength", "seconds")
+    return table(
+        {"arm": arm, "seed": seed}
+        | {name: result[name] for name in kept}
+        | result["setting"]
+        | {f"final_loss_{name}": loss for name, loss in result["final_losses"].items()}
+        for arm in plan.arms
+        for seed, result in enumerate(plan.results(cells, arm))
+    )
+
+
+def _differences(plan: Plan, percent: pd.DataFrame) -> pd.DataFrame:
+    """Paired differences in points, one row per contrast and repetition."""
+    found = [paired(percent, c.arm, c.control).assign(contrast=key) for key, c in plan.contrasts.items()]
+    return pd.concat(found) if found else pd.DataFrame(columns=["seed", "accuracy", "contrast"])
+
+
+def _summary(
+    plan: Plan, cells: harness.Cells, percent: pd.DataFrame, differences: pd.DataFrame
 ) -> dict[str, Any]:
-    """The best candidate of a cell by validation, and its test."""
-    began = time.perf_counter()
-    arm, seed = cell["arm"], cell["seed"]
-    task = plan.tasks[seed]
-    data = arm_data(arm, task, seed)
-    best: tuple[Probe, SharedTransformer, History, Candidate] | None = None
-    scores: list[float | None] = []
-    diverged, kept = [], []
-    for number, candidate in enumerate(plan.preset.candidates):
-        modalities = {name: part.modality for name, part in data.items()}
-        model = SharedTransformer(modalities, plan.preset.model_settings(candidate), seed=seed).to(device)
-        path = checkpoints / f"{harness.cell_key(cell)}-{number}.safetensors"
-        history = History({}, 0)
-        if ARMS[arm].trained:
-            settings = plan.train_settings(arm, candidate)
-            try:
-                history = train(
-                    model, data, settings, target=task.target, seed=seed, checkpoint=path, progress=progress
-                )
-            except DivergedError as error:
-                scores.append(None)
-                diverged.append(str(error))
-                kept.append(path.name)  # the last good checkpoint, which the message names
-                continue
-        try:
-            probe = _probe(model, task)
-        except ValueError as error:  # embeddings that are not finite, of random weights, too
-            scores.append(None)
-            diverged.append(str(error))
-            continue
-        scores.append(probe.val_accuracy)
-        if best is None or (probe.val_accuracy, -probe.val_loss) > (best[0].val_accuracy, -best[0].val_loss):
-            best = probe, model, history, candidate
-    if best is None:
-        raise FloatingPointError(f"{arm}, seed {seed}: every training diverged; the last: {diverged[-1]}")
-    probe, model, history, candidate = best
-    assert task.test.labels is not None
+    """Everything that is reported, as plain data; loss curves and diverged trainings are no columns of the table."""
+    task, preset = plan.tasks[0], plan.preset
+    accuracy = by_key(means(percent, ["arm"]), "arm")
+    gains = by_key(means(differences, ["contrast"]), "contrast")
+    results = {arm: plan.results(cells, arm) for arm in plan.arms}
+    curves = {
+        arm: np.array([result["curve"] for result in results[arm]], dtype=np.float64).mean(axis=0)
+        for arm in plan.arms
+        if ARMS[arm].trained
+    }
+    test = len(task.test)
+    mean = float(np.mean([accuracy[arm].estimate for arm in plan.arms])) / 100
+    printed = published(1)[lambda rows: rows["dataset"] == task.name]
     return {
-        "accuracy": probe.accuracy(embeddings(model, task.target, task.test), task.test.labels),
-        "val_accuracy": probe.val_accuracy,
-        "val_loss": probe.val_loss if math.isfinite(probe.val_loss) else None,
-        "strength": probe.strength,
-        "setting": vars(candidate),
-        "candidates": scores,
-        "diverged": diverged,
-        "kept": kept,
-        "curve": _blocks(history.losses.get(task.target)),
-        "final_losses": {name: _blocks(v[-20:], 1)[0] for name, v in history.losses.items()},
-        "seconds": round(time.perf_counter() - began, 2),
+        "task": task.name,
+        "target": task.target,
+        "auxiliaries": list(task.auxiliaries),
+        "classes": list(task.classes),
+        "about": dict(task.about),
+        "rows": {part: len(data) for part, data in (task.parts | dict(task.auxiliaries)).items()},
+        "largest_class": float(100 * np.bincount(task.test.labels).max() / test),  # type: ignore[arg-type]
+        "standard_error_of_one_test": 100 * (mean * (1 - mean) / test) ** 0.5,
+        "seeds": preset.seeds,
+        "steps": plan.steps,
+        "candidates_per_arm": len(preset.candidates),
+        "arms": {arm: ARMS[arm].label for arm in plan.arms},
+        "accuracy": {arm: accuracy[arm] for arm in plan.arms},
+        "by_seed": {arm: part["accuracy"].to_numpy() for arm, part in percent.groupby("arm", sort=False)},
+        "curves": {
+            arm: [None if np.isnan(x) else x for x in curve.tolist()] for arm, curve in curves.items()
+        },
+        "diverged": {arm: sum(len(r["diverged"]) for r in found) for arm, found in results.items()},
+        "contrasts": {
+            key: {"arm": c.arm, "control": c.control, "question": c.question, "difference": gains[key]}
+            for key, c in plan.contrasts.items()
+        },
+        "published": dict(zip(printed["method"], printed["value"], strict=True)),
+        "setting": (
+            f"{plan.steps / -(-len(task.train) // preset.batch):.3g} epochs, learning rates "
+            f"{', '.join(map(str, preset.learning_rates))}, widths {', '.join(map(str, preset.widths))}, "
+            f"{preset.seeds} seeds, {preset.ratio:g} auxiliary sequences per target sequence"
+        ),
+        "verdict": verdict({key: gains[key] for key in plan.contrasts}, task.name),
     }
 
 
-def _probe(model: SharedTransformer, task: SequenceTask) -> Probe:
-    train_rows, val_rows = (embeddings(model, task.target, part) for part in (task.train, task.val))
-    assert task.train.labels is not None
-    assert task.val.labels is not None
-    return fit_probe(train_rows, task.train.labels, val_rows, task.val.labels)
+def verdict(differences: Mapping[str, Interval], name: str) -> str:
+    """One line: whether UML beats the unimodal model, and which of `CONTRASTS` that are controls the gain survives."""
+    if "paper" not in differences:
+        return f"{name}: UML and its baseline were not both trained, so there is no verdict"
+    claimed = differences["paper"]
+    lead = f"the paper's claim {direction(claimed, up='holds', down='fails', unclear='is not decided')}"
+    controls = {CONTRASTS[key].survived: d for key, d in differences.items() if CONTRASTS[key].survived}
+    if claimed.low > 0:
+        survived = sum(d.low > 0 for d in controls.values())
+        lead += f" and survives {survived} of {len(controls)} controls" if controls else ", without controls"
+    parts = [
+        f"{what} {direction(d, up='gains', down='loses')} {gain_text(d, 2)}" for what, d in controls.items()
+    ]
+    against = f"; UML against each control: {', '.join(parts)}" if parts else ""
+    return f"{name}: {lead} (UML against unimodal {gain_text(claimed, 2)}){against}"
 
 
-def _blocks(losses: Any, points: int = _POINTS) -> list[float | None]:  # noqa: ANN401
-    """Means over stretches of steps; None where the modality had no turn."""
-    if losses is None:
-        return []
-    parts = np.array_split(losses, min(points, len(losses)))
-    return [None if np.isnan(part).all() else float(np.nanmean(part)) for part in parts]
+def _pair(summary: Mapping[str, Any], contrast: Mapping[str, Any], between: str) -> str:
+    return f"{summary['arms'][contrast['arm']]}{between}{summary['arms'][contrast['control']]}"
 
 
-def _tasks(options: Any, seeds: int) -> list[SequenceTask]:  # noqa: ANN401
-    """One task for each repetition."""
+def _findings(summary: Mapping[str, Any]) -> dict[tuple[str, int], Finding]:
+    """Table 1: the verdict is that of equal rows per step; the paper's own comparison stands beside it."""
+    shown = {key: _pair(summary, c, " minus ") for key, c in summary["contrasts"].items()}
+    gains = {key: vars(c["difference"]) for key, c in summary["contrasts"].items()}
+    ours = "; ".join(f"{shown[key]} {points(gain, 2)}" for key, gain in gains.items())
+    evidence = tuple(
+        Evidence(shown[key], gain["estimate"], gain["low"], gain["high"], word(gain))
+        for key, gain in gains.items()
+        if key == "rows"
+    )
+    words = [e.verdict for e in evidence]
+    printed = gains_printed("Table", 1, summary)
+    return {("Table", 1): Finding(ours, printed, overall(words), summary["verdict"], evidence)}
+
+
+def _markdown(summary: Mapping[str, Any]) -> str:
+    """Tables of accuracies and differences."""
+    helpers, paper = ", ".join(summary["auxiliaries"]) or "nothing", summary["published"]
+    accuracies = [
+        [
+            summary["arms"][arm],
+            f"{a.estimate:.2f}",
+            f"{a.low:.2f} to {a.high:.2f}",
+            f"{paper[arm]:.2f}" if arm in paper else "",
+        ]
+        for arm, a in summary["accuracy"].items()
+    ]
+    differences = [
+        [c["question"], _pair(summary, c, " - "), gain_text(c["difference"], 2)]
+        for c in summary["contrasts"].values()
+    ]
+    parts = [
+        f"## {summary['task']}: {summary['target']} with the help of {helpers}",
+        (
+            f"Test accuracy (%) of a linear probe on {summary['target']} embeddings, {len(summary['classes'])} classes, "
+            f"{summary['seeds']} paired repetitions, {summary['steps']:,} steps each, the best of "
+            f"{summary['candidates_per_arm']} trainings by validation. Sequences: "
+            f"{', '.join(f'{name} {count:,}' for name, count in summary['rows'].items())}; the largest class is "
+            f"{summary['largest_class']:.1f}% of the test, the standard error of one test "
+            f"{summary['standard_error_of_one_test']:.1f} points (rows taken as independent)."
+        ),
+        markdown_table(["arm", "accuracy", "95% interval", "paper, Table 1"], accuracies),
+        markdown_table(["question", "difference of", "points, 95% interval"], differences),
+    ]
+    if paper:
+        parts.append(
+            f"Of this run: {summary['setting']}. Of the paper: 100 epochs, its grid of section B.4.1, 3 seeds."
+        )
+    if diverged := sum(summary["diverged"].values()):
+        parts.append(f"{diverged} trainings diverged and were not eligible.")
+    return "\n\n".join([*parts, summary["verdict"]]) + "\n"
+
+
+# ---------------------------------------------------------------- figure
+
+
+def _draw(summary: Mapping[str, Any], percent: pd.DataFrame, differences: pd.DataFrame, path: Path) -> None:
+    """Accuracies, paired differences, and what training did to the target's loss."""
+    import matplotlib.pyplot as plt
+
+    with harness.figure_style():
+        figure, (left, middle, right) = plt.subplots(1, 3, figsize=(13.5, 4.2), width_ratios=(1.15, 1, 1))
+        _draw_accuracies(left, summary, percent)
+        _draw_differences(middle, summary, differences)
+        _draw_curves(right, summary)
+        figure.suptitle(
+            f"{summary['task']}: {summary['target']} with unpaired {', '.join(summary['auxiliaries']) or 'nothing'}, "
+            f"{summary['seeds']} paired repetitions, 95% intervals",
+            fontsize=9.5,
+        )
+        harness.save_figure(figure, path)
+
+
+def _draw_accuracies(axes: "Axes", summary: Mapping[str, Any], percent: pd.DataFrame) -> None:
+    """A row per arm, with the paper's number and a tick for every repetition above the mean."""
+    labels = summary["arms"]
+    for place, (arm, label) in enumerate(labels.items()):
+        rows = percent[percent["arm"] == arm].assign(label=label)
+        draw_means(axes, rows, "accuracy", y="label", labels=labels, order=[*labels.values()], orient="y")
+        axes.plot(rows["accuracy"], np.full(len(rows), place - 0.22), "|", color="0.55", markersize=5)
+        if arm in summary["published"]:
+            draw_published(axes, [summary["published"][arm]], [place], arm_style(arm), "paper")
+    note = "; hollow: paper" if summary["published"] else ""
+    axes.set(title="(a) Accuracy", ylabel="")
+    axes.set_xlabel(f"test accuracy of a linear probe (%); ticks: repetitions{note}")
+
+
+def _draw_differences(axes: "Axes", summary: Mapping[str, Any], differences: pd.DataFrame) -> None:
+    """A row per question."""
+    contrasts = summary["contrasts"].items()
+    questions = {key: "\n".join([c["question"], _pair(summary, c, "\n− ")]) for key, c in contrasts}
+    draw_means(
+        axes,
+        differences.assign(question=differences["contrast"].map(questions), all="difference"),
+        "accuracy",
+        y="question",
+        hue="all",
+        labels={"difference": "difference"},
+        styles={"difference": {"color": "black", "marker": "o", "linestyle": "none"}},
+        order=list(questions.values()),
+        orient="y",
+    )
+    axes.axvline(0, color="0.3", lw=0.9)
+    axes.tick_params(axis="y", labelsize=6.8)
+    axes.set(title="(b) Paired differences", xlabel="difference in points", ylabel="")
+
+
+def _draw_curves(axes: "Axes", summary: Mapping[str, Any]) -> None:
+    """Means over repetitions of stretches of steps."""
+    for arm, curve in summary["curves"].items():
+        steps = (np.arange(len(curve)) + 0.5) * summary["steps"] / len(curve)
+        every = max(1, len(curve) // 6)
+        losses = np.array(curve, dtype=float)
+        axes.plot(steps, losses, label=summary["arms"][arm], markevery=every, **arm_style(arm))
+    axes.set(xlabel="optimiser step", ylabel=f"next-step loss of {summary['target']} (training)")
+    axes.set_title("(c) Loss of the target, chosen trainings")
+    axes.legend(loc="best")
+
+
+# ---------------------------------------------------------------- command line
+
+
+def _tasks(options: argparse.Namespace, seeds: int) -> list[SequenceTask]:
+    """One task for each repetition; files are the same in all."""
     if options.target_features is not None:
         files = options.aux_features or []
         names = options.auxiliaries or ["text"][: len(files)]
@@ -159,55 +285,37 @@ def _tasks(options: Any, seeds: int) -> list[SequenceTask]:  # noqa: ANN401
             raise ValueError(
                 f"--auxiliaries: {len(files)} files of auxiliaries need as many names, got {names}"
             )
-        task = sequences_from_files(
-            options.target_features, dict(zip(names, files, strict=True)), scale=not options.raw
-        )
-        return [task] * seeds
+        helping = dict(zip(names, files, strict=True))
+        return [sequences_from_files(options.target_features, helping, scale=not options.raw)] * seeds
     if options.multibench is not None:
-        task = multibench_sequences(
-            options.multibench,
-            options.data,
-            target=options.target,
-            auxiliaries=options.auxiliaries,
-            label_rule=options.label_rule,
-            mimic_task=options.mimic_task,
-            scale=not options.raw,
-        )
-        return [task] * seeds
+        chosen = {n: getattr(options, n) for n in ("target", "auxiliaries", "label_rule", "mimic_task")}
+        return [
+            multibench_sequences(options.multibench, options.data, **chosen, scale=not options.raw)
+        ] * seeds
     given = parse_settings(options.set)
     known = [field.name for field in fields(GlyphSequenceSettings) if field.name != "jitter"]
     settings = settings_from(GlyphSequenceSettings, given, known, "glyphs")
+    cache, first = options.runs / "cache", options.data_seed
     with harness.one_torch_thread():
-        return [
-            glyph_sequences(settings, seed=options.data_seed + seed, cache=options.runs / "cache")
-            for seed in range(seeds)
-        ]
+        return [glyph_sequences(settings, seed=first + seed, cache=cache) for seed in range(seeds)]
 
 
-def _preset(options: Any) -> Preset:  # noqa: ANN401
+def _preset(options: argparse.Namespace) -> Preset:
     """The preset with what the command line changes."""
+
+    def given(*names: str) -> dict[str, Any]:
+        return {name: value for name in names if (value := getattr(options, name)) is not None}
+
     preset = PRESETS["quick" if options.quick else options.preset]
-    changes = {
-        name: value
-        for name in ("seeds", "steps", "batch", "ratio", "loss_weight", "precision", "micro_batch")
-        if (value := getattr(options, name)) is not None
-    }
-    if options.learning_rates:
-        changes["learning_rates"] = tuple(options.learning_rates)
-    if options.widths:
-        changes["widths"] = tuple(options.widths)
-    shape = {
-        name: value
-        for name in ("layers", "heads", "positions")
-        if (value := getattr(options, name)) is not None
-    }
+    changes = given("seeds", "steps", "batch", "ratio", "loss_weight", "precision", "micro_batch")
+    changes |= {name: tuple(values) for name, values in given("learning_rates", "widths").items()}
     if options.first_epochs:
         if not options.first:
             raise ValueError("--first-epochs: name who is first with --first")
         changes["curriculum"] = Curriculum(tuple(options.first), options.first_epochs)
-    return replace(
-        preset, **changes, model=replace(preset.model, width=(options.widths or preset.widths)[0], **shape)
-    )
+    preset = replace(preset, **changes)
+    shape = {"width": preset.widths[0]} | given("layers", "heads", "positions")
+    return replace(preset, model=replace(preset.model, **shape))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -249,14 +357,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
-    """Run the study; see the module's docstring.
-
-    Args:
-        arguments: command line, default the process's own.
-
-    Returns:
-        The summary that is also written as JSON.
-    """
+    """Run the study, see the module's docstring; returns the summary that is also written as JSON."""
     began = time.perf_counter()
     parser = _parser()
     options = parser.parse_args(arguments)
@@ -268,17 +369,19 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     cells = harness.Cells(options.runs / f"{NAME}.jsonl")
     todo = cells.missing(plan.cells())
     task = plan.tasks[0]
-    rows = ", ".join(
-        f"{name} {len(data):,} of {data.modality}" for name, data in arm_data("uml", task, 0).items()
+    learned = ", ".join(
+        f"{k} {len(data):,} of {data.modality}" for k, data in arm_data("uml", task, 0).items()
     )
-    print(f"{task.name}: {rows}; {len(plan.cells())} cells, {len(todo)} to compute", flush=True)
+    print(f"{task.name}: {learned}; {len(plan.cells())} cells, {len(todo)} to compute", flush=True)
     compute(plan, todo, cells, options.device, options.runs / NAME)
-    results = Results(plan, cells)
-    summary = summarise(results)
-    name = f"{NAME}_{plan.name}"
-    draw(summary, options.out / f"{name}.png")
+    rows = _rows(plan, cells)
+    percent = rows.assign(accuracy=100 * rows["accuracy"])
+    differences = _differences(plan, percent)
+    summary = _summary(plan, cells, percent, differences)
+    name = f"{NAME}_{task.name}"
+    _draw(summary, percent, differences, options.out / f"{name}.png")
     return write_report(
-        Report(summary, as_markdown(summary), csv_rows(plan, results)),
+        Report(summary | {"findings": records(_findings(summary))}, _markdown(summary), rows),
         options,
         name,
         config={"preset": preset, "arms": list(plan.arms)},

@@ -44,14 +44,15 @@ from studies.harness import Interval
 from studies.head_cells import HeadCell, compute
 from studies.head_presets import Preset, differences
 from studies.lab.figures import draw_means, place_style
-from studies.lab.finding import NOT_PRINTED, Evidence, Finding, overall, records
-from studies.lab.table import by_key, contrast, long_form, means, paired, shots_label, table
+from studies.lab.finding import NOT_PRINTED, Evidence, Finding, evidence_of, overall, records, word
+from studies.lab.heads import closing_lines, gains_over, with_gain
+from studies.lab.table import by_key, contrast, long_form, means, shots_label, table
 from studies.lab.text_variants import ENCODER, KIND, NUMBER, RATIO, REFERENCE, Axes, Variant, axes_of
 from studies.outputs import Report, write_head_report
 from studies.published_numbers import published
-from studies.report_tables import STABLE, by_word, direction, gain_text, little_impact, markdown_table
+from studies.report_tables import STABLE, by_word, gain_text, little_impact, markdown_table
 from studies.task_options import add_task_options, chosen_preset, fitted_preset, label_of
-from studies.text_sweep import entry_text, first_test, lighter, result_columns
+from studies.text_sweep import check_sizes, first_test, gain_words, lighter, result_columns
 
 __all__ = ["AblationCell", "Plan", "main", "report_of"]
 
@@ -118,18 +119,12 @@ class Plan:
     logit_scale: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.preset.seeds < 2:
-            raise ValueError(
-                f"--seeds: intervals need at least 2 paired repetitions, got {self.preset.seeds}"
-            )
+        check_sizes(self.preset, {"--logit-scale": self.logit_scale})
         for k in self.preset.shots:
             if k is not None:
                 as_whole(k, "--shots", least=1)
-        if not 0 < self.logit_scale < float("inf"):
-            raise ValueError(f"--logit-scale: must be positive and finite, got {self.logit_scale:g}")
         for variant in self.variants:
-            if not 0 < variant.ratio < float("inf"):
-                raise ValueError(f"--ratios: must be positive and finite, got {variant.ratio:g}")
+            check_sizes(self.preset, {"--ratios": variant.ratio})
 
     @property
     def variants(self) -> list[Variant]:
@@ -192,25 +187,17 @@ def _gains(rows: pd.DataFrame) -> pd.DataFrame:
     compared = rows[rows["axis"].ne(_BASELINE)].replace({
         "arm": dict.fromkeys(("unimodal", "matched"), control)
     })
-    return pd.concat(
-        paired(part, arm, control, ["axis", "variant", "shots"]).assign(arm=arm)
-        for _, part in compared.groupby("axis", sort=False)
-        for arm in part["arm"].unique()
-        if arm != control
-    )
+    by_axis = compared.groupby("axis", sort=False)
+    return pd.concat(gains_over(control, part, ["axis", "variant", "shots"]) for _, part in by_axis)
 
 
 def _steps(axes: Mapping[str, Sequence[str]], gained: pd.DataFrame) -> Steps:
     """Gains of two variants against each other, mean over shots: one more text, or another kind than the first."""
-    over_shots = gained.groupby(["axis", "variant", "arm", "seed"], sort=False, as_index=False)[
-        "accuracy"
-    ].mean()
+    over_shots = gained.groupby(["axis", "variant", "arm", "seed"], as_index=False)["accuracy"].mean()
     found: dict[str, dict[tuple[str, str], dict[str, Interval]]] = {}
     for axis in (a for a in (KIND, NUMBER, ENCODER) if a in axes):
-        first, *others = names = axes[axis]
-        pairs = (
-            [(b, a) for a, b in itertools.pairwise(names)] if axis == NUMBER else [(v, first) for v in others]
-        )
+        first, *others = axes[axis]
+        pairs = zip(others, axes[axis] if axis == NUMBER else itertools.repeat(first), strict=False)
         mine = over_shots[over_shots["axis"].eq(axis)]
         found[axis] = {
             pair: by_key(contrast(mine, *pair, ["arm"], column="variant"), "arm") for pair in pairs
@@ -229,15 +216,6 @@ def _ratio_gaps(
             found = by_key(contrast(mine, other, REFERENCE, ["shots"], column="variant"), "shots")
             gaps |= {(other, arm, k): found[k] for k in mine["shots"].unique()}
     return gaps
-
-
-def _stable(gaps: Mapping[Any, Interval]) -> list[str]:
-    """Whether a batch ratio changes as good as nothing, as equivalence: within `STABLE` points of r = 1, or beyond."""
-    words = []
-    for gap in gaps.values():
-        within, beyond = -STABLE < gap.low and gap.high < STABLE, gap.low > STABLE or gap.high < -STABLE
-        words.append("holds" if within else "fails" if beyond else "undecided")
-    return words
 
 
 # ---------------------------------------------------------------- report
@@ -291,8 +269,7 @@ def report_of(plan: Plan, cells: pd.DataFrame) -> Report:
 
 def _published(task: Task) -> list[dict[str, Any]]:
     """The paper's numbers for this data set and these encoders: unrelated text (Table 24), batch ratio (Table 27)."""
-    encoders = task.about.get("encoders", {})
-    which = {"dataset": task.name, "vision": encoders.get("image"), "text": encoders.get("text")}
+    which = {"dataset": task.name, "vision": task.encoders.get("image"), "text": task.encoders.get("text")}
     found = []
     for axis, number in ((KIND, 24), (RATIO, 27)):
         try:
@@ -307,17 +284,12 @@ def _published(task: Task) -> list[dict[str, Any]]:
 
 
 def _kinds(plan: Plan, shots: Sequence[str], gains: Gains) -> list[str]:
-    """What each kind of text gains; not believed where permuted labels gain as well."""
+    """What each kind of text gains."""
     lines = []
     for variant, arm in itertools.product(plan.axes[KIND], UML):
-        words = {}
-        for k in shots:
-            words[k] = direction(gains[KIND, variant.name, arm, k], up="gains", down="loses")
-            if gains[KIND, variant.name, PERMUTED[arm], k].low > 0:
-                words[k] += ", but permuted labels gain,"
-        lines.append(
-            f"{KIND}: {variant.name} text, {ARMS[arm].label} against {ARMS[variant.control].label}: {by_word(words)} shots"
-        )
+        mine, permuted = ({k: gains[KIND, variant.name, a, k] for k in shots} for a in (arm, PERMUTED[arm]))
+        what = f"{variant.name} text, {ARMS[arm].label} against {ARMS[variant.control].label}"
+        lines.append(f"{KIND}: {what}: {gain_words(mine, permuted)} shots")
     return lines
 
 
@@ -360,7 +332,7 @@ def _markdown(summary: dict[str, Any]) -> str:
         for variant in variants:
             mine = [e for e in summary["accuracy"] if (e["axis"], e["variant"]) == (axis, variant)]
             for arm in dict.fromkeys(e["arm"] for e in mine):
-                cells = [entry_text(e) for e in mine if e["arm"] == arm]
+                cells = [with_gain(e, "accuracy", 1) for e in mine if e["arm"] == arm]
                 name = variant if "minus_control" in next(e for e in mine if e["arm"] == arm) else "no text"
                 if (name, arm, *cells) not in said and arm != "unimodal":  # variants share a control
                     said.add((name, arm, *cells))
@@ -369,10 +341,7 @@ def _markdown(summary: dict[str, Any]) -> str:
             values = {e["shots"]: f"{e['accuracy']:.2f}" for e in summary["published"] if e["label"] == label}
             rows.append(["*paper*", f"*{label}*", *(values.get(k, "") for k in summary["shots"])])
         lines += ["", f"### {axis}", "", markdown_table([axis, "arm", *titles], rows)]
-    lines += ["", "### In one line each", "", *(f"- {line}" for line in summary["verdicts"])]
-    if summary["differs_from_paper"]:
-        lines += ["", f"Differs from the paper's protocol: {'; '.join(summary['differs_from_paper'])}."]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *closing_lines(summary)]) + "\n"
 
 
 # ---------------------------------------------------------------- figure and findings
@@ -445,15 +414,15 @@ def _findings(
         ends = list(dict.fromkeys((shots[0], shots[-1])))
         shown = "; ".join(f"{v}: {', '.join(gain_text(mine[v][k]) for k in ends)}" for v in variants)
         ours = f"{label} minus the matched control at {' and '.join(ends)} shots: {shown}"
-        words = {v: {k: _word(gain) for k, gain in mine[v].items()} for v in variants}
+        words = {v: {k: word(vars(gain)) for k, gain in mine[v].items()} for v in variants}
         evidence = tuple(
-            _evidence(f"{v}: {label} minus the control, {k} shots", mine[v][k], words[v][k])
+            evidence_of(f"{v}: {label} minus the control, {k} shots", mine[v][k])
             for v, k in itertools.product(variants, shots)
         )
         if axis == RATIO:
             found[kind, number] = _little_impact(ours, printed, gaps)
         elif number == 24:
-            related, unrelated = words.values()
+            related, unrelated = words[variants[0]], words["unrelated"]
             verdict = "fails" if "holds" in unrelated.values() else overall([*related.values()])
             text = f"related text gains: {by_word(related)} shots; unrelated text gains: {by_word(unrelated)} shots"
             found[kind, number] = Finding(ours, printed, verdict, text, evidence)
@@ -466,24 +435,16 @@ def _findings(
 
 
 def _little_impact(ours: str, printed: str, gaps: Mapping[tuple[str, str, str], Interval]) -> Finding:
-    """Holds where every interval lies within `STABLE` points of r = 1, fails where one lies beyond."""
-    words = _stable(gaps)
-    evidence = tuple(
-        _evidence(
-            f"{ARMS[arm].label}: {variant} minus {REFERENCE}, {k} shots, within {STABLE:g} point", gap, word
-        )
-        for ((variant, arm, k), gap), word in zip(gaps.items(), words, strict=True)
-    )
-    verdict = "fails" if "fails" in words else "undecided" if "undecided" in words else overall(words)
-    return Finding(ours, printed, verdict, _ratio_line(gaps), evidence)
-
-
-def _word(gain: Interval) -> str:
-    return direction(gain, up="holds", down="fails", unclear="undecided")
-
-
-def _evidence(what: str, gain: Interval, verdict: str) -> Evidence:
-    return Evidence(what, gain.estimate, gain.low, gain.high, verdict)
+    """An equivalence: holds where all intervals lie within `STABLE` points of r = 1, fails where one lies beyond."""
+    evidence = []
+    for (variant, arm, k), gap in gaps.items():
+        within, beyond = -STABLE < gap.low and gap.high < STABLE, gap.low > STABLE or gap.high < -STABLE
+        verdict = "holds" if within else "fails" if beyond else "undecided"
+        what = f"{ARMS[arm].label}: {variant} minus {REFERENCE}, {k} shots, within {STABLE:g} point"
+        evidence.append(Evidence(what, gap.estimate, gap.low, gap.high, verdict))
+    words = [one.verdict for one in evidence]
+    verdict = next((word for word in ("fails", "undecided", "holds") if word in words), "no claim")
+    return Finding(ours, printed, verdict, _ratio_line(gaps), tuple(evidence))
 
 
 def _plan(options: argparse.Namespace) -> Plan:

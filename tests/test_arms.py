@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from fisherkit.checks import UnknownNameError
 from neural.data.concepts import concepts
-from neural.data.task import Embeddings, Task
+from neural.data.task import Embeddings, FewShot, Numbered, Task
 from neural.heads.arms import ARMS, Setting, arm_names, arm_runs, permuted_classes, select, settings_grid
 from neural.heads.model import class_mean_head
 from neural.heads.runs import HeadFit, Schedule
@@ -265,6 +265,33 @@ def test_task_and_embeddings_say_what_is_wrong():
     ]:
         with pytest.raises(error, match=message):
             Embeddings(features, labels, "text")
+
+
+def test_row_numbers_stay_whole_and_have_the_fingerprint_that_they_had_as_floats():
+    numbers, labels = np.array([3, 2**24 - 1, 0]), [0, 1, 1]
+    rows = Numbered(numbers, labels, "picture")
+    assert (rows.dim, rows.features.dtype, rows.take([True, False, True]).features.tolist()) == (
+        1,
+        np.int64,
+        [[3], [0]],
+    )
+    assert isinstance(rows.per_class(1, 2, 0), Numbered)
+    floats = Embeddings(numbers[:, None].astype(np.float32), labels, "picture")
+    assert FewShot(rows, rows).fingerprint == FewShot(floats, floats).fingerprint
+    large = [Numbered([2**24 + more], [0]) for more in (0, 1)]  # equal as floats
+    assert len({FewShot(rows, rows).fingerprint for rows in large}) == 2
+    with pytest.raises(TypeError, match=r"picture: .* cannot be normalised"):
+        rows.normalised()
+    for wrong, error, message in [
+        ([1.0], TypeError, "row numbers must be whole numbers, got dtype float64"),
+        ([-1], ValueError, "row numbers must be >= 0"),
+        ([[1, 2]], ValueError, r"shape \(n,\) or \(n, 1\), got \(1, 2\)"),
+        (7, ValueError, r"got \(\)"),
+        ([2**63], ValueError, "fit 64 bits"),
+        (np.zeros(0, int), ValueError, "no features"),
+    ]:
+        with pytest.raises(error, match=message):
+            Numbered(wrong, np.zeros(np.size(wrong), int))
 
 
 def test_fingerprint_of_a_task_without_restriction_is_that_of_stored_results():

@@ -13,6 +13,7 @@ from torch import nn
 from neural.array_cache import CorruptCacheWarning
 from neural.checkpoints import Checkpoints, DivergedError
 from neural.minibatches import RowStream, torch_generator
+from neural.resumable import train_resumably
 
 ROWS = {"data": torch.tensor([4, 2])}
 
@@ -155,6 +156,29 @@ def test_weights_that_are_not_finite_are_never_saved(tmp_path, good):
     copied = pickle.loads(pickle.dumps(error))
     assert (str(copied), vars(copied)) == (str(error), vars(error))
     assert (path.read_bytes() if path.exists() else None) == content
+
+
+def test_a_gradient_that_is_not_finite_ends_the_training_before_the_step(tmp_path):
+    path = tmp_path / "c.safetensors"
+    saved = Training(path).run(2).save().weights()
+    training = Training(path)
+
+    def gradient(step, rows):
+        loss = (0 * training.model(torch.ones(1, 3))).sqrt().sum()  # 0, with a slope of 0 times infinity
+        loss.backward()
+        return {"z": loss.item()}
+
+    with pytest.raises(DivergedError, match=r"step 2: the gradient is not finite; .* \(after 2 steps\)"):
+        train_resumably(
+            training.keep,
+            4,
+            batch=lambda step: {"data": 2},
+            gradient=gradient,
+            rate=lambda step: 0.1,
+            clip=None,
+            save_every=1,
+        )
+    assert torch.equal(training.weights(), saved)
 
 
 @given(n=st.integers(1, 9), count=st.integers(0, 40))

@@ -25,8 +25,7 @@ from studies.classifier_planes import (
 from studies.harness import Cells
 from studies.head_cells import compute
 from studies.head_presets import PRESETS, resized
-from studies.image_text_fewshot_plan import Plan
-from studies.image_text_fewshot_report import Results
+from studies.lab.heads import Plan
 
 TINY = [
     "--dataset",
@@ -154,7 +153,7 @@ def test_heads_trained_again_are_those_of_the_cells(tmp_path):
     plan = Plan(task, resized(PRESETS["quick"], seeds=2, shots=[2]), ("matched", "uml_init"))
     cells = Cells(tmp_path / "cells.jsonl")
     compute(plan.cells(), cells, "cpu")
-    heads = Heads(Results(plan, cells), 2, seed=1, device="cpu")
+    heads = Heads(plan, cells, 2, seed=1, device="cpu")
     for arm, fit in heads.fits.items():
         stored = cells.get(plan.cell(arm, 2, 1).key)
         assert fit.best_step == stored["best_step"]

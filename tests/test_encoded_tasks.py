@@ -107,6 +107,8 @@ def test_published_subsets_are_used_and_nothing_else_is_encoded(tmp_path):
             np.testing.assert_array_equal(part.labels, files.labels)
             needed |= set(files.files)
     assert len(task.about["published subsets"]) == 2
+    assert task.encoders == task.about["encoders"] == {"image": "colours", "text": "letters"}
+    assert task.words_per_text == task.about["words per sentence"] > 1
     first_pass = SEEN[: len(needed) + len(dataset.test)]
     assert set(map(str, first_pass)) == set(map(str, needed | set(dataset.test.files)))
     whole = encoded_task(

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from fisherkit.factor import linear_code_error
 from studies import gaussian_recon
-from studies.gaussian_recon_plan import ARMS, Plan
-from studies.gaussian_recon_report import exchange_rate, fisher_numbers, verdict
+from studies.gaussian_recon import verdict
 from studies.harness import Interval, cell_key
+from studies.lab.gaussian_cells import ARMS, Plan, exchange_rate, fisher_numbers, make_run, world
 
 ROOT = Path(__file__).resolve().parent.parent
 TINY = ["--quick", "--seeds", "2", "--steps", "100", "--batch", "16"]
@@ -83,33 +83,33 @@ def test_a_device_that_is_not_there_is_refused(capsys):
 
 def test_arms_of_one_seed_share_rows_weights_and_order():
     plan = Plan(quick=True)
-    x, half, uml = (gaussian_recon.make_run(plan.cell(arm, 1)) for arm in ("x", "x half", "uml"))
+    x, half, uml = (make_run(plan.cell(arm, 1)) for arm in ("x", "x half", "uml"))
     assert torch.equal(x.data["x"][:5000], half.data["x"])
     assert torch.equal(half.data["x"], uml.data["x"])
     assert x.seed == half.seed == uml.seed
     for kind in ("full", "attenuated"):
         assert torch.equal(x.validation[kind][1], uml.validation[kind][1])
     assert torch.equal(half.row_streams()["x"].take(300), uml.row_streams()["x"].take(300))
-    other = gaussian_recon.make_run(plan.cell("x", 2))
+    other = make_run(plan.cell("x", 2))
     assert other.seed != x.seed
     assert not torch.equal(other.data["x"], x.data["x"])
 
 
 def test_validation_has_the_training_loadings_and_is_not_attenuated():
-    run = gaussian_recon.make_run(Plan(quick=True).cell("uml", 0))
-    world = gaussian_recon.world(0, False)
+    run = make_run(Plan(quick=True).cell("uml", 0))
+    loadings = world(0, False)
     for kind, attenuated in (("full", False), ("attenuated", True)):
         rows = run.validation[kind][1].double().numpy()
-        expected = world["x"].covariance(attenuated=attenuated)
+        expected = loadings["x"].covariance(attenuated=attenuated)
         # mean square of 2,000 draws of N(0, S): relative spread sqrt(2 tr S^2) / (tr S sqrt(2000)); z of 5: 6e-7
         spread = np.sqrt(2 * np.square(expected).sum() / 2000)
         assert abs(np.square(rows).sum(axis=1).mean() - np.trace(expected)) < 5 * spread
     train = run.data["x"].double().numpy()
-    assert np.square(train).sum(axis=1).mean() < 0.7 * np.trace(world["x"].covariance(attenuated=False))
+    assert np.square(train).sum(axis=1).mean() < 0.7 * np.trace(loadings["x"].covariance(attenuated=False))
 
 
 def test_training_rows_are_unpaired_and_not_the_validation_rows():
-    run = gaussian_recon.make_run(Plan(quick=True).cell("uml", 0))
+    run = make_run(Plan(quick=True).cell("uml", 0))
     x, y = (run.data[name].double().numpy() for name in "xy")
     correlation = np.corrcoef(x.T, y.T)[:50, 50:]
     # 2,500 correlations of 5,000 independent pairs: |r| > 6 / sqrt(5000) has probability below 1e-5
@@ -154,7 +154,7 @@ def test_verdict_covers_every_mark_once():
 
 
 def test_y_carries_no_information_about_the_loadings_of_x_unless_they_are_tied():
-    numbers = fisher_numbers(gaussian_recon.world(0, False), 100)
+    numbers = fisher_numbers(world(0, False), 100)
     assert numbers["trace_y_separate"] == 0.0
     assert numbers["loadings"] == 750
     assert numbers["rank_x"] == 750 - 15 * 14 // 2  # loadings are known up to a rotation of 15 latents
@@ -189,7 +189,7 @@ def test_study_writes_figure_rows_and_summary(finished):
     mse = [
         float(r["mse_x_full"]) for r in rows if r["seed"] == "0" and r["key"] == cell_key(plan.cell("x", 0))
     ]
-    worlds = [gaussian_recon.world(s, False) for s in range(2)]
+    worlds = [world(s, False) for s in range(2)]
     codes = [linear_code_error(w["x"].covariance(attenuated=False), 10) for w in worlds]
     assert summary["floors"]["best"] == pytest.approx(np.sqrt(codes[0] * codes[1]))
     assert mse[-1] < mse[0]

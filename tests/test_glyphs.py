@@ -348,6 +348,16 @@ def test_task_has_the_pools_that_were_asked_for(made):
     assert task.about["pictures"]["stix"] == list(STIX)
 
 
+def test_task_knows_how_it_was_made(made):
+    for task in (made.task, made.task.normalised(), made.task.only([])):
+        assert (task.texts, task.settings, task.seed) == ("coarse", SMALL, 1)
+        assert task.characters == tuple(made.classes.novel)
+        sentences, labels = task.sentences()
+        assert sentences == [f"a picture of {name.lower()}" for name in task.classes]
+        assert labels == made.task.auxiliaries["text"].labels.tolist()
+        assert task.words_per_text == np.mean([3 + len(name.split()) for name in task.classes])
+
+
 def test_encoder_and_pictures_give_the_features(made, cache):
     encoder = glyph_encoder(SMALL, seed=1, cache=cache)
     for pool, drawn in glyph_pools(SMALL, seed=1, cache=cache).items():
@@ -382,7 +392,8 @@ def test_encoders_are_trained_without_the_other_modality(monkeypatch, made, cach
         assert list(tmp_path.glob("glyph-encoder-*"))
     for name in ("draw_masters", "jittered", "encode", "pretrain"):
         monkeypatch.setattr(source, name, shut)
-    text = source._encode_texts(made.classes.novel, "coarse", SMALL, 1, None)
+    sentences, labels = labelled_texts(made.classes.novel, "coarse", 1)
+    text = source._encode_texts(sentences, labels, "coarse", SMALL, None)
     assert np.array_equal(text.features, made.task.auxiliaries["text"].features)
 
 

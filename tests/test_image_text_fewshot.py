@@ -14,8 +14,9 @@ from studies import harness, head_cells
 from studies.head_cells import compute
 from studies.head_presets import PRESETS, Grid, Preset, differences, resized
 from studies.image_text_fewshot import main
-from studies.image_text_fewshot_plan import Plan
-from studies.image_text_fewshot_report import Results, as_markdown, summarise
+from studies.image_text_fewshot_report import LOOKS, as_markdown, cell_rows, summarise
+from studies.lab.heads import Plan
+from studies.lab.table import table
 from studies.task_sources import make_task, parse_settings
 
 TINY = ["--dataset", "concepts", "--set", "n_classes=6", "rank=3", "test_per_class=10", "--quick"]
@@ -160,7 +161,8 @@ def test_presets_say_what_differs_from_the_paper():
 
 
 def test_edges_of_the_grid_are_counted(task):
-    edges = summarise(Planted(Plan(task, SMALL), {}))["edges"]
+    plan = Plan(task, SMALL)
+    edges = summarise(plan, planted(plan, {}))["edges"]
     assert "UML lowest learning rate 4, highest learning rate 4, last look 4 of 4" in edges
     assert any(
         line.startswith("unimodal, matched lowest") and "(trainings that diverged) 8" in line
@@ -168,26 +170,20 @@ def test_edges_of_the_grid_are_counted(task):
     )
 
 
-class Planted(Results):
-    """Accuracies that are known, to see what is said about them."""
-
-    def __init__(self, plan, gains):
-        self.plan, self.gains = plan, gains
-
-    def result(self, arm, shots, seed):
-        setting = {"learning_rate": 1e-2}
-        return {
-            "setting": setting,
-            "best_step": 20 if arm == "uml" else 10,
-            "diverged": 2 * (arm == "matched"),
-        }
-
-    def values(self, what, arm, shots):
-        base = np.array([30.0, 31.0, 29.0, 30.5])
-        if what not in self.plan.task.tests:
-            return base
-        noise = np.array([0.1, -0.1, 0.2, -0.2])
-        return base + self.gains.get(arm, 0.0) + (noise if arm != self.plan.control else 0)
+def planted(plan, gains):
+    """Cells with accuracies that are known, to see what is said about them."""
+    rows = []
+    for cell in plan.cells():
+        base = [30.0, 31.0, 29.0, 30.5][cell.seed]
+        noise = 0 if cell.arm == plan.control else [0.1, -0.1, 0.2, -0.2][cell.seed]
+        accuracy = (base + gains.get(cell.arm, 0.0) + noise) / 100
+        rows.append(
+            {"arm": cell.arm, "shots": str(cell.shots), "seed": cell.seed, "learning_rate": 1e-2}
+            | {f"accuracy_{test}": accuracy for test in plan.task.tests}
+            | dict.fromkeys(LOOKS, base)
+            | {"best_step": 20 if cell.arm == "uml" else 10, "diverged": 2 * (cell.arm == "matched")}
+        )
+    return table(rows)
 
 
 @pytest.mark.parametrize(
@@ -204,7 +200,7 @@ class Planted(Results):
 )
 def test_verdict_follows_the_intervals(task, gains, words):
     plan = Plan(task, resized(SMALL, seeds=4, shots=None))
-    summary = summarise(Planted(plan, gains))
+    summary = summarise(plan, planted(plan, gains))
     baselines = "unimodal, matched and unimodal"
     assert summary["verdicts"][0] == f"test: UML (init) against {baselines}: {words}"
     if gains["uml_init"] == 5.0:
@@ -304,7 +300,7 @@ def test_test_rows_too_few_for_a_silhouette_lose_no_cell(tmp_path):
     store = harness.Cells(tmp_path / "cells.jsonl")
     compute(plan.cells(), store, "cpu")
     assert store.get(plan.cells()[0].key)["silhouette"] is None
-    assert "UML (init)" in as_markdown(summarise(Results(plan, store)))
+    assert "UML (init)" in as_markdown(summarise(plan, cell_rows(plan, store)))
 
 
 def test_cells_know_what_they_depend_on(task):

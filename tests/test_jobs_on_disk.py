@@ -11,8 +11,9 @@ from neural.datasets import SPECS, load
 from neural.encoders import register
 from neural.encoders.catalogue import CATALOGUE
 from neural.heads.runs import Schedule
-from studies import head_presets, language_to_vision_plan, reproduce, self_supervised_plan
+from studies import head_presets, language_to_vision_plan, reproduce
 from studies.jobs_on_disk import jobs_on_disk, parse_encoders
+from studies.lab import sequences as sequence_grid
 from studies.published_numbers import published
 from tests.dataset_builders import build, build_everything, write_descriptions
 from tests.tiny_encoders import save_image, save_text
@@ -159,8 +160,8 @@ def quicker(monkeypatch):
     schedule = Schedule(iterations=20, warmup=2, eval_every=10, patience=4)
     tiny = replace(head_presets.PRESETS["quick"], seeds=2, schedule=schedule)
     monkeypatch.setitem(head_presets.PRESETS, "quick", tiny)
-    sequences = replace(self_supervised_plan.PRESETS["quick"], seeds=2, steps=4)
-    monkeypatch.setitem(self_supervised_plan.PRESETS, "quick", sequences)
+    sequences = replace(sequence_grid.PRESETS["quick"], seeds=2, steps=4)
+    monkeypatch.setitem(sequence_grid.PRESETS, "quick", sequences)
     transfer = language_to_vision_plan.PRESETS["quick"]
     schedule = replace(transfer.schedule, steps=4, unfreeze_at=2, look_every=2, batch=4)
     monkeypatch.setitem(

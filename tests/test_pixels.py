@@ -10,7 +10,7 @@ from PIL import Image
 from neural.array_cache import CorruptCacheWarning
 from neural.data import pixels as pixels_module
 from neural.data.pixels import PixelEncoder, keep_pixels
-from neural.data.task import Embeddings
+from neural.data.task import Numbered
 from neural.encoders import FunctionEncoder, encode, encoder
 from neural.encoders.images import ImageTransform
 from neural.heads.runs import HeadRun, Schedule
@@ -40,7 +40,7 @@ def vision(folders):
 
 
 def numbered(numbers):
-    return torch.as_tensor(np.asarray(numbers, dtype=np.float32)[:, None])
+    return torch.as_tensor(np.asarray(numbers)[:, None])
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -113,7 +113,7 @@ def test_copies_train_apart_and_share_the_images(folders, files, tmp_path):
     tower = PixelEncoder(vision, kept)
     before = copy.deepcopy(tower.state_dict())
     assert copy.deepcopy(tower).pixels is kept
-    rows = Embeddings(numbers[:, None].astype(np.float32), [0, 1, 0, 1, 0, 1, 0], "picture")
+    rows = Numbered(numbers, [0, 1, 0, 1, 0, 1, 0], "picture")
     run = HeadRun("tiny", 2, {"image": rows}, rows, {"image": 4}, 0, 1e-2, encoders={"image": tower})
     fits = [train_head(run, Schedule(3, 1, 1, None, "last")) for _ in range(2)]
     for name, weights in tower.state_dict().items():

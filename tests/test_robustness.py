@@ -14,9 +14,9 @@ from neural.heads.sweep import train_heads
 from studies import harness, image_text_fewshot, robustness
 from studies.head_cells import HeadCell
 from studies.head_presets import PRESETS, Grid, Preset
-from studies.image_text_fewshot_plan import Plan
-from studies.image_text_fewshot_report import Results
-from studies.robustness_report import as_markdown, summarise
+from studies.lab.heads import Plan
+from studies.lab.table import table
+from studies.robustness import as_markdown, summarise
 from studies.task_options import add_task_options, label_of, task_of
 from tests.dataset_builders import WNIDS, build_imagenet, build_shifted
 from tests.tiny_encoders import save_image, save_text
@@ -93,15 +93,18 @@ def test_tables_agree_with_the_rows(finished):
             assert not line["extra"]
 
 
-class Planted(Results):
-    """Accuracies that are known, to see what is said about them."""
-
-    def __init__(self, plan, levels):
-        self.plan, self.levels = plan, levels
-
-    def values(self, what, arm, shots):
-        noise = {"uml_init": [0.1, -0.1, 0.2, -0.2], "init_permuted": [-0.1, 0.1, 0.1, -0.1]}
-        return self.levels.get((what, arm), 30.0) + np.array(noise.get(arm, np.zeros(4)))
+def planted(plan, levels):
+    """Cells with accuracies that are known, to see what is said about them."""
+    noise = {"uml_init": [0.1, -0.1, 0.2, -0.2], "init_permuted": [-0.1, 0.1, 0.1, -0.1]}
+    return table(
+        {"arm": cell.arm, "shots": str(cell.shots), "seed": cell.seed}
+        | {
+            f"accuracy_{test}": (levels.get((test, cell.arm), 30.0) + noise.get(cell.arm, [0] * 4)[cell.seed])
+            / 100
+            for test in plan.task.tests
+        }
+        for cell in plan.cells()
+    )
 
 
 @pytest.mark.parametrize(
@@ -122,7 +125,8 @@ class Planted(Results):
 )
 def test_verdicts_follow_the_intervals(levels, claim, extra):
     task = concepts(seed=0, n_classes=5, test_per_class=10)
-    summary = summarise(Planted(Plan(task, SMALL, robustness.ARMS), levels))
+    plan = Plan(task, SMALL, robustness.ARMS)
+    summary = summarise(plan, planted(plan, levels))
     assert summary["verdicts"] == [
         f"shifted: UML (init) more accurate than unimodal, matched and than unimodal: {claim} at 1, 2 shots",
         f"shifted: it gains more there than on the source law: {extra} at 1, 2 shots",

@@ -14,11 +14,10 @@ from neural.sequences.data import SequenceSet
 from neural.sequences.files import sequences_from_files, write_sequences
 from neural.sequences.glyphs import GlyphSequenceSettings, glyph_sequences
 from neural.sequences.model import SharedTransformer
-from studies import self_supervised
+from neural.sequences.probe import Probe
 from studies.harness import Interval
-from studies.self_supervised import main
-from studies.self_supervised_plan import ARMS, CONTRASTS, PRESETS, Plan, arm_data, arm_names
-from studies.self_supervised_report import verdict
+from studies.lab.sequences import ARMS, CONTRASTS, PRESETS, Plan, arm_data, arm_names
+from studies.self_supervised import main, verdict
 from tests.dataset_builders import build_affect, build_mimic
 
 TINY = [
@@ -105,9 +104,9 @@ def test_study_killed_in_the_middle_of_a_training_resumes_to_the_same_digits(
 
 def test_test_rows_are_looked_at_once_per_cell(cache, tmp_path, monkeypatch):
     looked = []
-    real = self_supervised.Probe.accuracy
+    real = Probe.accuracy
     monkeypatch.setattr(
-        self_supervised.Probe,
+        Probe,
         "accuracy",
         lambda probe, *rows: looked.append(len(rows[1])) or real(probe, *rows),
     )

@@ -14,10 +14,10 @@ from neural.heads.arms import permuted_classes
 from neural.heads.runs import Schedule
 from studies import three_modalities
 from studies.head_presets import PRESETS, Grid, Preset, resized
+from studies.lab.finding import findings_of
+from studies.lab.table import table
 from studies.published_numbers import published
-from studies.three_modalities import main
-from studies.three_modalities_plan import Plan, Training
-from studies.three_modalities_report import Results, as_markdown, summarise, training_label
+from studies.three_modalities import Plan, Training, as_markdown, by_split, main, summarise
 from tests.test_imagenet_esc import images_content, sounds_content
 
 TINY = Preset(
@@ -143,6 +143,7 @@ def test_study_writes_table_figure_rows_and_provenance(finished):
     stored = json.loads((out / f"{name}.json").read_text())
     assert stored["provenance"]["cells_computed_now"] == len(rows)
     assert stored["verdicts"] == summary["verdicts"]
+    assert findings_of(stored["findings"]) == three_modalities._findings(summary)
     text = (out / f"{name}.md").read_text()
     for training in {entry["training"] for entry in summary["accuracy"]}:
         assert f"| {training} |" in text
@@ -235,17 +236,16 @@ def test_imagenet_esc_from_files_beside_published_numbers(tmp_path):
 # ---------------------------------------------------------------- verdicts
 
 
-class Planted(Results):
-    """Accuracies that are known, to see what is said about them."""
-
-    def __init__(self, plan, gains):
-        self.plan, self.gains = plan, gains
-
-    def accuracy(self, target, training, shots):
-        base = np.array([30.0, 31.0, 29.0])
-        planted = self.gains.get(training_label(training), 0.0)
-        noise = 0.1 * np.array([1, -1, 0.5]) * (1 + len(training_label(training)) % 7)
-        return base + planted + noise
+def planted(plan, gains):
+    """Rows with accuracies that are known, to see what is said about them."""
+    rows = []
+    for training in plan.trainings("image"):
+        noise = 0.1 * np.array([1, -1, 0.5]) * (1 + len(training.label) % 7)
+        percent = np.array([30.0, 31.0, 29.0]) + gains.get(training.label, 0.0) + noise
+        place = {"auxiliaries": "+".join(training.auxiliaries), "arm": training.arm}
+        place |= {"target": "image", "shuffled": training.shuffled, "shots": "1"}
+        rows += [place | {"split": s, "accuracy": value / 100} for s, value in enumerate(percent)]
+    return table(rows)
 
 
 RISING = {
@@ -282,8 +282,21 @@ RISING = {
 )
 def test_verdict_follows_the_intervals(source, change, words):
     plan = Plan(source, TINY, ("image",))
-    (verdict,) = summarise(Planted(plan, RISING | change))["verdicts"]
+    (verdict,) = summarise(plan, by_split(planted(plan, RISING | change)))["verdicts"]
     assert words in verdict
+
+
+@pytest.mark.parametrize(("both", "verdict"), [(20.0, "holds"), (12.0, "undecided"), (2.0, "fails")])
+def test_findings_rest_on_every_step(source, both, verdict):
+    plan = Plan(source, TINY, ("image",))
+    summary = summarise(plan, by_split(planted(plan, RISING | {"text + audio: UML (init)": both})))
+    found = three_modalities._findings(summary)
+    assert set(found) == {("Figure", 34), ("Figure", 35), ("Table", 26)}, "others classify sounds"
+    assert {finding.verdict for finding in found.values()} == {verdict}
+    evidence = {e.contrast: e for e in found["Table", 26].evidence}
+    assert len(evidence) == 4
+    last = evidence["image, UML (init): text + audio against text, 1 shot"]
+    assert last.estimate == pytest.approx(both - 10, abs=1)
 
 
 # ---------------------------------------------------------------- command line

@@ -83,6 +83,7 @@ def encode_task(
     encoded = {name: Embeddings(parts[name], labels[name], "image") for name in pools}
     sentences, of_class = texts.flat()
     words = Embeddings(features(text, sentences, cache=cache, progress=progress), of_class, "text")
+    encoders, words_per_text = {"image": vision.name, "text": text.name}, round(texts.words_per_text, 2)
     return Task(
         dataset.name,
         dataset.classes,
@@ -97,14 +98,16 @@ def encode_task(
             for name, shift in shifts.items()
             if len(shift.label_map) < len(dataset.classes)
         },
+        encoders=encoders,
+        words_per_text=words_per_text,
         about={
             "source": str(dataset.source),
             "further tests": {name: str(shift.items.root) for name, shift in shifts.items()},
             "counts": dataset.counts | {name: len(shift.items) for name, shift in shifts.items()},
-            "encoders": {"image": vision.name, "text": text.name},
+            "encoders": encoders,
             "identities": {"image": dict(vision.identity), "text": dict(text.identity)},
             "sentences per class": [min(texts.coverage), max(texts.coverage)],
-            "words per sentence": round(texts.words_per_text, 2),
+            "words per sentence": words_per_text,
             "classes with template sentences only": [
                 name
                 for name, source in zip(texts.classes, texts.sources, strict=True)

@@ -40,6 +40,7 @@ from neural.word_encoder import WordEncoder
 __all__ = [
     "POOLS",
     "GlyphSettings",
+    "GlyphTask",
     "LabelledPictures",
     "draw_pool",
     "glyph_encoder",
@@ -95,6 +96,31 @@ class GlyphSettings:
 
 
 DEFAULT = GlyphSettings()
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class GlyphTask(Task):
+    """A task of `glyphs`, which knows how its rows were made.
+
+    Attributes:
+        characters: the classes themselves.
+        texts: which sentences, see `neural.data.glyph_names.labelled_texts`.
+        settings: sizes.
+        seed: of classes, weights, pictures and texts.
+    """
+
+    characters: tuple[str, ...]
+    texts: str
+    settings: GlyphSettings
+    seed: int
+
+    def sentences(self) -> tuple[list[str], list[int]]:
+        """The texts behind the auxiliary rows.
+
+        Returns:
+            Sentences and their labels, in the order of the rows.
+        """
+        return labelled_texts(self.characters, self.texts, self.seed)
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,7 +247,7 @@ def glyphs(
     seed: int = 0,
     cache: Path | None = None,
     progress: Callable[[int], object] | None = None,
-) -> Task:
+) -> GlyphTask:
     """Few-shot classification of characters by picture; texts about the classes may help.
 
     The mean squared norm of features is about d: for pictures on the base classes, by the encoder's last
@@ -237,7 +263,7 @@ def glyphs(
         progress: called with 1 after each step of the pretraining.
 
     Returns:
-        Task with the tests "test", "stix" (unseen family), "bold" (unseen weights), "noise" and "blur", and the
+        GlyphTask with the tests "test", "stix" (unseen family), "bold" (unseen weights), "noise" and "blur", and the
         auxiliary "text".
 
     Raises:
@@ -265,14 +291,20 @@ def glyphs(
         pool: Embeddings(features[pool], np.repeat(classes, counts[pool]), f"image ({pool})")
         for pool in POOLS
     }
-    return Task(
+    sentences, labels = labelled_texts(split.novel, texts, seed)
+    return GlyphTask(
         "glyphs",
         tuple(unicodedata.name(c) for c in split.novel),
         rows.pop("train"),
         rows.pop("val"),
         rows,
-        {"text": _encode_texts(split.novel, texts, settings, seed, cache)},
+        {"text": _encode_texts(sentences, labels, texts, settings, cache)},
+        words_per_text=float(np.mean([len(sentence.split()) for sentence in sentences])),
         about=_about(split, texts, settings, seed),
+        characters=tuple(split.novel),
+        texts=texts,
+        settings=settings,
+        seed=seed,
     )
 
 
@@ -308,10 +340,9 @@ def _batches(base: Sequence[str], settings: GlyphSettings, seed: int) -> Iterato
 
 
 def _encode_texts(
-    novel: Sequence[str], texts: str, settings: GlyphSettings, seed: int, cache: Path | None
+    sentences: Sequence[str], labels: Sequence[int], texts: str, settings: GlyphSettings, cache: Path | None
 ) -> Embeddings:
     """Text features; the word encoder reads sentences of the same kind about the whole corpus."""
-    sentences, labels = labelled_texts(novel, texts, seed)
     what = {
         "version": _VERSION,
         "unicode": unicodedata.unidata_version,

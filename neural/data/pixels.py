@@ -4,7 +4,8 @@
     tower = PixelEncoder(vision, pixels)
     tower(torch.tensor(numbers[:8, None]))  # (8, d), the frozen features of the first 8 files, with gradients
 
-A data set of pictures does not fit the rows of a `neural.data.task.Task`; its numbers do, and the network looks them up.
+A data set of pictures does not fit the rows of a `neural.data.task.Task`; its numbers do, as `neural.data.task.Numbered`,
+and the network looks them up.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,7 +32,6 @@ __all__ = ["PixelEncoder", "Pixels", "keep_pixels"]
 
 Bytes = NDArray[np.uint8]
 _AT_ONCE = 32  # images that are decoded while others are converted
-_MOST = 2**24  # numbers travel as single-precision rows
 
 
 class Pixels:
@@ -91,8 +91,7 @@ def keep_pixels(
         Pixels, and (n,) the number of each file's image among them.
 
     Raises:
-        ValueError: an encoder without weights or of another modality, no files, 2**24 images or more, an image that
-            cannot be read.
+        ValueError: an encoder without weights or of another modality, no files, an image that cannot be read.
         FileNotFoundError: a file that is not there.
     """
     size = as_whole(shard_size, "shard_size", least=1)
@@ -101,8 +100,8 @@ def keep_pixels(
     digests = [row.tobytes() for row in digests_of(files, "image", vision.name, memo=cache / "digests")]
     source = dict(zip(digests, files, strict=True))
     images = sorted(source)
-    if not 0 < len(images) < _MOST:
-        raise ValueError(f"{vision.name}: {len(images):,} images to keep; between 1 and {_MOST - 1:,} can be")
+    if not images:
+        raise ValueError(f"{vision.name}: 0 images to keep; at least one is needed")
     kept = ArrayCache(cache)
     settings = {"transform": asdict(plain.transform), "version": 1}
     quiet, paths = None if progress is None else not progress, []
@@ -185,12 +184,12 @@ class PixelEncoder(nn.Module):
         """Features of images.
 
         Args:
-            rows: (n, 1) numbers of images, as whole numbers or their floats, on any device.
+            rows: (n, 1) numbers of images, on any device.
 
         Returns:
             (n, d) float32, on the device of `rows`.
         """
-        numbers = rows[:, 0].long().tolist()
+        numbers = rows[:, 0].tolist()
         step = len(numbers) if torch.is_grad_enabled() else self._batch_size
         parts = [self._features(numbers[i : i + step]) for i in range(0, len(numbers), step)]
         return torch.cat(parts).to(rows.device)

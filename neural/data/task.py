@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from fisherkit.checks import UnknownNameError, as_array, as_whole
 from fisherkit.simulation import Seed, streams
 
-__all__ = ["Embeddings", "FewShot", "Task"]
+__all__ = ["Embeddings", "FewShot", "Numbered", "Task", "draw_per_class"]
 
 Floats = NDArray[np.float32]
 Labels = NDArray[np.int64]
@@ -43,7 +43,7 @@ class Embeddings:
     name: str = "embeddings"
 
     def __post_init__(self) -> None:
-        features = as_array(self.features, f"{self.name}: features", ndim=2, single=True)
+        features = self._checked_features()
         labels = np.asarray(self.labels)
         if labels.dtype.kind == "u" and labels.size and labels.max() >= 2**63:
             raise ValueError(f"{self.name}: label {labels.max()} does not fit 64 bits")
@@ -57,14 +57,18 @@ class Embeddings:
             raise ValueError(f"{self.name}: no features (shape {features.shape}); at least one row is needed")
         if labels.min() < 0:
             raise ValueError(f"{self.name}: label {labels.min()} at row {labels.argmin()}; labels start at 0")
+        object.__setattr__(self, "features", features)
+        object.__setattr__(self, "labels", labels.astype(np.int64))
+
+    def _checked_features(self) -> NDArray[Any]:
+        features = as_array(self.features, f"{self.name}: features", ndim=2, single=True)
         with np.errstate(over="ignore"):
             single = np.ascontiguousarray(features, dtype=np.float32)
         if not np.isfinite(single).all():
             raise ValueError(
                 f"{self.name}: a feature is too large for single precision; rescale the features"
             )
-        object.__setattr__(self, "features", single)
-        object.__setattr__(self, "labels", labels.astype(np.int64))
+        return single
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -84,7 +88,7 @@ class Embeddings:
             Embeddings with these rows.
         """
         chosen = np.asarray(rows)
-        return Embeddings(self.features[chosen], self.labels[chosen], self.name)
+        return replace(self, features=self.features[chosen], labels=self.labels[chosen])
 
     def normalised(self) -> "Embeddings":
         """Every row scaled to length one; rows of zeros stay zero.
@@ -130,14 +134,73 @@ class Embeddings:
         Returns:
             Embeddings, sorted by class.
         """
-        count = as_whole(count, f"{self.name}: rows per class", least=1)
-        rng = streams(seed, [self.name])[self.name]
-        order = rng.permutation(len(self))
-        by_class = order[np.argsort(self.labels[order], kind="stable")]
-        sizes = self.counts(n_classes)
-        starts = np.cumsum(sizes) - sizes
-        rank = np.arange(len(by_class)) - np.repeat(starts, sizes)
-        return self.take(by_class[rank < count])
+        return self.take(draw_per_class(self.labels, count, n_classes, seed, self.name))
+
+
+@dataclass(frozen=True, eq=False)
+class Numbered(Embeddings):
+    """Labelled rows that are known by number alone; a network looks them up (`neural.data.pixels.PixelEncoder`).
+
+    Attributes:
+        features: whole numbers >= 0, (n,) or (n, 1); kept as (n, 1) int64.
+        labels: (n,) int64 class numbers, >= 0.
+        name: how messages call them.
+
+    Raises:
+        TypeError: numbers or labels that are not whole.
+        ValueError: wrong shapes, no rows, negative numbers or labels.
+
+    Example:
+        >>> Numbered([7, 8, 9], [0, 1, 1], "picture").take([0, 2]).features.ravel()
+        array([7, 9])
+    """
+
+    def _checked_features(self) -> NDArray[np.int64]:
+        numbers = np.asarray(self.features)
+        if numbers.dtype.kind not in "iu":
+            raise TypeError(f"{self.name}: row numbers must be whole numbers, got dtype {numbers.dtype}")
+        if numbers.shape not in {(numbers.size,), (numbers.size, 1)}:
+            raise ValueError(f"{self.name}: row numbers must have shape (n,) or (n, 1), got {numbers.shape}")
+        if numbers.size and (numbers.min() < 0 or numbers.max() >= 2**63):
+            raise ValueError(f"{self.name}: row numbers must be >= 0 and fit 64 bits")
+        return numbers.reshape(-1, 1).astype(np.int64)
+
+    def normalised(self) -> "Numbered":
+        """Numbers have no length to scale.
+
+        Raises:
+            TypeError: always.
+        """
+        raise TypeError(f"{self.name}: these are numbers of rows, not features; they cannot be normalised")
+
+
+def draw_per_class(labels: ArrayLike, count: int, n_classes: int, seed: Seed, name: str = "rows") -> Labels:
+    """Rows with a few of each class, without replacement; all of a class that has no more.
+
+    Args:
+        labels: (n,) class numbers.
+        count: rows per class, >= 1.
+        n_classes: C.
+        seed: whole number, SeedSequence or numpy Generator.
+        name: of the random stream, and for messages.
+
+    Returns:
+        Row numbers, sorted by class.
+
+    Example:
+        >>> rows = draw_per_class([0, 1, 1, 1, 0], 2, 2, seed=0)
+        >>> sorted(rows[:2].tolist()), len(rows)
+        ([0, 4], 4)
+    """
+    count = as_whole(count, f"{name}: rows per class", least=1)
+    labels = np.asarray(labels)
+    if not labels.size:
+        return np.zeros(0, dtype=np.int64)
+    order = streams(seed, [name])[name].permutation(len(labels))
+    by_class = order[np.argsort(labels[order], kind="stable")]
+    sizes = np.bincount(labels, minlength=n_classes)[:n_classes]
+    rank = np.arange(len(by_class)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    return by_class[rank < count]
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,9 +236,11 @@ class Task:
         aligned: whether all modalities live in one space (as CLIP's do), so that no projection is needed.
         subsets: {(shots, seed): (rows of `train`, rows of `val`)}, few-shot subsets that are fixed (published ones,
             say); others are drawn.
-        about: where the data come from, for the record.
+        about: where the data come from, in words for the record; no result depends on it.
         among: {test: numbers of the classes that its predictions are among}, for test sets that have some of the classes
             only; each in ascending order. Test sets that are not named are predicted among all classes.
+        encoders: {modality: name of the frozen encoder that its rows come from}, where they have names.
+        words_per_text: mean number of words of the auxiliary texts; None where they are not sentences, or not known.
 
     Raises:
         UnknownNameError: `among` names a test set that is not there.
@@ -201,6 +266,8 @@ class Task:
     subsets: Mapping[tuple[int, int], tuple[Labels, Labels]] = field(default_factory=dict)
     about: Mapping[str, Any] = field(default_factory=dict)
     among: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    encoders: Mapping[str, str] = field(default_factory=dict)
+    words_per_text: float | None = None
 
     def __post_init__(self) -> None:
         n = len(self.classes)
@@ -368,7 +435,12 @@ class Task:
 def _hash(parts: Mapping[str, Embeddings], named: Sequence[Any] = ()) -> str:
     digest = hashlib.sha256(json.dumps(list(named)).encode())
     for name, rows in parts.items():
-        digest.update(f"{name} {rows.features.shape}".encode())
-        digest.update(rows.features.tobytes())
+        features = rows.features
+        if (
+            isinstance(rows, Numbered) and features.max() < 2**24
+        ):  # exact as floats, by which results are found
+            features = features.astype(np.float32)
+        digest.update(f"{name} {features.shape}".encode())
+        digest.update(features.tobytes())
         digest.update(rows.labels.tobytes())
     return digest.hexdigest()[:16]

@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fisherkit.checks import as_whole
-from fisherkit.simulation import Seed
-from neural.data.task import Embeddings
+from neural.data.task import draw_per_class
 from neural.datasets.reading import DatasetError, MissingError, listed
 
 __all__ = ["FewShotItems", "ImageDataset", "Items", "draw_per_class", "missing_labels"]
@@ -238,35 +237,6 @@ class ImageDataset:
             self.train.take(draw_per_class(self.train.labels, shots, n, train)),
             self.val.take(draw_per_class(self.val.labels, min(shots, 4), n, val)),
         )
-
-
-def draw_per_class(labels: ArrayLike, count: int, n_classes: int, seed: Seed) -> Labels:
-    """Rows with a few of each class, without replacement; all of a class that has no more.
-
-    Args:
-        labels: (n,) class numbers.
-        count: rows per class, >= 1.
-        n_classes: C.
-        seed: whole number, SeedSequence or Generator.
-
-    Returns:
-        Row numbers, sorted by class.
-
-    Raises:
-        ValueError: 2**24 rows or more.
-
-    Example:
-        >>> rows = draw_per_class([0, 1, 1, 1, 0], 2, 2, seed=0)
-        >>> sorted(rows[:2].tolist()), len(rows)
-        ([0, 4], 4)
-    """
-    labels = np.asarray(labels)
-    if not labels.size:
-        return np.zeros(0, dtype=np.int64)
-    if len(labels) >= 2**24:  # row numbers travel as single-precision features
-        raise ValueError(f"{len(labels):,} rows; at most {2**24 - 1:,} can be drawn from")
-    numbered = Embeddings(np.arange(len(labels), dtype=np.float32)[:, None], labels, "rows")
-    return numbered.per_class(count, n_classes, seed).features[:, 0].astype(np.int64)
 
 
 def missing_labels(labels: Iterable[int]) -> tuple[int, list[int]]:

@@ -1,19 +1,15 @@
 """Shards: safetensors files of a few hundred inputs' features, each written whole, with a checksum of its content."""
 
-import hashlib
-import json
 import re
-import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import load, save
+from safetensors import safe_open
 
-from fisherkit.files import write_atomic
+from neural.safe_file import DAMAGE, unpack, write_arrays
 
 __all__ = [
     "DIGEST_BYTES",
@@ -86,8 +82,7 @@ def write_shard(path: Path, shard: Shard, key: str) -> None:
     if shard.lengths is not None:
         arrays["lengths"] = shard.lengths
     arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    check = _checksum(save(arrays))
-    write_atomic(path, save(arrays, metadata={"key": key, "check": check}))
+    write_arrays(path, arrays, {"key": key})
 
 
 def read_items(path: Path) -> NDArray[np.uint8]:
@@ -108,7 +103,7 @@ def read_items(path: Path) -> NDArray[np.uint8]:
             items = file.get_tensor("items")
     except FileNotFoundError:
         raise
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, *DAMAGE) as error:
         raise DamagedShardError(str(error)) from error
     if items.dtype != np.uint8 or items.ndim != 2 or items.shape[1] != DIGEST_BYTES:
         raise DamagedShardError(f"items have shape {items.shape} and type {items.dtype}")
@@ -131,24 +126,13 @@ def read_shard(path: Path, key: str) -> Shard:
     """
     content = path.read_bytes()
     try:
-        arrays = load(content)
-        note = json.loads(content[8 : 8 + _header(content)])["__metadata__"]
+        arrays, note = unpack(content)
         shard = Shard(arrays["items"], arrays["features"], arrays.get("lengths"))
-        if note["check"] != _checksum(content):
-            raise DamagedShardError("checksum does not match")
         if note["key"] != key:
             raise DamagedShardError(f"made for {note['key']}")
         rows = len(shard.features) if shard.lengths is None else len(shard.lengths)
         if len(shard.items) != rows:
             raise DamagedShardError(f"{len(shard.items)} inputs, but features of {rows}")
-    except (SafetensorError, ValueError, KeyError, TypeError, struct.error) as error:
+    except DAMAGE as error:
         raise error if isinstance(error, DamagedShardError) else DamagedShardError(str(error)) from error
     return shard
-
-
-def _header(content: bytes) -> int:
-    return int(struct.unpack("<Q", content[:8])[0])
-
-
-def _checksum(content: bytes) -> str:
-    return hashlib.sha256(memoryview(content)[8 + _header(content) :]).hexdigest()

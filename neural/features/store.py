@@ -5,7 +5,6 @@ import hashlib
 import json
 import platform
 import time
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -16,8 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fisherkit.checks import require_memory
-from fisherkit.files import set_aside, write_atomic
-from neural.array_cache import CorruptCacheWarning, content_key
+from fisherkit.files import content_key, write_atomic
 from neural.encoders import Encoder
 from neural.features.claims import Claim
 from neural.features.shards import (
@@ -29,6 +27,7 @@ from neural.features.shards import (
     shard_paths,
     write_shard,
 )
+from neural.safe_file import put_aside, read_whole
 
 __all__ = ["FeatureStore", "wait"]
 
@@ -193,33 +192,22 @@ class FeatureStore:
 
     def _discard(self, path: Path, error: Exception) -> None:
         try:
-            aside = set_aside(path, path.read_bytes())
+            content = path.read_bytes()
         except FileNotFoundError:
             return  # another process was faster
-        path.unlink(missing_ok=True)
         self._forget({path})
-        warnings.warn(
-            f"{path}: this shard of {self.name} is damaged ({error}); it was moved to {aside.name} and is encoded again",
-            CorruptCacheWarning,
-            stacklevel=2,
-        )
+        problem = f"this shard of {self.name} is damaged ({error}); it was moved to"
+        put_aside(path, content, problem, " and is encoded again", move=True)
 
     def _write_manifest(self) -> None:
+        def sound(content: bytes) -> bool:
+            if json.loads(content)["identity"] != self._identity:
+                raise ValueError("it describes another encoder")
+            return True
+
         path = self.folder / MANIFEST
-        if path.exists():
-            content = path.read_bytes()
-            try:
-                if json.loads(content)["identity"] == self._identity:
-                    return
-                error = "it describes another encoder"
-            except (ValueError, KeyError, TypeError) as problem:
-                error = str(problem)
-            aside = set_aside(path, content)
-            warnings.warn(
-                f"{path}: this manifest is damaged ({error}); it was kept as {aside.name} and written again",
-                CorruptCacheWarning,
-                stacklevel=2,
-            )
+        if read_whole(path, sound, "this manifest is damaged", " and written again"):
+            return
         note = {
             "format": 1,
             "name": self.name,

@@ -1,4 +1,4 @@
-"""Train a shared transformer on unpaired sequences: one plain loop (paper, Algorithm 1).
+"""Train a shared transformer on unpaired sequences (paper, Algorithm 1).
 
 A step takes a batch of each modality, adds up their weighted losses and updates all weights once. Batches of different
 modalities come from independent streams: nothing pairs a picture with its text.
@@ -18,6 +18,7 @@ from torch import Tensor
 from fisherkit.checks import UnknownNameError, as_whole
 from neural.checkpoints import Checkpoints
 from neural.minibatches import RowStream, torch_generator
+from neural.resumable import PRECISIONS, train_resumably
 from neural.sequences.data import SequenceSet
 from neural.sequences.model import SharedTransformer, predicted_steps
 
@@ -111,8 +112,8 @@ class TrainSettings:
         for what, value in (("learning_rate", self.learning_rate), ("clip", self.clip)):
             if value is not None and not (math.isfinite(value) and value > 0):
                 raise ValueError(f"{what}: must be positive and finite, got {value:g}")
-        if self.precision not in ("auto", "float32", "bfloat16", "float16"):
-            raise UnknownNameError(self.precision, ("auto", "float32", "bfloat16", "float16"), "precision")
+        if self.precision not in ("auto", *PRECISIONS):
+            raise UnknownNameError(self.precision, ("auto", *PRECISIONS), "precision")
 
     def active(self, step: int, target_rows: int, target: str) -> list[str]:
         """Modalities that take part in a step.
@@ -191,42 +192,33 @@ def train(
         name: RowStream(len(data[name]), torch_generator(seed, f"rows of {name}"))
         for name in settings.batch_sizes
     }
-    losses = {
-        name: torch.full((settings.steps,), math.nan, dtype=torch.float64) for name in settings.batch_sizes
-    }
     keep = Checkpoints(
         checkpoint, _identity(model, data, settings, target, seed, amp), model, optimiser, scaler, streams
     )
-    done, curves = keep.restore()
-    start = min(done, settings.steps)
-    for name, values in curves.items():
-        losses[name][:start] = values[:start]
-    if start and progress is not None:
-        progress(start)
 
-    for step in range(start, settings.steps):
-        active = settings.active(step, len(data[target]), target)
-        rows = {name: streams[name].take(settings.batch_sizes[name]) for name in active}
+    def batch(step: int) -> dict[str, int]:
+        return {name: settings.batch_sizes[name] for name in settings.active(step, len(data[target]), target)}
+
+    def gradient(step: int, rows: Mapping[str, Tensor]) -> dict[str, float]:
+        losses = dict.fromkeys(settings.batch_sizes, math.nan)
         dropout = _dropout_generator(model, seed, step)
-        optimiser.zero_grad(set_to_none=True)
         for name, numbers in rows.items():
-            loss = _backward(model, name, data[name], numbers, settings, scaler, amp, dropout)
-            losses[name][step] = loss
-            if not math.isfinite(loss):
-                raise keep.diverged(f"the loss of {name!r} is {loss}", step, rows)
-        scaler.unscale_(optimiser)
-        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip or math.inf)
-        if not scaler.is_enabled() and not torch.isfinite(norm):  # a scaler skips such a step and goes on
-            raise keep.diverged("the gradient is not finite", step, rows)
-        for group in optimiser.param_groups:
-            group["lr"] = settings.learning_rate * min(1.0, (step + 1) / max(1, settings.warmup))
-        scaler.step(optimiser)
-        scaler.update()
-        if (step + 1) % settings.checkpoint_every == 0 or step + 1 == settings.steps:
-            keep.save(step + 1, {name: values[: step + 1] for name, values in losses.items()}, rows)
-        if progress is not None:
-            progress(1)
-    return History({name: values.numpy() for name, values in losses.items()}, start)
+            losses[name] = _backward(model, name, data[name], numbers, settings, scaler, amp, dropout)
+            if not math.isfinite(losses[name]):
+                raise keep.diverged(f"the loss of {name!r} is {losses[name]}", step, rows)
+        return losses
+
+    start, curves = train_resumably(
+        keep,
+        settings.steps,
+        batch=batch,
+        gradient=gradient,
+        rate=lambda step: settings.learning_rate * min(1.0, (step + 1) / max(1, settings.warmup)),
+        clip=settings.clip,
+        save_every=settings.checkpoint_every,
+        progress=progress,
+    )
+    return History({name: np.array(values) for name, values in curves.items()}, start)
 
 
 def _backward(
@@ -273,7 +265,7 @@ def mixed_precision(precision: Precision, device: torch.device) -> torch.dtype |
         return (
             torch.bfloat16 if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else torch.float16
         )
-    return {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}[precision]
+    return PRECISIONS[precision]
 
 
 def _dropout_generator(model: SharedTransformer, seed: int, step: int) -> torch.Generator | None:

@@ -1,8 +1,7 @@
-"""One plain training loop: resumable, with gradient accumulation and mixed precision, that stops at a bad loss."""
+"""Train one network on rows by number: AdamW with gradient accumulation, mixed precision and a part that stays frozen."""
 
 import math
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,9 @@ from fisherkit.checks import UnknownNameError, as_whole
 from fisherkit.simulation import streams
 from neural.checkpoints import Checkpoints
 from neural.minibatches import RowStream, torch_generator
+from neural.resumable import PRECISIONS, train_resumably
 
 __all__ = ["Log", "Schedule", "train"]
-
-_PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 @dataclass(frozen=True)
@@ -78,8 +76,8 @@ class Schedule:
                 raise ValueError(f"{name}: must be positive and finite, got {value}")
         if not (math.isfinite(self.weight_decay) and self.weight_decay >= 0):
             raise ValueError(f"weight_decay: must be at least 0 and finite, got {self.weight_decay}")
-        if self.precision not in _PRECISIONS:
-            raise UnknownNameError(self.precision, _PRECISIONS, "precision")
+        if self.precision not in PRECISIONS:
+            raise UnknownNameError(self.precision, PRECISIONS, "precision")
 
     def rate(self, step: int) -> float:
         """Learning rate of a step.
@@ -152,7 +150,7 @@ def train(
         Log.
 
     Raises:
-        DivergedError: a loss, or a weight at a checkpoint, that is not finite.
+        DivergedError: a loss, a gradient, or a weight at a checkpoint, that is not finite.
         ValueError: half precision on a CPU, a checkpoint of another training.
 
     Example:
@@ -164,7 +162,7 @@ def train(
         (200, True)
     """
     device = torch.device(device)
-    half = _PRECISIONS[schedule.precision]
+    half = PRECISIONS[schedule.precision]
     if half is torch.float16 and device.type == "cpu":
         raise ValueError("precision 'float16' needs a GPU; take 'bfloat16' or 'float32' on a CPU")
     matrices = [p for p in model.parameters() if p.ndim > 1]
@@ -179,51 +177,42 @@ def train(
     noise = torch.Generator(device).manual_seed(int(streams(seed, ["noise"])["noise"].integers(0, 2**63 - 1)))
     own = {"schedule": asdict(schedule), "seed": seed, "rows": n_rows, "device": device.type}
     keep = Checkpoints(checkpoint, own | (what or {}), model, optimiser, scaler, {"data": rows}, noise)
-    done, curves = keep.restore()
-    losses = curves.pop("losses", torch.empty(0))
-    log = Log(done, losses.tolist(), {name.removeprefix("look "): c.tolist() for name, c in curves.items()})
-    if done and progress is not None:
-        progress(done)
-    _set_frozen(frozen, schedule, log.steps)
-    model.train()
-    while log.steps < schedule.steps:
-        step = log.steps
-        if step == schedule.unfreeze_at:
-            _set_frozen(frozen, schedule, step)
-        numbers = rows.take(schedule.batch)
+
+    def gradient(step: int, batch: Mapping[str, Tensor]) -> dict[str, float]:
+        if frozen is not None:
+            frozen.requires_grad_(schedule.unfreeze_at is not None and step >= schedule.unfreeze_at)
         total = torch.zeros((), device=device)
-        for part in numbers.chunk(schedule.accumulate):
-            with torch.autocast(device.type, half) if half is not None else nullcontext():
+        for part in batch["data"].chunk(schedule.accumulate):
+            with torch.autocast(device.type, half, enabled=half is not None):
                 mean = loss(part, noise) / schedule.accumulate
             total += mean.detach()
             scaler.scale(mean).backward()
         value = float(total)
         if not math.isfinite(value):
-            raise keep.diverged(f"the loss is {value}", step, {"data": numbers})
-        for group in optimiser.param_groups:
-            group["lr"] = schedule.rate(step)
-        scaler.unscale_(optimiser)
-        nn.utils.clip_grad_norm_(model.parameters(), schedule.clip)
-        scaler.step(optimiser)
-        scaler.update()
-        optimiser.zero_grad()
-        log.steps += 1
-        log.losses.append(value)
-        if look is not None and log.steps in schedule.looks:
-            model.eval()
-            with torch.no_grad(), torch.autocast(device.type, half) if half is not None else nullcontext():
-                for name, measured in look().items():
-                    log.looks.setdefault(name, []).append(measured)
-            model.train()
-        if log.steps % schedule.save_every == 0 or log.steps == schedule.steps:
-            looks = {f"look {name}": values for name, values in log.looks.items()}
-            keep.save(log.steps, {"losses": log.losses, **looks}, {"data": numbers})
-        if progress is not None:
-            progress(1)
+            raise keep.diverged(f"the loss is {value}", step, batch)
+        return {"losses": value}
+
+    def measure(done: int) -> dict[str, float]:
+        if look is None or done not in schedule.looks:
+            return {}
+        model.eval()
+        with torch.no_grad(), torch.autocast(device.type, half, enabled=half is not None):
+            measured = look()
+        model.train()
+        return {f"look {name}": value for name, value in measured.items()}
+
+    model.train()
+    _, curves = train_resumably(
+        keep,
+        schedule.steps,
+        batch=lambda step: {"data": schedule.batch},
+        gradient=gradient,
+        rate=schedule.rate,
+        clip=schedule.clip,
+        save_every=schedule.save_every,
+        measure=measure,
+        progress=progress,
+    )
     model.eval()
-    return log
-
-
-def _set_frozen(part: nn.Module | None, schedule: Schedule, step: int) -> None:
-    if part is not None:
-        part.requires_grad_(schedule.unfreeze_at is not None and step >= schedule.unfreeze_at)
+    losses = curves.pop("losses")
+    return Log(len(losses), losses, {name.removeprefix("look "): values for name, values in curves.items()})

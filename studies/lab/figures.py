@@ -130,6 +130,7 @@ def draw_means(
         return
     chosen = [dict(styles[entry]) if styles else arm_style(entry) for entry in there]
     names = [labels[entry] for entry in there]
+    apart = (0.045 if joined else 0.13) * (len(there) - 1)
     shown = rows[rows[hue].isin(there)].assign(**{hue: rows[hue].map(labels)})
     sns.pointplot(
         shown,
@@ -142,7 +143,7 @@ def draw_means(
         markers=[style["marker"] for style in chosen],
         linestyles=[style["linestyle"] if joined else "none" for style in chosen],
         errorbar=_ends,
-        dodge=0.045 * (len(there) - 1) if len(there) > 1 else False,
+        dodge=apart or False,
         capsize=0.06,
         err_kws={"linewidth": 0.8},
         markersize=4,

@@ -12,6 +12,7 @@ __all__ = [
     "VERDICTS",
     "Evidence",
     "Finding",
+    "evidence_of",
     "findings_of",
     "interval_of",
     "overall",
@@ -101,6 +102,25 @@ def findings_of(kept: Iterable[Mapping[str, Any]]) -> dict[tuple[str, int], Find
         fields["evidence"] = tuple(Evidence(**entry) for entry in fields.get("evidence", ()))
         found[kind, int(number)] = Finding(**fields)
     return found
+
+
+def evidence_of(contrast: str, difference: Interval, unit: str = "points") -> Evidence:
+    """A paired difference as evidence that it is positive.
+
+    Args:
+        contrast: what is compared with what, and where.
+        difference: with its 95% interval.
+        unit: of the difference.
+
+    Returns:
+        Evidence, with the verdict that `word` gives.
+
+    Example:
+        >>> evidence_of("UML minus unimodal", Interval(1.0, 0.5, 2.0, 5)).verdict
+        'holds'
+    """
+    verdict = word(vars(difference))
+    return Evidence(contrast, difference.estimate, difference.low, difference.high, verdict, unit)
 
 
 def interval_of(entry: Mapping[str, Any], sign: int = 1) -> Interval:

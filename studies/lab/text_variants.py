@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.feature_extraction.text import HashingVectorizer
 
-from neural.data.glyph_names import labelled_texts
+from neural.data.glyphs import GlyphTask
 from neural.data.task import Embeddings, Task
 from studies.files import write_atomic
 from studies.head_presets import Preset
@@ -130,10 +130,9 @@ def _kinds_and_encoders(
 
     if options.target_features is not None or options.dataset == "digits":
         return (Variant("as given", task),), ()
-    if options.dataset == "glyphs":
-        given = task.about["texts"]
-        order = dict.fromkeys([given, "fine", "coarse", "unrelated"])
-        kinds = tuple(Variant(n, task if n == given else other(f"texts={n}")) for n in order)
+    if isinstance(task, GlyphTask):
+        order = dict.fromkeys([task.texts, "fine", "coarse", "unrelated"])
+        kinds = tuple(Variant(n, task if n == task.texts else other(f"texts={n}")) for n in order)
         return kinds, _glyph_encoders(task, other)
     if options.dataset == "concepts":
         kinds = (
@@ -156,9 +155,8 @@ def _kinds_and_encoders(
     return kinds, (Variant(str(options.text), task), *(Variant(name, made(text=name)) for name in names))
 
 
-def _glyph_encoders(task: Task, other: Callable[[str], Task]) -> tuple[Variant, ...]:
-    about, dim = task.about, task.dims["text"]
-    sentences, labels = labelled_texts(list(about["novel"]), about["texts"], about["seed"])
+def _glyph_encoders(task: GlyphTask, other: Callable[[str], Task]) -> tuple[Variant, ...]:
+    dim, (sentences, labels) = task.dims["text"], task.sentences()
     hashed = Embeddings(hashed_words(sentences, dim), np.array(labels), "text")
     return (
         Variant(f"pieces of words, {dim} features", task),
