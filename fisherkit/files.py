@@ -3,26 +3,29 @@
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 __all__ = ["canonical", "content_key", "set_aside", "write_atomic"]
 
 
-def write_atomic(path: Path, content: bytes) -> None:
+def write_atomic(path: Path, content: bytes | Callable[[IO[bytes]], object]) -> None:
     """Write a file so that readers see the old content or the new, never a part.
 
     Args:
         path: target; its folder is made if need be.
-        content: bytes.
+        content: bytes, or what writes them to a file.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with part.open("wb") as handle:
-            handle.write(content)
+            if callable(content):
+                content(handle)
+            else:
+                handle.write(content)
             handle.flush()
             os.fsync(handle.fileno())
         os.replace(part, path)
@@ -71,13 +74,6 @@ def content_key(what: Mapping[str, Any]) -> str:
 
 
 def canonical(value: object) -> str:
-    """One text per value, the same before and after a round trip through JSON (which turns all keys into strings).
-
-    Args:
-        value: what JSON can hold.
-
-    Returns:
-        JSON, without spaces, entries by name.
-    """
+    """One text per value, the same before and after a round trip through JSON (which turns all keys into strings)."""
     plain = json.loads(json.dumps(value, allow_nan=False))
     return json.dumps(plain, sort_keys=True, separators=(",", ":"))

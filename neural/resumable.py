@@ -1,4 +1,4 @@
-"""One training loop: killed and started again, it goes on from its checkpoint to the same digits; it stops at a bad step."""
+"""One training loop: killed and started again, it goes on to the same digits; it stops at a bad step."""
 
 import math
 from collections.abc import Callable, Mapping

@@ -15,7 +15,7 @@ from torch import Tensor, uint8
 
 from fisherkit.files import set_aside, write_atomic
 
-__all__ = ["DAMAGE", "CorruptCacheWarning", "put_aside", "read_whole", "unpack", "write_arrays"]
+__all__ = ["DAMAGE", "CorruptCacheWarning", "read_whole", "unpack", "write_arrays"]
 
 #: What a damaged file makes its reader raise.
 DAMAGE = (SafetensorError, ValueError, KeyError, TypeError)
@@ -88,16 +88,16 @@ def _checksum(arrays: Mapping[str, Any], header: Mapping[str, str]) -> str:
 
 
 def read_whole(
-    path: Path, read: Callable[[bytes], Held], problem: str, remedy: str, *, move: bool = False
+    path: Path, read: Callable[[bytes], Held], damaged: str, remedy: str, *, move: bool = False
 ) -> Held | None:
-    """What a file holds, if it is there and sound; a damaged one is put aside.
+    """What a file holds; a damaged one is kept as ``NAME.corrupt-1.EXT``, which a `CorruptCacheWarning` says.
 
     Args:
         path: the file.
         read: its content to what it holds; raises one of `DAMAGE` where it is damaged.
-        problem: as for `put_aside`, without the error.
-        remedy: as for `put_aside`.
-        move: as for `put_aside`.
+        damaged: what the warning says of the file.
+        remedy: what it says after the new name.
+        move: whether a damaged file goes from where it was; else it stays until it is written again.
 
     Returns:
         What `read` returns; None where there is no such file, or a damaged one.
@@ -109,21 +109,12 @@ def read_whole(
     try:
         return read(content)
     except DAMAGE as error:
-        put_aside(path, content, f"{problem} ({error}); it was kept as", remedy, move=move)
+        aside = set_aside(path, content)
+        if move:
+            path.unlink(missing_ok=True)
+        warnings.warn(
+            f"{path}: {damaged} ({error}); it was kept as {aside.name}{remedy}",
+            CorruptCacheWarning,
+            stacklevel=3,
+        )
         return None
-
-
-def put_aside(path: Path, content: bytes, problem: str, remedy: str, *, move: bool = False) -> None:
-    """Keep a damaged file as ``NAME.corrupt-1.EXT``, and say so in a `CorruptCacheWarning`.
-
-    Args:
-        path: the damaged file.
-        content: what was read from it.
-        problem: the warning before the file's new name.
-        remedy: the warning after it.
-        move: whether the file goes from where it was; else it stays until it is written again.
-    """
-    aside = set_aside(path, content)
-    if move:
-        path.unlink(missing_ok=True)
-    warnings.warn(f"{path}: {problem} {aside.name}{remedy}", CorruptCacheWarning, stacklevel=4)

@@ -32,9 +32,11 @@ from neural.datasets.doctor import Checkup, examine
 from neural.heads.runs import WARMUP_START
 from studies import harness
 from studies.head_presets import PRESETS, Preset
-from studies.published_numbers import published
+from studies.lab.finding import Finding, records
+from studies.lab.page import Page, class_name, picture, print_style
+from studies.lab.table import write_table
+from studies.paper.published import published
 from studies.report_tables import markdown_table
-from studies.schematics_page import Page, class_name, picture, print_style
 
 NAME = "data_sheets"
 CHARACTERS = "êЖ½ß"
@@ -92,9 +94,8 @@ def size_rows(found: Mapping[str, Checkup]) -> list[Row]:
     rows = [_row(3, task, column, size) for task, sizes in own.items() for column, size in sizes.items()]
     for printed in published(3).astype(object).fillna("").to_dict("records"):
         checkup = found.get(printed["dataset"])
-        as_printed = dict(
-            re.findall(r"(\w+) printed as ([^;]+)", printed["note"])
-        )  # rounded, or not a number
+        # rounded, or not a number
+        as_printed = dict(re.findall(r"(\w+) printed as ([^;]+)", printed["note"]))
         entries = []
         for column in SIZES:
             ours = checkup.sizes.get(column) if checkup else None
@@ -170,14 +171,8 @@ def _members(text: str) -> set[float | str]:
 
 
 def _row(table: int, row: str, column: str, ours: object, value: object = None, differs: bool = False) -> Row:
-    return {
-        "table": table,
-        "row": row,
-        "column": column,
-        "ours": ours,
-        "published": value,
-        "differs": differs,
-    }
+    place = {"table": table, "row": row, "column": column}
+    return place | {"ours": ours, "published": value, "differs": differs}
 
 
 # ---------------------------------------------------------------- outputs
@@ -262,6 +257,13 @@ def _size(cell: Any) -> str:  # noqa: ANN401
     return f"{ours} ({value} printed)" if cell.differs else value or ours
 
 
+def _findings() -> dict[tuple[str, int], Finding]:
+    """Data are shown beside those that the paper prints: nothing is claimed."""
+    where = {3: "the picture and the .csv", 4: "the picture and the .csv", 5: "the .md and .csv"}
+    told = "beside ours there", "no claim", "no claim to test"
+    return {("Table", number): Finding(f"counted, see {place}", *told) for number, place in where.items()}
+
+
 def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     """Collect, draw, write, and say what differs from the printed numbers.
 
@@ -276,17 +278,15 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--data", type=Path, metavar="ROOT", help="folder of the paper's data sets")
     options = parser.parse_args(arguments)
     found = find_data_sets(options.data)
-    rows = [*size_rows(found), *sentence_rows(), *grid_rows()]
-    table = pd.DataFrame(rows, dtype=object)
+    table = pd.DataFrame([*size_rows(found), *sentence_rows(), *grid_rows()], dtype=object)
     with print_style():
         harness.save_figure(draw(table[table.table == 3]).figure, options.out / f"{NAME}.png")
-    kept = ("table", "row", "column", "ours", "published")
-    harness.write_csv(options.out / f"{NAME}.csv", [{name: row[name] for name in kept} for row in rows])
-    harness.write_atomic(options.out / f"{NAME}.md", as_markdown(table).encode())
+    write_table(options.out / f"{NAME}.csv", table.drop(columns="differs"))
+    text = as_markdown(table)
+    harness.write_atomic(options.out / f"{NAME}.md", text.encode())
     differences = [
-        f"Table {row['table']}, {row['row']}, {row['column']}: {row['ours']} (printed {row['published']})"
-        for row in rows
-        if row["differs"]
+        f"Table {entry.table}, {entry.row}, {entry.column}: {entry.ours} (printed {entry.published})"
+        for entry in table[table.differs.astype(bool)].itertuples()
     ]
     seconds = time.perf_counter() - began
     config = {"quick": options.quick, "data": None if options.data is None else str(options.data)}
@@ -294,10 +294,11 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
         "entries": {f"Table {number}": int((table.table == number).sum()) for number in (3, 4, 5)},
         "on_disk": {key: checkup.state for key, checkup in found.items()},
         "differences": differences,
+        "findings": records(_findings()),
         "provenance": harness.provenance(config=config, seconds=seconds),
     }
     harness.write_json(options.out / f"{NAME}.json", summary)
-    print(as_markdown(table))
+    print(text)
     looked = f"found below {options.data}" if found else "no --data given"
     print(f"counts that differ from the printed ones ({looked}): {'; '.join(differences) or 'none'}")
     print(f"wall time {seconds:.1f} s")

@@ -59,43 +59,19 @@ class Cells:
         return len(self._lines)
 
     def get(self, cell: Mapping[str, Any]) -> dict[str, Any]:
-        """Result of a finished cell.
-
-        Args:
-            cell: its dictionary.
-
-        Returns:
-            The result as it was added (tuples come back as lists).
-
-        Raises:
-            KeyError: the cell is not finished.
-        """
+        """Result of a finished cell as it was added (tuples come back as lists); KeyError where it is not finished."""
         key = cell_key(cell)
         if key not in self._results:
             raise KeyError(f"cell not finished: {dict(cell)}; compute what `missing` returns first")
         return self._results[key]
 
     def missing(self, cells: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Those cells that have no result yet, each once.
-
-        Args:
-            cells: dictionaries of all cells.
-
-        Returns:
-            Unfinished ones, in order.
-        """
+        """Those cells that have no result yet, each once, in order."""
         todo = {cell_key(cell): cell for cell in cells}
         return [cell for key, cell in todo.items() if key not in self._results]
 
     def unfinished(self, cells: Iterable[Keyed]) -> list[Keyed]:
-        """The same for objects whose `key` is such a dictionary.
-
-        Args:
-            cells: of a study; equal ones count once.
-
-        Returns:
-            Unfinished ones, in order.
-        """
+        """The same for objects whose `key` is such a dictionary; equal ones count once."""
         by_key = {cell_key(cell.key): cell for cell in cells}
         return [by_key[cell_key(key)] for key in self.missing(cell.key for cell in by_key.values())]
 

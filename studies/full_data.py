@@ -30,35 +30,46 @@ ours for the paper's data sets and encoders only.
 import sys
 import time
 from argparse import ArgumentParser, Namespace
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from neural.data.task import Task
 from neural.encoders import encoder
+from neural.heads.arms import ARMS
 from neural.heads.runs import Schedule
 from studies import harness
-from studies.full_data_cells import FineTuning, fine_tune, glyph_fine_tuning
-from studies.full_data_figure import draw
-from studies.full_data_plan import PARTS, FullDataPlan
-from studies.full_data_report import as_markdown, csv_rows, summarise, table_rows
-from studies.full_data_sources import (
+from studies.harness import Interval
+from studies.head_cells import compute
+from studies.head_presets import PRESETS, differences, resized
+from studies.lab.finding import Evidence, Finding, evidence_of, overall, records
+from studies.lab.fine_tuning import (
     PAPER_BATCH,
     PAPER_RATE,
+    FineTuning,
+    fine_tune,
+    glyph_fine_tuning,
     image_files,
     image_fine_tuning,
     tuning_differences,
 )
-from studies.head_cells import compute
-from studies.head_presets import PRESETS, differences, resized
+from studies.lab.full_data_grid import PARTS, TABLES, WITH_TEXT, FullDataPlan, Row, measured, rows_of
+from studies.lab.full_data_report import as_markdown, draw
+from studies.lab.table import by_key, contrast, long_form, means, paired
 from studies.outputs import Report, write_report
+from studies.paper.exhibits import contents
+from studies.paper.printed import gains_printed
+from studies.paper.published import PRINTED_ENCODERS, published
+from studies.report_tables import by_word, direction, equivalence, gain_text, little_impact_record
 from studies.task_options import add_task_options, chosen_preset, label_of, task_of
 from studies.task_sources import SOURCES
 
-__all__ = ["main"]
+__all__ = ["gains_of", "main", "summarise"]
 
 NAME = "full_data"
 SEEDS = 4  # of fine-tuning and the linear probe by default
@@ -66,49 +77,173 @@ STEPS, QUICK_STEPS = 300, 30  # of fine-tuning on glyphs
 DISK_STEPS = 2000  # and on images on disk
 RATES, DISK_RATES = (3e-3,), (1e-5, PAPER_RATE)
 RATIOS, QUICK_RATIOS = (0.25, 4.0), (4.0,)
+_ALIGNED = (20, 21)  # tables of CLIP
+_METHODS = {"uml_unfrozen_text": ("uml", True), "uml_frozen_text": ("uml", False)}  # Table 29's names
 
 
-def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
-    """Run the study; see the module's docstring.
+def gains_of(values: pd.DataFrame, control: str) -> pd.DataFrame:
+    """Differences to the control of each part, one row per repetition; a table like `values`."""
+    ways = values[["part", "way", "arm", "r"]].drop_duplicates()
+    gains = [
+        paired(values[values["part"].eq(part)], way, control, column="way").assign(
+            part=part, way=way, arm=arm, r=r
+        )
+        for part, way, arm, r in ways.itertuples(index=False)
+        if way != control
+    ]
+    return pd.concat(gains, ignore_index=True)
 
-    Args:
-        arguments: command line, default the process's own.
 
-    Returns:
-        The summary that is also written as JSON.
-    """
-    began = time.perf_counter()
-    parser = harness.parser(__doc__, seeds=SEEDS, device=True)
-    add_task_options(parser)
-    _add_options(parser)
-    options = parser.parse_args(arguments)
-    with harness.usage_errors(parser):
-        harness.check_device(options.device)
-        plan = _plan(options)
-    cells = harness.Cells(options.runs / f"{NAME}.jsonl")
-    print(
-        f"{plan.task.name}: {len(plan.head_cells())} linear probes, {len(plan.tuned_cells())} fine-tunings",
-        flush=True,
+def _difference(values: pd.DataFrame, row: Row, other: Row) -> Interval:
+    """Paired difference between two ways to train in the same part."""
+    mine = values[values["part"].eq(row.part)]
+    return by_key(contrast(mine, row.label, other.label, ["part"], column="way"), "part")[row.part]
+
+
+def summarise(plan: FullDataPlan, values: pd.DataFrame, gains: pd.DataFrame) -> dict[str, Any]:
+    """Everything that is reported, as plain data, from the table of `measured` and that of `gains_of`."""
+    accuracies = by_key(means(values, ["part", "way"]), "part", "way")
+    gained = by_key(means(gains, ["part", "way"]), "part", "way")
+    entries = []
+    for row in plan.rows():
+        place = (row.part, row.label)
+        entry = vars(row) | {"label": row.label, "accuracy": accuracies[place]}
+        entries.append(entry | ({"minus_control": gained[place]} if place in gained else {}))
+    return {
+        "task": plan.task.name,
+        "classes": len(plan.task.classes),
+        "training rows": len(plan.task.train),
+        "about": dict(plan.task.about),
+        "control": ARMS[plan.control].label,
+        "parts": list(plan.parts),
+        "seeds": plan.preset.seeds,
+        "candidates": {
+            "linear": plan.preset.trainings,
+            "finetune": 0 if plan.tuning is None else len(plan.tuning.learning_rates),
+        },
+        "rows": entries,
+        "published": _published(plan),
+        "verdicts": _verdicts(plan, values),
+    }
+
+
+def _verdicts(plan: FullDataPlan, values: pd.DataFrame) -> list[str]:
+    """One line per claim of the paper."""
+    lines = []
+    for part, name in (("linear", "linear probe"), ("finetune", "fine-tuning")):
+        if part in plan.parts:
+            for arm in WITH_TEXT:
+                for control in dict.fromkeys((plan.control, "unimodal")):
+                    claim = f"{name}: {ARMS[arm].label} above {ARMS[control].label}"
+                    lines.append(_line(claim, _difference(values, Row(part, arm), Row(part, control))))
+            claim = f"{name}: {ARMS['uml_init'].label} above its permuted labels"
+            right, permuted = Row(part, "uml_init"), Row(part, "init_permuted")
+            lines.append(_line(claim, _difference(values, right, permuted)))
+    if "finetune" in plan.parts:
+        unfrozen, control_row = Row("finetune", "uml", unfrozen=True), Row("finetune", plan.control)
+        lines.append(_frozen_above_unfrozen(values))
+        claim = "fine-tuning: UML with unfrozen text encoder above the control"
+        lines.append(_line(claim, _difference(values, unfrozen, control_row)))
+    if "ratio" in plan.parts:
+        gaps = _ratio_gaps(values)
+        impact = little_impact_record(gaps).sentence if gaps else _ONE_RATIO
+        lines.append(f"batch ratio: {impact}")
+    return lines
+
+
+def _line(claim: str, gain: Interval) -> str:
+    return f"{claim}: {direction(gain, up='holds', down='fails')} ({gain_text(gain)} points)"
+
+
+def _frozen_above_unfrozen(values: pd.DataFrame) -> str:
+    frozen, unfrozen = (Row("finetune", "uml", unfrozen=trained) for trained in (False, True))
+    claim = "fine-tuning: UML with frozen text encoder above unfrozen"
+    return _line(claim, _difference(values, frozen, unfrozen))
+
+
+_ONE_RATIO = "only r = 1 was measured"
+
+
+def _ratio_gaps(values: pd.DataFrame) -> dict[str, Interval]:
+    """What each ratio of text rows per picture changes, against one of each."""
+    ways = values[["part", "arm", "ratio"]].drop_duplicates().itertuples(index=False)
+    rows = [Row(*way) for way in ways if way.part == "ratio" and way.ratio != 1]
+    return {row.label: _difference(values, row, Row("ratio", row.arm)) for row in rows}
+
+
+def _published(plan: FullDataPlan) -> list[dict[str, Any]]:
+    """The paper's numbers for this data set: of the same encoders where ours have names, in all parts of this study."""
+    encoders = dict(plan.task.about.get("encoders", {}))
+    vision, text = (
+        PRINTED_ENCODERS.get(name, name) for name in (str(encoders.get("image")), str(encoders.get("text")))
     )
-    computed = compute(plan.head_cells(), cells, options.device)
-    computed += fine_tune(plan.tuned_cells(), cells, options.device)
-    summary = summarise(plan, cells) | {"differs_from_paper": differences(plan.preset)}
-    if plan.tuning is not None and _on_disk(options):
-        summary["tuning_differs_from_paper"] = tuning_differences(plan.tuning, plan.preset.seeds)
-    name = f"{NAME}_{label_of(options, plan.task)}"
-    draw(summary, options.out / f"{name}.png")
-    tuning = None if plan.tuning is None else plan.tuning.key
-    return write_report(
-        Report(summary, as_markdown(summary), csv_rows(plan, cells), table_rows(summary)),
-        options,
-        name,
-        config={"preset": plan.preset, "parts": list(plan.parts), "fine-tuning": tuning},
-        began=began,
-        keys=[*(cell.key for cell in plan.head_cells()), *(cell.key for cell in plan.tuned_cells())],
-        store=cells,
-        computed=computed,
-        task_fingerprint=plan.task.fingerprint,
-    )
+    found = []
+    for part in plan.parts:
+        tables = pd.concat([published(number) for number in TABLES[part]])
+        of_data = tables[tables["dataset"].eq(plan.task.name) & tables["metric"].eq("accuracy")]
+        same_text = of_data["method"].eq("unimodal") | of_data["text"].eq(text)
+        for line in of_data[of_data["vision"].eq(vision) & same_text].to_dict("records"):
+            arm, unfrozen = _METHODS.get(line["method"], (line["method"], False))
+            found.append({
+                "part": part,
+                "arm": arm,
+                "unfrozen": unfrozen,
+                "label": line["label"],
+                "ratio": float(line.get("ratio") or 1.0),
+                "accuracy": float(line["value"]),
+            })
+    return found
+
+
+# ---------------------------------------------------------------- findings
+
+
+def _findings(summary: Mapping[str, Any], values: pd.DataFrame) -> dict[tuple[str, int], Finding]:
+    """All labelled rows: linear probes, fine-tuning, batch ratio, text encoder unfrozen. Each row against the control."""
+    aligned = summary["control"] == "unimodal"
+    tables = [(2, "finetune"), *((number, part) for part in PARTS for number in TABLES[part])]
+    return {
+        ("Table", number): _finding(summary, values, part, number)
+        for number, part in sorted(tables)
+        if number in _ALIGNED or not aligned
+    }
+
+
+def _finding(summary: Mapping[str, Any], values: pd.DataFrame, part: str, number: int) -> Finding:
+    printed = gains_printed("Table", number, summary, few_shot=False)
+    rows = [e for e in summary["rows"] if e["part"] == part and e["arm"] in WITH_TEXT]
+    rows = [e for e in rows if (e["arm"] == "uml" if number == 29 else not e["unfrozen"])]
+    missing = {"finetune": "fine-tuning", "linear": "linear probes", "ratio": "batch ratio"}[part]
+    if rows and number in _ALIGNED and summary["control"] != "unimodal":
+        missing, rows = f"{missing} of aligned encoders", []
+    if not rows:
+        return Finding(f"{missing}: not measured in this run", printed, "no claim", "not measured")
+    control = summary["control"]
+    gains = {e["label"]: e["minus_control"] for e in rows}
+    ours = f"minus {control}: " + "; ".join(f"{name} {gain_text(gain, 2)}" for name, gain in gains.items())
+    if part == "ratio":
+        return _ratio_finding(ours, printed, _ratio_gaps(values))
+    evidence = {name: evidence_of(f"{name} minus {control}", gain) for name, gain in gains.items()}
+    words = {name: known.verdict for name, known in evidence.items()}
+    text = f"above the control: {by_word(words).replace(' at ', ' on ')}"
+    if number == 29:
+        text += f". {_frozen_above_unfrozen(values)}"
+    return Finding(ours, printed, overall(list(words.values())), text, tuple(evidence.values()))
+
+
+def _ratio_finding(ours: str, printed: str, gaps: Mapping[str, Interval]) -> Finding:
+    """Holds where no ratio moves the accuracy by more than a point."""
+    if not gaps:
+        return Finding(ours, printed, "no claim", _ONE_RATIO)
+    impact = little_impact_record(gaps)
+    evidence = [
+        Evidence(f"{name} within a point of r = 1", gap.estimate, gap.low, gap.high, equivalence(gap))
+        for name, gap in gaps.items()
+    ]
+    return Finding(ours, printed, impact.verdict, impact.sentence, tuple(evidence))
+
+
+# ---------------------------------------------------------------- command line
 
 
 def _add_options(parser: ArgumentParser) -> None:
@@ -165,15 +300,65 @@ def _tuning(options: Namespace, task: Task) -> FineTuning:
 
 def _schedule(options: Namespace) -> Schedule:
     """Of a fine-tuning."""
-    paper, looks = PRESETS["paper"].schedule, 1 if options.quick else 3
+    paper, evaluations = PRESETS["paper"].schedule, 1 if options.quick else 3
     usual = STEPS
     if _on_disk(options):
         usual = paper.iterations if options.preset == "paper" else DISK_STEPS
     steps = options.steps if options.steps is not None else QUICK_STEPS if options.quick else usual
-    warmup, between = max(steps // 10, 1), max(steps // looks, 1)
+    warmup, between = max(steps // 10, 1), max(steps // evaluations, 1)
     if not _on_disk(options):
         return Schedule(steps, warmup, between, None)
     return Schedule(steps, min(paper.warmup, warmup), min(paper.eval_every, between), paper.patience)
+
+
+def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
+    """Run the study; see the module's docstring.
+
+    Args:
+        arguments: command line, default the process's own.
+
+    Returns:
+        The summary that is also written as JSON.
+    """
+    began = time.perf_counter()
+    parser = harness.parser(__doc__, seeds=SEEDS, device=True)
+    add_task_options(parser)
+    _add_options(parser)
+    options = parser.parse_args(arguments)
+    with harness.usage_errors(parser):
+        harness.check_device(options.device)
+        plan = _plan(options)
+    heads, tuned = plan.head_cells(), plan.tuned_cells()
+    store = harness.Cells(options.runs / f"{NAME}.jsonl")
+    print(f"{plan.task.name}: {len(heads)} linear probes, {len(tuned)} fine-tunings", flush=True)
+    computed = compute(heads, store, options.device)
+    computed += fine_tune(tuned, store, options.device)
+    rows = rows_of(plan, store)
+    values = measured(rows, next(iter(plan.task.tests)))
+    gains = gains_of(values, ARMS[plan.control].label)
+    summary = summarise(plan, values, gains) | {"differs_from_paper": differences(plan.preset)}
+    if plan.tuning is not None and _on_disk(options):
+        summary["tuning_differs_from_paper"] = tuning_differences(plan.tuning, plan.preset.seeds)
+    summary["findings"] = records(_findings(summary, values))
+    name = f"{NAME}_{label_of(options, plan.task)}"
+    draw(summary, values, gains, options.out / f"{name}.png")
+    tuning = None if plan.tuning is None else plan.tuning.key
+    return write_report(
+        Report(
+            summary,
+            as_markdown(summary, {part: contents((), TABLES[part]) for part in PARTS}),
+            rows,
+            long_form(summary["rows"], ["part", "arm", "ratio", "unfrozen"]),
+        ),
+        options,
+        name,
+        config={"preset": plan.preset, "parts": list(plan.parts), "fine-tuning": tuning},
+        began=began,
+        keys=[*(cell.key for cell in heads), *(cell.key for cell in tuned)],
+        store=store,
+        computed=computed,
+        task_fingerprint=plan.task.fingerprint,
+    )
 
 
 if __name__ == "__main__":

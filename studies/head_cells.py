@@ -185,7 +185,7 @@ def _accuracies(task: Task, fit: HeadFit) -> dict[str, float]:
 
 
 def _separation(points: NDArray[np.floating], labels: NDArray[np.int64]) -> dict[str, float | None]:
-    """None where it is not defined: fewer than two rows of some class's company."""
+    """None where they are not defined: a single class, or no class with two rows."""
     if not 2 <= len(np.unique(labels)) < len(labels):
         return {"silhouette": None, "davies_bouldin": None}
     return {**class_separation(points, labels)}

@@ -4,43 +4,42 @@
     python studies/html_report.py --folder paper_figures/quick     what a quick run left behind
     python studies/html_report.py --out FILE.html
 
-For every figure and table of the paper: the picture, our numbers with their intervals, the published ones apart from them,
-whether the claim holds under the matched control, the command, its time and hardware, and what differs. Pictures, reports,
-rows and summaries are inside the file. What is not there yet is listed with the command that makes it.
+First one row for each claim of the paper: whether it replicates here, and whether that is due to the text. Then, for every
+figure and table: the picture, our numbers with their intervals, the published ones apart from them, the verdict under the
+matched control, the command, its time and hardware, what differs, and what the gallery says of it. Pictures, reports, rows
+and summaries are inside the file. What is not there yet is listed with the command that makes it.
 
-The page is filled by `string.Template` and `html.escape`: a dozen placeholders do not need a template language.
+The page is made of the templates in `studies/paper/templates`.
 """
 
 import argparse
+import ast
 import sys
-from base64 import b64encode
 from collections import Counter
-from collections.abc import Sequence
-from hashlib import sha256
-from html import escape
+from collections.abc import Iterable, Sequence
+from functools import partial
+from itertools import groupby
 from pathlib import Path
-from string import Template
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from studies.gallery import Exhibit, exhibits
-from studies.gallery_titles import TITLES
-from studies.harness import FIGURES, write_atomic
-from studies.html_pages import inline, size_text
-from studies.html_sections import MARKS, anchor, numbers, section, slug
-from studies.jobs import JOBS, Job, load_jobs
+from studies.harness import FIGURES, ROOT, write_atomic
 from studies.lab.finding import VERDICTS
+from studies.paper.exhibits import EXHIBITS, Item, contents
+from studies.paper.gallery import Result, Row, explanations, results
+from studies.paper.jobs import JOBS, Job, load_jobs
+from studies.paper.pages import download, inline, picture, render, size_text
 
 __all__ = ["main", "missing", "page"]
 
 TITLE = "Better Together, repeated: every figure and table"
-TEMPLATE = Path(__file__).with_name("report_template.html")
+#: {verdict: sign}: colour alone would not reach everyone.
+_MARKS = dict(zip(VERDICTS, "✓◐?◔✗–", strict=True))
 _ABSENT = "not there yet"
 
-Item = tuple[str, int]  # ("Figure" or "Table", number)
 
-
-def missing(found: Sequence[Exhibit], jobs: Sequence[Job] = JOBS) -> dict[Job, list[Item]]:
+def missing(found: Sequence[Result], jobs: Sequence[Job] = JOBS) -> dict[Job, list[Item]]:
     """Figures and tables of the paper for which there is no row, by the job that makes them.
 
     Args:
@@ -50,8 +49,8 @@ def missing(found: Sequence[Exhibit], jobs: Sequence[Job] = JOBS) -> dict[Job, l
     Returns:
         {job: its missing items}; jobs beyond the paper have none, and are in it where nothing of them is there.
     """
-    there = {(row.kind, row.number) for exhibit in found for row in exhibit.rows}
-    ran = {exhibit.job.name for exhibit in found}
+    there = {(row.exhibit.kind, row.exhibit.number) for result in found for row in result.rows}
+    ran = {result.job.name for result in found}
     lacking = {job: [item for item in _items(job) if item not in there] for job in jobs}
     return {job: items for job, items in lacking.items() if items or job.name not in ran}
 
@@ -60,11 +59,11 @@ def _items(job: Job) -> list[Item]:
     return [("Figure", n) for n in job.figures] + [("Table", n) for n in job.tables]
 
 
-def page(folder: Path, found: Sequence[Exhibit], jobs: Sequence[Job] = JOBS) -> str:
+def page(folder: Path, found: Sequence[Result], jobs: Sequence[Job] = JOBS) -> str:
     """The whole page.
 
     Args:
-        folder: where the files of the exhibits lie.
+        folder: where the files of the results lie.
         found: what there is to show.
         jobs: what there should be.
 
@@ -72,93 +71,126 @@ def page(folder: Path, found: Sequence[Exhibit], jobs: Sequence[Job] = JOBS) -> 
         HTML; the same files give the same page.
 
     Raises:
-        OSError: a file that an exhibit names is not there.
+        OSError: a file that a result names is not there.
         ValueError: a picture that is not one.
     """
-    template = TEMPLATE.read_text(encoding="utf-8")
     lacking = missing(found, jobs)
-    ordered = sorted(found, key=lambda exhibit: not exhibit.rows)  # what goes beyond the paper comes last
-    sections = [section(folder, exhibit) for exhibit in ordered]
-    if lacking:
-        sections.append(_missing_section(folder, lacking))
-    return Template(template).substitute(
+    ordered = sorted(found, key=lambda result: not result.rows)  # what goes beyond the paper comes last
+    told = explanations(folder / "README.md")
+    verdicts = {EXHIBITS[item]: _ABSENT for items in lacking.values() for item in items}
+    verdicts |= {row.exhibit: row.finding.verdict for result in found for row in result.rows}
+    return render(
+        "report.html",
         title=TITLE,
-        style_hash=_hash(template, "style"),
-        script_hash=_hash(template, "script"),
-        tally=_tally(found, lacking),
-        contents=_contents(ordered, lacking),
-        verdicts="".join(f"<option>{verdict}</option>" for verdict in VERDICTS),
-        sections="\n".join(sections),
+        marks=_MARKS,
+        tally=Counter(row.finding.verdict for result in found for row in result.rows),
+        absent=sum(map(len, lacking.values())),
+        contents=[{"exhibit": e, "verdict": verdicts[e]} for e in EXHIBITS.values() if e in verdicts],
+        beyond=[result.job.name for result in ordered if not result.rows],
+        claims=_claims(found),
+        unclaimed=_numbers(row for result in found for row in result.rows if not row.exhibit.claim),
+        runs=[_run(folder, result, told.get(result.job.name, "")) for result in ordered],
+        lacking=[
+            (_command(job, folder), [EXHIBITS[item] for item in items]) for job, items in lacking.items()
+        ],
     )
 
 
-def _hash(template: str, element: str) -> str:
-    """Of the page's own style and script: the browser then runs no other, whatever a result contains."""
-    _, _, rest = template.partition(f"<{element}>")
-    content, _, _ = rest.partition(f"</{element}>")
-    return f"sha256-{b64encode(sha256(content.encode()).digest()).decode()}"
+def _numbers(rows: Iterable[Row]) -> str:
+    """Figures and tables in words, e.g. "Figures 9, 14-21"; empty for none."""
+    exhibits = [row.exhibit for row in rows]
+    figures, tables = ([e.number for e in exhibits if e.kind == kind] for kind in ("Figure", "Table"))
+    return contents(figures, tables)
 
 
-# ---------------------------------------------------------------- tally and contents
+# ---------------------------------------------------------------- claim by claim
 
 
-def _tally(found: Sequence[Exhibit], lacking: dict[Job, list[Item]]) -> str:
-    counts = Counter(row.finding.verdict for exhibit in found for row in exhibit.rows)
-    entries = [
-        f'<li class="{slug(verdict)}"><span class="mark" aria-hidden="true">{MARKS[verdict]}</span> {verdict}: '
-        f"<strong>{counts[verdict]}</strong></li>"
-        for verdict in VERDICTS
+def _claims(found: Sequence[Result]) -> list[dict[str, Any]]:
+    """One entry per claim and what came of it, in the paper's order; entries of one claim side by side."""
+    entries: dict[tuple[str, str, str, str], dict[str, Any]] = {}
+    order = list(EXHIBITS.values())
+    claims = [exhibit.claim for exhibit in order]
+    rows = [(row, result) for result in found for row in result.rows if row.exhibit.claim]
+    rows.sort(key=lambda pair: (claims.index(pair[0].exhibit.claim), order.index(pair[0].exhibit)))
+    for row, result in rows:
+        key = (row.exhibit.claim, result.job.name, row.finding.verdict, row.finding.holds)
+        entry = entries.setdefault(key, {"text": row.exhibit.claim, "finding": row.finding, "rows": []})
+        entry["rows"].append(row)
+        entry["picture"] = _first_picture(result, entry["rows"][0])
+    return list(entries.values())
+
+
+# ---------------------------------------------------------------- one run
+
+
+def _run(folder: Path, result: Result, explanation: str) -> dict[str, Any]:
+    """What the template of a run shows."""
+    job, report = result.job, folder / f"{result.job.name}.md"
+    purpose = _purpose(job)
+    groups = [list(rows) for _, rows in groupby(result.rows, partial(_shown, result))]
+    return {
+        "name": job.name,
+        "heading": _numbers(result.rows) or purpose.rstrip("."),
+        "purpose": purpose,
+        "rows": result.rows,
+        "pictures": [_picture(folder, result, name) for name in result.pictures],
+        "facts": _facts(result),
+        "groups": [
+            {"name": _numbers(rows), "rows": rows, "picture": _first_picture(result, rows[0])}
+            for rows in groups
+        ],
+        "explanation": explanation,
+        "report": report.read_text(encoding="utf-8") if report.exists() else "",
+        "files": [download(folder / name) for name in (*result.tables, f"{job.name}.json")],
+    }
+
+
+def _shown(result: Result, row: Row) -> tuple[str, str, str, list[str]]:
+    """What neighbouring rows must agree in to be shown as one, each with its own published numbers."""
+    return row.finding.ours, row.finding.verdict, row.finding.holds, _own_pictures(result, row)
+
+
+def _purpose(job: Job) -> str:
+    """First line of the study's docstring."""
+    script = (ROOT / "studies" / job.script).read_text(encoding="utf-8")
+    return (ast.get_docstring(ast.parse(script)) or job.script).splitlines()[0]
+
+
+def _picture(folder: Path, result: Result, name: str) -> dict[str, Any]:
+    own = [row.exhibit for row in result.rows if name in _own_pictures(result, row)]
+    exhibits = own or [row.exhibit for row in result.rows]
+    shows = "; ".join(f"{exhibit.name}, {exhibit.title}" for exhibit in exhibits) or _purpose(result.job)
+    return picture(folder / name) | {"stem": Path(name).stem, "shows": shows}
+
+
+def _own_pictures(result: Result, row: Row) -> list[str]:
+    """Pictures of this row alone, such as those of schematics."""
+    own = f"figure_{row.exhibit.number}.png"
+    return [name for name in result.pictures if row.exhibit.kind == "Figure" and name.endswith(own)]
+
+
+def _first_picture(result: Result, row: Row) -> str:
+    """What to link to, without its ending; empty where there is none."""
+    pictures = _own_pictures(result, row) or result.pictures
+    return Path(pictures[0]).stem if pictures else ""
+
+
+def _facts(result: Result) -> list[tuple[str, str]]:
+    """Where a run comes from."""
+    about = result.summary["provenance"]
+    made = [f"{what} {version}" for what, version in about.get("versions", {}).items()]
+    if revision := about.get("revision"):
+        made.append(f"revision {revision[:10]}{'+' if revision.endswith('+') else ''}")
+    return [
+        ("Command", inline(f"`{result.command}`")),
+        ("Time", f"{result.minutes} on {result.hardware}"),
+        ("Differs", inline(result.job.differs)),
+        ("Made with", ", ".join(made)),
     ]
-    if lacking:
-        absent = sum(map(len, lacking.values()))
-        entries.append(f'<li><a href="#missing">{_ABSENT}: <strong>{absent}</strong></a></li>')
-    label = f"Verdicts on {counts.total()} figures and tables"
-    return f'<ul class="tally" aria-label="{label}">{"".join(entries)}</ul>'
 
 
-def _contents(found: Sequence[Exhibit], lacking: dict[Job, list[Item]]) -> str:
-    verdicts: dict[Item, str | None] = {item: None for items in lacking.values() for item in items}
-    verdicts |= {(row.kind, row.number): row.finding.verdict for exhibit in found for row in exhibit.rows}
-    parts = []
-    for kind in ("Figure", "Table"):
-        entries = [_entry(item, verdicts[item]) for item in sorted(verdicts) if item[0] == kind]
-        if entries:
-            parts.append(f'<h2>{kind}s</h2><ol aria-label="{kind}s">{"".join(entries)}</ol>')
-    beyond = [exhibit.job.name for exhibit in found if not exhibit.rows]
-    if beyond:
-        names = "".join(f'<li><a href="#{escape(name)}">{escape(name)}</a></li>' for name in beyond)
-        parts.append(f'<h2>Beyond the paper</h2><ol class="named">{names}</ol>')
-    if lacking:
-        parts.append(f'<p><a href="#missing">{_ABSENT.capitalize()}</a></p>')
-    return "\n".join(parts)
-
-
-def _entry(item: Item, verdict: str | None) -> str:
-    title, word = TITLES[item], verdict or _ABSENT
-    return (
-        f'<li><a href="#{anchor(*item)}" title="{escape(title)} ({word})" class="to-{slug(word)}">'
-        f'<span class="number">{item[1]}</span> '
-        f'<span class="mark {slug(word)}" aria-hidden="true">{MARKS.get(word, "…")}</span> '
-        f'<span class="title">{inline(title)}</span><span class="unseen"> ({word})</span></a></li>'
-    )
-
-
-# ---------------------------------------------------------------- what is not there
-
-
-def _missing_section(folder: Path, lacking: dict[Job, list[Item]]) -> str:
-    entries = []
-    for job, items in lacking.items():
-        lines = "".join(
-            f'<li id="{anchor(*item)}">{item[0]} {item[1]}: {inline(TITLES[item])}</li>' for item in items
-        )
-        listed = f"<ul>{lines}</ul>" if items else f"<p>{inline(numbers(job, ()))}</p>"
-        entries.append(f"<li><code>{escape(_command(job, folder))}</code>{listed}</li>")
-    return (
-        f'<section id="missing" aria-labelledby="missing-heading"><h2 id="missing-heading">{_ABSENT.capitalize()}</h2>'
-        "<p>These figures and tables have no results in this folder. Each command makes what is listed under it.</p>"
-        f"<ul>{''.join(entries)}</ul></section>"
-    )
+# ---------------------------------------------------------------- the command
 
 
 def _command(job: Job, folder: Path) -> str:
@@ -168,8 +200,8 @@ def _command(job: Job, folder: Path) -> str:
     return job.command if folder.resolve() == FIGURES else f"{job.command} --out {folder}"
 
 
-def _results(folder: Path, jobs: Sequence[Job]) -> list[Exhibit]:
-    found = exhibits(folder, jobs)
+def _results(folder: Path, jobs: Sequence[Job]) -> list[Result]:
+    found = results(folder, jobs)
     if not found:
         raise ValueError(f"--folder {folder}: holds no study's results; `make figures` fills paper_figures/")
     return found
@@ -199,12 +231,12 @@ def main(arguments: Sequence[str] | None = None) -> Path:
     except (ValueError, OSError) as error:
         parser.error(str(error))
     lacking = missing(found, jobs)
-    rows, absent = sum(len(exhibit.rows) for exhibit in found), sum(map(len, lacking.values()))
+    rows, absent = sum(len(result.rows) for result in found), sum(map(len, lacking.values()))
     for job in lacking:
         print(f"{_ABSENT}: {job.name} ({job.contents}); {_command(job, options.folder)}")
     print(
         f"report {path}: {size_text(len(content))}, {rows} of {rows + absent} figures and tables, {len(found)} runs, "
-        f"{sum(len(exhibit.pictures) for exhibit in found)} pictures"
+        f"{sum(len(result.pictures) for result in found)} pictures"
     )
     return path
 

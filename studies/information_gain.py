@@ -18,6 +18,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from numpy.typing import NDArray
 from scipy import stats
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -25,16 +26,18 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import fisherkit as fk
 from fisherkit import plots
 from studies import harness
+from studies.lab.figures import place_style
+from studies.lab.known_loadings import coverage, coverage_text, draw_curves, known_loading_world
+from studies.lab.table import write_table
 
+NAME = "information_gain"
 ARMS = {"x only": ("x",), "x + y": ("x", "y"), "x + y + z": ("x", "y", "z")}  # N samples in all, split evenly
 TOTALS = [30, 300, 3_000, 30_000, 300_000, 3_000_000]
 ATTENUATIONS, NOISES, DIRECTIONS = (0.05, 0.2, 0.5, 1.0), (0.15, 0.3, 0.6), (0, 1, 5)
 N_X = 1_000  # samples of x beside which the exchange rate is measured
 
 
-def known_loading_world(attenuation: float, noise_y: float) -> fk.LinearGaussian:
-    """E.14's dimensions with known loadings: x sees one shared coordinate in full, the others attenuated."""
-    return fk.e14_model(seed=0, attenuation=attenuation, noise_std={"x": 0.3, "y": noise_y})
+# ---------------------------------------------------------------- the points
 
 
 def variance_rows(replicates: int) -> pd.DataFrame:
@@ -47,12 +50,7 @@ def variance_rows(replicates: int) -> pd.DataFrame:
     for k, (arm, names) in enumerate(ARMS.items()):
         for total in TOTALS:
             counts = {name: total // len(names) for name in names}
-            fits = fk.fit(
-                fk.simulate_statistics(
-                    world, counts, seed=harness.seed_of(1, k, total), replicates=replicates
-                )
-            )
-            variance = (fits.theta @ v).var(ddof=1)
+            variance = _variance(world, counts, v, replicates, (1, k, total))
             low, high = variance * (replicates - 1) / stats.chi2.ppf([0.975, 0.025], replicates - 1)
             predicted = float(fk.cramer_rao(world, counts, v))
             rows.append({"panel": "variance", "arm": arm, "samples": total, "predicted": predicted,
@@ -82,9 +80,8 @@ def exchange_rows(replicates: int) -> pd.DataFrame:
                 v = np.eye(world.n_params)[j]
                 spread = []
                 for arm, used in enumerate(({"x": N_X}, counts)):
-                    seed = harness.seed_of(2, attenuation, noise, j, arm)
-                    fits = fk.fit(fk.simulate_statistics(world, used, seed=seed, replicates=replicates))
-                    spread.append((fits.theta @ v).var(ddof=1))
+                    key = (2, attenuation, noise, j, arm)
+                    spread.append(_variance(world, used, v, replicates, key))
                 ratio = spread[0] / spread[1]
                 quantiles = stats.f.ppf([0.5, 0.975, 0.025], replicates - 1, replicates - 1)
                 truth = fk.cramer_rao(world, {"x": N_X}, v) / fk.cramer_rao(world, counts, v)
@@ -95,23 +92,34 @@ def exchange_rows(replicates: int) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def draw_theorem_1(ax: Axes, replicates: int) -> None:
-    """Two shared parameters, both modalities informative: the joint ellipse lies inside both."""
-    world = fk.random_model(
+def _variance(
+    world: fk.LinearGaussian,
+    counts: dict[str, int],
+    v: NDArray[np.float64],
+    replicates: int,
+    key: tuple[float, ...],
+) -> float:
+    """Monte-Carlo variance of fits along v."""
+    drawn = fk.simulate_statistics(world, counts, seed=harness.seed_of(*key), replicates=replicates)
+    return float((fk.fit(drawn).theta @ v).var(ddof=1))
+
+
+# ---------------------------------------------------------------- figure
+
+
+def _draw_theorems(left: Axes, right: Axes, replicates: int) -> None:
+    """Both modalities informative: the joint ellipse lies inside both; or each sees one direction, together the plane."""
+    informative = fk.random_model(
         2, {"x": 1, "y": 1}, seed=4, obs_dim=3, condition=3.0, noise_std={"x": 1.0, "y": 1.5}
     )
-    draw_regions(ax, world, {"x": 20, "y": 20}, replicates, extent=3.2)
-    ax.set_title("(a) Theorem 1: the joint region shrinks", loc="left")
+    _draw_regions(left, informative, {"x": 20, "y": 20}, replicates, extent=3.2)
+    left.set_title("(a) Theorem 1: the joint region shrinks", loc="left")
+    blind = fk.blind_spot_model(angle=np.pi / 3, seed=2, shared_dim=2, seen=1)
+    _draw_regions(right, blind, {"x": 20, "y": 20}, replicates, extent=1.6)
+    right.set_title("(b) Theorems 2, 3: blind spots filled", loc="left")
 
 
-def draw_blind_spot(ax: Axes, replicates: int) -> None:
-    """Each modality sees one direction only; together they see the plane (Theorems 2 and 3, Corollary 2)."""
-    world = fk.blind_spot_model(angle=np.pi / 3, seed=2, shared_dim=2, seen=1)
-    draw_regions(ax, world, {"x": 20, "y": 20}, replicates, extent=1.6)
-    ax.set_title("(b) Theorems 2, 3: blind spots filled", loc="left")
-
-
-def draw_regions(
+def _draw_regions(
     ax: Axes, world: fk.LinearGaussian, counts: dict[str, int], replicates: int, extent: float
 ) -> None:
     """95% regions of x alone, y alone and both about two shared parameters, with joint fits as dots."""
@@ -129,30 +137,26 @@ def draw_regions(
     ax.legend(loc="lower right", frameon=True)
 
 
-def draw_variance(ax: Axes, rows: pd.DataFrame) -> None:
+def _draw_variance(ax: Axes, rows: pd.DataFrame) -> None:
     """Predicted variance as lines, Monte Carlo with 95% intervals as dots."""
-    for (arm, part), look, marker in zip(rows.groupby("arm", sort=False), plots.LOOKS, "osD", strict=False):
-        ax.loglog(part.samples, part.predicted, label=f"{arm}: Cramér-Rao bound", **look)
-        bars = harness.error_bars(part.measured, part.low, part.high)
-        ax.errorbar(
-            part.samples, part.measured, bars, fmt=marker, color=look["color"], markersize=4, capsize=2
-        )
+    draw_curves(ax, rows, "samples", "arm", predicted=": Cramér-Rao bound")
+    ax.set(xscale="log", yscale="log")
     ax.set(xlabel="samples in all, split evenly", ylabel="variance of a weakly seen coordinate (its units²)")
     ax.set_title("(c) Predicted (lines), measured (dots)", loc="left")
     ax.legend()
 
 
-def draw_exchange(ax: Axes, rows: pd.DataFrame) -> None:
+def _draw_exchange(ax: Axes, rows: pd.DataFrame) -> None:
     """Measured against predicted exchange rate, with 95% intervals."""
-    for (attenuation, part), marker, grey in zip(
-        rows.groupby("attenuation"), "osD^", ("0.0", "0.25", "0.45", "0.6"), strict=True
-    ):
+    for i, (attenuation, part) in enumerate(rows.groupby("attenuation")):
         shown = part[part.measured > 0]
-        low = shown.measured - np.maximum(shown.low, 1e-3)
-        ax.errorbar(
-            shown.predicted, shown.measured, [low, shown.high - shown.measured], fmt=marker, color=grey, markersize=4,
-            capsize=2, label=f"x attenuated to {attenuation:g}",
-        )  # fmt: skip
+        bars = harness.error_bars(shown.measured, np.maximum(shown.low, 1e-3), shown.high)
+        look = place_style(i) | {
+            "linestyle": "none",
+            "capsize": 2,
+            "label": f"x attenuated to {attenuation:g}",
+        }
+        ax.errorbar(shown.predicted, shown.measured, bars, **look)
     ends = [rows.predicted.min() / 2, rows.predicted.max() * 2]
     ax.loglog(ends, ends, color="black", linewidth=0.8, label="measured = predicted")
     ax.axhline(1.0, color="black", linestyle=":", linewidth=0.8)
@@ -162,7 +166,7 @@ def draw_exchange(ax: Axes, rows: pd.DataFrame) -> None:
     ax.legend()
 
 
-def draw_blocks(ax: Axes) -> None:
+def _draw_blocks(ax: Axes) -> None:
     """Fisher information of three modalities: privates are coupled through the shared block only."""
     world = fk.random_model(
         3, {"x": 2, "y": 2, "z": 1}, seed=5, condition=3.0, noise_std={"x": 1, "y": 2, "z": 0.5}
@@ -171,7 +175,7 @@ def draw_blocks(ax: Axes) -> None:
     ax.set_title("(e) Fisher blocks of three modalities", loc="left")
 
 
-def draw_gaps(ax: Axes) -> None:
+def _draw_gaps(ax: Axes) -> None:
     """Spectrum of what y adds: everywhere, somewhere, or nothing although its shared design has full rank."""
     eye = np.eye(4)
     x = fk.Modality(np.diag([1.0, 1.0, 0.1, 0.0]))
@@ -187,6 +191,24 @@ def draw_gaps(ax: Axes) -> None:
     ax.legend(unique.values(), unique.keys())
 
 
+# ---------------------------------------------------------------- the command
+
+
+def _report(exchange: pd.DataFrame, counts: dict[str, tuple[int, int]]) -> str:
+    """Table of exchange rates for the paper's attenuation and noise, and the verdict from the counts."""
+    shown = exchange[(exchange.attenuation == 0.05) & (exchange.noise_y == 0.3)]
+    header = ["shared coordinate", "predicted rate", "measured rate [95% interval]"]
+    rates = []
+    for row in shown.itertuples():
+        name = "seen in full" if row.direction == 0 else f"attenuated, no. {row.direction + 1}"
+        measured = harness.Interval(row.measured, row.low, row.high, 0)
+        rates.append((name, f"{row.predicted:.4g}", measured))
+    good = all(harness.plausible_coverage(inside, total) for inside, total in counts.values())
+    return f"""{harness.table(header, rates)}
+(samples of x that one sample of y replaces; E.14's dimensions, attenuation 0.05, noise std 0.3)
+With known loadings the {coverage_text(counts, good=good)}"""
+
+
 def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     """Compute, draw, write, and say in one line whether the predictions hold.
 
@@ -196,62 +218,33 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     Returns:
         The summary that is also written as JSON.
     """
-    args = harness.parser(__doc__).parse_args(arguments)
-    start = time.perf_counter()
-    replicates = 5_000 if args.quick else 20_000
+    began = time.perf_counter()
+    options = harness.parser(__doc__).parse_args(arguments)
+    replicates = 5_000 if options.quick else 20_000
     variance, exchange = variance_rows(replicates), exchange_rows(replicates)
     with harness.figure_style():
         figure, axes = plt.subplots(2, 3, figsize=(12, 7.5))
-        draw_theorem_1(axes[0, 0], replicates)
-        draw_blind_spot(axes[0, 1], replicates)
-        draw_variance(axes[0, 2], variance)
-        draw_exchange(axes[1, 0], exchange)
-        draw_blocks(axes[1, 1])
-        draw_gaps(axes[1, 2])
-        harness.save_figure(figure, args.out / "information_gain.png")
+        _draw_theorems(axes[0, 0], axes[0, 1], replicates)
+        _draw_variance(axes[0, 2], variance)
+        _draw_exchange(axes[1, 0], exchange)
+        _draw_blocks(axes[1, 1])
+        _draw_gaps(axes[1, 2])
+        harness.save_figure(figure, options.out / f"{NAME}.png")
     rows = pd.concat([variance, exchange], ignore_index=True)
-    hits = (rows.low <= rows.predicted) & (rows.predicted <= rows.high)
-    counts = {panel: (int(part.sum()), len(part)) for panel, part in hits.groupby(rows.panel)}
-    seconds = time.perf_counter() - start
-    harness.write_csv(
-        args.out / "information_gain.csv", rows.astype(object).where(rows.notna(), None).to_dict("records")
-    )
-    config = {"quick": args.quick, "replicates": replicates}
+    counts = coverage(rows.sort_values("panel"))
+    write_table(options.out / f"{NAME}.csv", rows)
+    seconds = time.perf_counter() - began
+    config = {"quick": options.quick, "replicates": replicates}
     summary = {
         "inside_95_percent_interval": counts,
         "replicates": replicates,
         "provenance": harness.provenance(config=config, seconds=seconds),
     }
-    harness.write_json(args.out / "information_gain.json", summary)
-    print(report(exchange, counts, seconds))
-    print(f"figure {args.out / 'information_gain.png'}")
+    harness.write_json(options.out / f"{NAME}.json", summary)
+    print(_report(exchange, counts))
+    print(f"wall time {seconds:.1f} s")
+    print(f"figure {options.out / NAME}.png")
     return summary
-
-
-def report(exchange: pd.DataFrame, counts: dict[str, tuple[int, int]], seconds: float) -> str:
-    """Table of exchange rates for the paper's attenuation and noise, and the verdict from the counts."""
-    shown = exchange[(exchange.attenuation == 0.05) & (exchange.noise_y == 0.3)]
-    lines = [
-        harness.table(
-            ["shared coordinate", "predicted rate", "measured rate [95% interval]"],
-            [
-                (
-                    "seen in full" if row.direction == 0 else f"attenuated, no. {row.direction + 1}",
-                    f"{row.predicted:.4g}",
-                    str(harness.Interval(row.measured, row.low, row.high, 0)),
-                )
-                for row in shown.itertuples()
-            ],
-        ),
-        "(samples of x that one sample of y replaces; E.14's dimensions, attenuation 0.05, noise std 0.3)",
-    ]
-    good = all(harness.plausible_coverage(inside, total) for inside, total in counts.values())
-    tally = ", ".join(f"{panel} {inside} of {total}" for panel, (inside, total) in counts.items())
-    lines.append(
-        f"With known loadings the Fisher prediction {'holds' if good else 'FAILS'}: inside the 95% interval for {tally}."
-    )
-    lines.append(f"wall time {seconds:.1f} s")
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":

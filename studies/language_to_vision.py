@@ -27,121 +27,251 @@ Writes .png, .csv (one row per cell and step mark) and .json; a killed run resum
 import argparse
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
-from torch.nn import functional as F
+import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from neural.checkpoints import DivergedError
 from neural.datasets import open_dataset
-from neural.transfer.initialisations import initialise
+from neural.transfer.initialisations import INITIALISATIONS
 from neural.transfer.masked_language import BertSettings, small_bert
-from neural.transfer.model import PatchTransformer
-from neural.transfer.pictures import PictureSet, PictureTask, file_task, glyph_task
+from neural.transfer.pictures import PictureTask, file_task, glyph_task
 from neural.transfer.stack import LanguageStack, find_language, load_stack
-from neural.transfer.training import Schedule, train
 from studies import harness
-from studies.language_to_vision_figure import draw
-from studies.language_to_vision_plan import ARMS, PRESETS, Plan, Preset
-from studies.language_to_vision_report import Results, as_markdown, csv_rows, summarise
+from studies.harness import Interval
+from studies.lab.figures import arm_style, draw_means
+from studies.lab.finding import NOT_PRINTED, Evidence, Finding, overall, points, records, word
+from studies.lab.table import by_key, contrast, means, paired, table
+from studies.lab.transfer import ARMS, MODES, PRESETS, Plan, Preset, arm_label, compute
 from studies.outputs import Report, write_report
+from studies.report_tables import direction, gain_text, markdown_table
 
-__all__ = ["compute", "main", "run_cell"]
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["main", "verdict"]
 
 NAME = "language_to_vision"
 QUICK_BERT_STEPS = 600
 
 
-def run_cell(
-    cell: dict[str, Any],
-    pretrained: LanguageStack,
-    task: PictureTask,
-    *,
-    device: str = "cpu",
-    folder: Path | None = None,
-    progress: Callable[[int], object] | None = None,
-) -> dict[str, Any]:
-    """Train one network.
+# ---------------------------------------------------------------- what is reported
+
+
+def _rows(plan: Plan, cells: harness.Cells) -> pd.DataFrame:
+    """One row per finished cell and evaluation step."""
+    looks = plan.preset.schedule.looks
+    return table(
+        {
+            "arm": cell["arm"],
+            "initialisation": INITIALISATIONS[ARMS[cell["arm"]][0]],
+            "mode": ARMS[cell["arm"]][1],
+            "seed": cell["seed"],
+            "learning_rate": cell["schedule"]["learning_rate"],
+            "step": step,
+            "val_accuracy": val,
+            "test_accuracy": test,
+            "seconds": result["seconds"],
+        }
+        for cell in plan.cells()
+        for result in [cells.get(cell)]
+        for step, val, test in zip(looks, result["val"], result["test"], strict=True)
+    )
+
+
+def _chosen(rows: pd.DataFrame) -> pd.DataFrame:
+    """Of every repetition of an arm the learning rate that validates best at the end; accuracy in percent."""
+    rows = rows.drop_duplicates(["arm", "seed", "learning_rate", "step"])
+    last = rows[rows["step"] == rows["step"].max()]
+    best = last.loc[last.groupby(["arm", "seed"])["val_accuracy"].idxmax(), ["arm", "seed", "learning_rate"]]
+    return rows.merge(best).assign(accuracy=lambda chosen: 100 * chosen["test_accuracy"])
+
+
+def _controls(arms: Sequence[str]) -> dict[str, list[str]]:
+    """{pretrained arm: what it is held against}, training from scratch first."""
+    claims = [arm for arm in arms if ARMS[arm][0] == "pretrained"]
+    alike = {c: [arm for arm in arms if ARMS[arm][1] == ARMS[c][1] and arm != c] for c in claims}
+    return {claim: ["scratch", *others] for claim, others in alike.items()}
+
+
+def _summary(plan: Plan, chosen: pd.DataFrame) -> dict[str, Any]:
+    """Everything that is reported: "end" is after the last step, "mean" that over all steps, which rewards learning fast."""
+    looks, arms = plan.preset.schedule.looks, plan.arms
+    end = looks[-1]
+    average = chosen.groupby(["arm", "seed"], as_index=False).agg(
+        step=("step", "max"), accuracy=("accuracy", lambda values: values.to_numpy().mean())
+    )
+    curves = by_key(means(chosen, ["arm", "step"]), "arm", "step")
+    averages = by_key(means(average, ["arm"]), "arm")
+    rates = chosen[chosen["step"] == end].sort_values("seed").groupby("arm")["learning_rate"].agg(list)
+    differences, verdicts = [], []
+    for claim, controls in _controls(arms).items():
+        gains = {c: by_key(contrast(chosen, claim, c, ["step"]), "step") for c in controls}
+        for control, gain in gains.items():
+            over_all = by_key(contrast(average, claim, control, ["step"]), "step")
+            differences.append({
+                "arm": claim,
+                "control": control,
+                "curve": [gain[step] for step in looks],
+                "end": gain[end],
+                "mean": over_all[end],
+            })
+        verdicts.append(verdict(ARMS[claim][1], {control: gain[end] for control, gain in gains.items()}))
+    return {
+        "task": plan.task(0).name,
+        "seeds": plan.preset.seeds,
+        "looks": list(looks),
+        "unfreeze_at": plan.preset.schedule.unfreeze_at,
+        "arms": {arm: arm_label(arm) for arm in arms},
+        "curves": {arm: [curves[arm, step] for step in looks] for arm in arms},
+        "end": {arm: curves[arm, end] for arm in arms},
+        "mean": {arm: averages[arm] for arm in arms},
+        "learning_rates": {arm: rates[arm] for arm in arms},
+        "differences": differences,
+        "verdicts": verdicts,
+    }
+
+
+def verdict(mode: str, differences: Mapping[str, Interval]) -> str:
+    """In one line: does the pretrained network beat scratch, and the controls that keep only its scale?
 
     Args:
-        cell: from `Plan.cell`.
-        pretrained: layers of the language model, which stay as they are.
-        task: pictures.
-        device: torch device.
-        folder: where the training's checkpoint is kept while it runs; None keeps none.
-        progress: called with the number of steps done since the last call.
+        mode: one of `MODES`.
+        differences: accuracy of the pretrained arm minus that of each control, in points, after the last step.
 
     Returns:
-        Accuracies at the step marks, losses, seconds.
+        The line.
+
+    Example:
+        >>> up, none = Interval(5, 4, 6, 8), Interval(0, -1, 1, 8)
+        >>> verdict("frozen", {"scratch": up, "shuffled_frozen": none})
+        'layers frozen: pretrained beats training from scratch (+5.0 [+4.0, +6.0] points), but is not told apart from shuffled (+0.0 [-1.0, +1.0]): the claim holds, but these controls do not show that it is more than the scale of the weights'
     """
-    began = time.perf_counter()
-    seed, schedule = cell["seed"], Schedule(**cell["schedule"])
-    stack = initialise(pretrained, ARMS[cell["arm"]][0], seed)
-    model = PatchTransformer(stack, task.n_classes, task.settings, seed=seed).to(device)
-    labels = torch.tensor(task.train.labels)
+    scratch = differences["scratch"]
+    names = {"scratch": "training from scratch", f"scratch_{mode}": "random layers treated alike"}
+    told, first = "", ""
+    for control, gain in differences.items():
+        verb = direction(gain, up="beats", down="loses to", unclear="is not told apart from")
+        if told:
+            told += ", " if verb == first else ", but "
+        name = names.get(control, ARMS[control][0])
+        told += f"{verb} {name} ({gain_text(gain)}{'' if told else ' points'})"
+        first = first or verb
+    likenesses = [differences[c] for c in differences if ARMS[c][0] in {"shuffled", "gaussian"}]
+    if scratch.high < 0:
+        end = "the claim does not hold here"
+    elif scratch.low <= 0:
+        end = "the claim is undecided here"
+    elif not likenesses:
+        end = "the claim holds, without controls of scale"
+    elif all(gain.low > 0 for gain in likenesses):
+        end = "the claim holds, and by more than the scale of the weights"
+    else:
+        end = "the claim holds, but these controls do not show that it is more than the scale of the weights"
+    return f"{MODES[mode]}: pretrained {told}: {end}"
 
-    def loss(rows: Tensor, noise: torch.Generator) -> Tensor:
-        logits = model(task.train.take(rows).to(device), dropout=noise)
-        return F.cross_entropy(logits.float(), labels[rows].to(device))
 
-    def look() -> dict[str, float]:
-        return {"val": _accuracy(model, task.val, device), "test": _accuracy(model, task.test, device)}
-
-    kept = None if folder is None else folder / f"{NAME}-{harness.cell_key(cell)}.unfinished"
-    log = train(
-        model,
-        loss,
-        len(task.train),
-        schedule,
-        seed=seed,
-        frozen=model.stack,
-        look=look,
-        device=device,
-        checkpoint=kept,
-        what=cell,
-        progress=progress,
+def _findings(summary: Mapping[str, Any]) -> dict[tuple[str, int], Finding]:
+    """Figure 7 holds where pretrained layers beat all others: random, shuffled, and Gaussian ones of their scale."""
+    gains = {
+        f"{_plain(d['arm'])} minus {_plain(d['control'])}": vars(d["end"]) for d in summary["differences"]
+    }
+    ours = "; ".join(f"{what} {points(gain)}" for what, gain in gains.items())
+    evidence = tuple(
+        Evidence(what, gain["estimate"], gain["low"], gain["high"], word(gain))
+        for what, gain in gains.items()
     )
-    every = schedule.look_every
-    means = [
-        sum(part) / len(part) for i in range(0, schedule.steps, every) if (part := log.losses[i : i + every])
+    came_to, said = overall([e.verdict for e in evidence]), ". ".join(summary["verdicts"])
+    return {("Figure", 7): Finding(ours, f"curves, {NOT_PRINTED}", came_to, said, evidence)}
+
+
+def _plain(arm: str) -> str:
+    how, mode = ARMS[arm]
+    return how if mode == "full" else f"{how} ({mode})"
+
+
+def _markdown(summary: Mapping[str, Any]) -> str:
+    """Table and verdicts."""
+    gains = {(d["arm"], d["control"]): d["end"] for d in summary["differences"]}
+    rows = []
+    for arm, label in summary["arms"].items():
+        gain = gains.get((f"pretrained_{ARMS[arm][1]}", arm))
+        end, mean = summary["end"][arm], summary["mean"][arm]
+        rows.append([
+            label,
+            f"{end.estimate:.1f} [{end.low:.1f}, {end.high:.1f}]",
+            f"{mean.estimate:.1f}",
+            gain_text(gain) if gain else "",
+        ])
+    header = ["initialisation; training", "accuracy at the end", "mean over steps", "pretrained minus this"]
+    parts = [
+        f"## {summary['task']}: {summary['seeds']} paired repetitions, {summary['looks'][-1]:,} steps",
+        (
+            "Test accuracy in percent with its 95% interval, and the paired difference in points of the pretrained arm of "
+            "the same mode."
+        ),
+        markdown_table(header, rows),
+        "\n".join(f"- {line}" for line in summary["verdicts"]),
     ]
-    return {**log.looks, "loss": means, "seconds": round(time.perf_counter() - began, 2)}
+    return "\n\n".join(parts) + "\n"
 
 
-def _accuracy(model: PatchTransformer, pictures: PictureSet, device: str, size: int = 256) -> float:
-    right = 0
-    for rows in torch.arange(len(pictures)).split(size):
-        told = model(pictures.take(rows).to(device)).argmax(dim=1).cpu()
-        right += int((told == torch.tensor(pictures.labels[rows.numpy()])).sum())
-    return right / len(pictures)
+# ---------------------------------------------------------------- figure
+
+_LABELS = {
+    "pretrained": "pretrained on text",
+    "scratch": "random, treated alike",
+    "shuffled": "pretrained, entries shuffled",
+    "gaussian": "Gaussian of the same scale",
+}
 
 
-def compute(
-    plan: Plan,
-    todo: Sequence[dict[str, Any]],
-    pretrained: LanguageStack,
-    cells: harness.Cells,
-    device: str,
-    folder: Path,
-) -> None:
-    """Train what is missing, storing every cell as it finishes; its checkpoint is then deleted."""
+def _draw(summary: Mapping[str, Any], chosen: pd.DataFrame, path: Path, title: str) -> None:
+    """Accuracy against steps, and paired differences, a column for each way of training the layers."""
+    import matplotlib.pyplot as plt
 
-    def work(cell: dict[str, Any], progress: Callable[[int], object]) -> dict[str, Any]:
-        task = plan.task(cell["seed"])
-        return run_cell(cell, pretrained, task, device=device, folder=folder, progress=progress)
+    claims = dict(reversed(_controls(list(summary["arms"])).items()))  # unfrozen first, as in the paper
+    unfreeze_at = summary["unfreeze_at"]
+    with harness.figure_style():
+        figure, grid = plt.subplots(
+            2, len(claims), figsize=(4.9 * len(claims), 7.2), squeeze=False, sharey="row"
+        )
+        for column, (claim, controls) in enumerate(claims.items()):
+            top, bottom = grid[:, column]
+            labels = {arm: _LABELS[ARMS[arm][0]] for arm in (claim, *controls[1:])}
+            _draw_steps(top, chosen, labels | {"scratch": "from scratch: all trained from step 0"})
+            gaps = pd.concat([paired(chosen, claim, c, ["step"]).assign(arm=c) for c in controls])
+            _draw_steps(bottom, gaps, {c: f"to {labels.get(c, 'from scratch')}" for c in controls})
+            bottom.axhline(0, color="0.3", lw=0.9)
+            bottom.margins(y=0.25)  # for the legend
+            how = "layers frozen"
+            if ARMS[claim][1] == "unfrozen":
+                how = f"layers unfrozen after {unfreeze_at:,} steps"
+                for axes in (top, bottom):
+                    axes.axvline(unfreeze_at, color="0.5", lw=0.8, ls=":")
+            top.set_title(f"({'ab'[column]}) {how}")
+            bottom.set_title(f"({'cd'[column]}) pretrained minus control, {how}")
+        grid[0, 0].set_ylabel("test accuracy (%)")
+        grid[1, 0].set_ylabel("paired difference (points)")
+        figure.suptitle(f"{title}; {summary['seeds']} paired repetitions, 95% intervals", fontsize=9.5)
+        harness.save_figure(figure, path)
 
-    workers = harness.usable_cores() if torch.device(device).type == "cpu" else 1
-    with harness.progress_bar(len(todo) * plan.preset.schedule.steps, " steps") as bar:
-        for cell, result in harness.in_parallel(work, todo, workers, bar):
-            cells.add([(cell, result)])
-            (folder / f"{NAME}-{harness.cell_key(cell)}.unfinished").unlink(missing_ok=True)
+
+def _draw_steps(axes: "Axes", rows: pd.DataFrame, labels: Mapping[str, str]) -> None:
+    """Curves over steps; random layers treated alike look like the matched control that they are."""
+    styles = {arm: arm_style("matched" if arm.startswith("scratch_") else arm) for arm in labels}
+    draw_means(axes, rows, "step", labels=labels, styles=styles, native_scale=True)
+    axes.set(xlabel="optimiser steps", ylabel="")
+    axes.legend(loc="best")
+
+
+# ---------------------------------------------------------------- command line
 
 
 def _language(
@@ -156,11 +286,8 @@ def _language(
     settings = BertSettings(steps=steps)
     with harness.one_torch_thread(), harness.progress_bar(settings.steps, " steps of pretraining") as bar:
         stack, about = small_bert(settings, seed=options.data_seed, cache=cache, progress=bar.update)
-    return (
-        stack,
-        {"small BERT": about["fingerprint"]},
-        {"name": "small BERT", **about, "settings": asdict(settings)},
-    )
+    told = {"name": "small BERT", **about, "settings": asdict(settings)}
+    return stack, {"small BERT": about["fingerprint"]}, told
 
 
 def _pictures(options: argparse.Namespace, preset: Preset, cache: Path) -> Callable[[int], PictureTask]:
@@ -180,12 +307,12 @@ def _preset(options: argparse.Namespace) -> Preset:
     preset = PRESETS["quick" if options.quick else options.preset]
     names = ("steps", "batch", "unfreeze_at", "accumulate", "precision", "look_every", "save_every")
     changes = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
-    preset = replace(preset, schedule=replace(preset.schedule, **changes))
-    if options.seeds is not None:
-        preset = replace(preset, seeds=options.seeds)
-    if options.learning_rates is not None:
-        preset = replace(preset, learning_rates=tuple(options.learning_rates))
-    return preset
+    return replace(
+        preset,
+        schedule=replace(preset.schedule, **changes),
+        seeds=preset.seeds if options.seeds is None else options.seeds,
+        learning_rates=tuple(options.learning_rates or preset.learning_rates),
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -215,14 +342,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
-    """Run the study; see the module's docstring.
-
-    Args:
-        arguments: command line, default the process's own.
-
-    Returns:
-        The summary that is also written as JSON.
-    """
+    """Run the study, see the module's docstring; returns the summary that is also written as JSON."""
     began = time.perf_counter()
     parser = _parser()
     options = parser.parse_args(arguments)
@@ -249,10 +369,17 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
         compute(plan, todo, stack, cells, options.device, options.runs / NAME)
     except DivergedError as error:
         parser.exit(1, f"{NAME}: {error}\n")
-    summary = summarise(Results(plan, cells))
-    draw(summary, options.out / f"{name}.png", f"{about['name']} to {task.name}, {task.n_classes} classes")
+    rows = _rows(plan, cells)
+    chosen = _chosen(rows)
+    summary = _summary(plan, chosen)
+    _draw(
+        summary,
+        chosen,
+        options.out / f"{name}.png",
+        f"{about['name']} to {task.name}, {task.n_classes} classes",
+    )
     return write_report(
-        Report(summary, as_markdown(summary), csv_rows(plan, cells)),
+        Report(summary | {"findings": records(_findings(summary))}, _markdown(summary), rows),
         options,
         name,
         config={"preset": preset, "arms": list(plan.arms), "language": about, "pictures": task.about},

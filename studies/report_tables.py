@@ -1,16 +1,20 @@
 """Pieces of reports that studies share: Markdown tables, intervals as text and columns, words for a comparison."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from studies.reporting import Interval
 
 __all__ = [
     "STABLE",
+    "LittleImpact",
     "by_word",
     "direction",
+    "equivalence",
     "gain_text",
     "interval_columns",
     "little_impact",
+    "little_impact_record",
     "markdown_table",
 ]
 
@@ -116,8 +120,80 @@ def by_word(words: Mapping[str, str]) -> str:
     return "; ".join(f"{word} at {', '.join(together)}" for word, together in cases.items())
 
 
+def equivalence(gap: Interval) -> str:
+    """Whether a difference is of no importance.
+
+    Args:
+        gap: in points.
+
+    Returns:
+        "holds" where its interval lies within `STABLE` points of zero, "fails" where beyond, else "undecided".
+
+    Example:
+        >>> equivalence(Interval(0.2, -0.1, 0.5, 5)), equivalence(Interval(0.9, 0.5, 1.3, 5))
+        ('holds', 'undecided')
+    """
+    if -STABLE < gap.low and gap.high < STABLE:
+        return "holds"
+    return "fails" if gap.low > STABLE or gap.high < -STABLE else "undecided"
+
+
+@dataclass(frozen=True)
+class LittleImpact:
+    """Whether batch ratios are of no importance, as equivalence within `STABLE` points.
+
+    Attributes:
+        verdict: "holds" where all do, "fails" where one does, else "undecided"; see `equivalence`.
+        total: number of differences to r = 1.
+        inside: those whose intervals lie within.
+        outside: those whose intervals lie beyond.
+        clear: those whose intervals exclude zero.
+        largest: what has the largest difference.
+        gap: that difference.
+    """
+
+    verdict: str
+    total: int
+    inside: int
+    outside: int
+    clear: int
+    largest: str
+    gap: Interval
+
+    @property
+    def sentence(self) -> str:
+        """All of it in words."""
+        verdict = "is undecided" if self.verdict == "undecided" else self.verdict
+        return (
+            f"little impact (within {STABLE:g} point of r = 1) {verdict}: {self.inside} of {self.total} intervals lie "
+            f"within, {self.outside} beyond; {self.clear} exclude zero ({0.05 * self.total:.1f} expected by chance); "
+            f"largest: {self.largest}: {gain_text(self.gap)}"
+        )
+
+
+def little_impact_record(gaps: Mapping[str, Interval]) -> LittleImpact:
+    """Whether batch ratios are of no importance.
+
+    Args:
+        gaps: {what: difference to r = 1}, at least one.
+
+    Returns:
+        Verdict, counts and the largest difference.
+
+    Example:
+        >>> little_impact_record({"r = 4": Interval(0.2, -0.1, 0.5, 5)}).verdict
+        'holds'
+    """
+    words = [equivalence(gap) for gap in gaps.values()]
+    clear = sum(gap.excludes(0) for gap in gaps.values())
+    inside, outside = words.count("holds"), words.count("fails")
+    verdict = "holds" if inside == len(gaps) else "fails" if outside else "undecided"
+    largest, gap = max(gaps.items(), key=lambda item: abs(item[1].estimate))
+    return LittleImpact(verdict, len(gaps), inside, outside, clear, largest, gap)
+
+
 def little_impact(gaps: Mapping[str, Interval]) -> str:
-    """Whether a batch ratio is of no importance, as equivalence within `STABLE` points.
+    """`little_impact_record` as a sentence.
 
     Args:
         gaps: {what: difference to r = 1}, at least one.
@@ -129,13 +205,4 @@ def little_impact(gaps: Mapping[str, Interval]) -> str:
         >>> little_impact({"r = 4": Interval(0.2, -0.1, 0.5, 5)})
         'little impact (within 1 point of r = 1) holds: 1 of 1 intervals lie within, 0 beyond; 0 exclude zero (0.1 expected by chance); largest: r = 4: +0.2 [-0.1, +0.5]'
     """
-    inside = sum(-STABLE < gap.low and gap.high < STABLE for gap in gaps.values())
-    outside = sum(gap.low > STABLE or gap.high < -STABLE for gap in gaps.values())
-    clear = sum(gap.excludes(0) for gap in gaps.values())
-    word = "holds" if inside == len(gaps) else "fails" if outside else "is undecided"
-    name, largest = max(gaps.items(), key=lambda item: abs(item[1].estimate))
-    return (
-        f"little impact (within {STABLE:g} point of r = 1) {word}: {inside} of {len(gaps)} intervals lie within, "
-        f"{outside} beyond; {clear} exclude zero ({0.05 * len(gaps):.1f} expected by chance); largest: {name}: "
-        f"{gain_text(largest)}"
-    )
+    return little_impact_record(gaps).sentence

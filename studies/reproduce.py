@@ -28,10 +28,10 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from studies import harness
-from studies.gallery import write_gallery
-from studies.jobs import JOBS, PLAN, Job, jobs_for, save_jobs
-from studies.jobs_on_disk import jobs_on_disk
-from studies.running import Outcome, deal, of_all_ranks, run_job, run_on_cluster
+from studies.paper.gallery import write_gallery
+from studies.paper.jobs import JOBS, PLAN, Job, jobs_for, save_jobs
+from studies.paper.jobs_on_disk import jobs_on_disk
+from studies.paper.running import Outcome, deal, of_all_ranks, run_job, run_on_cluster
 
 __all__ = ["main"]
 

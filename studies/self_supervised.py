@@ -43,14 +43,14 @@ from neural.sequences.glyphs import GlyphSequenceSettings, glyph_sequences
 from neural.sequences.task import SequenceTask
 from neural.sequences.training import Curriculum, mixed_precision
 from studies import harness
-from studies.gallery_published import gains_printed
 from studies.harness import Interval
 from studies.lab.figures import arm_style, draw_means, draw_published
 from studies.lab.finding import Evidence, Finding, overall, points, records, word
 from studies.lab.sequences import ARMS, CONTRASTS, PRESETS, Plan, Preset, arm_data, compute
 from studies.lab.table import by_key, means, paired, table
 from studies.outputs import Report, write_report
-from studies.published_numbers import published
+from studies.paper.printed import gains_printed
+from studies.paper.published import published
 from studies.report_tables import direction, gain_text, markdown_table
 from studies.task_sources import parse_settings, settings_from
 

@@ -15,17 +15,17 @@ from neural.data.task import Embeddings
 from neural.heads.analysis import functional_margins
 from neural.heads.model import HeadLayout, SharedHead
 from studies import classifier_analysis
-from studies.classifier_analysis_report import Heads, named_pairs
-from studies.classifier_planes import (
+from studies.harness import Cells, Interval, paired_difference
+from studies.head_cells import compute
+from studies.head_presets import PRESETS, resized
+from studies.lab.classifier_planes import (
     confused_pairs,
     decision_plane,
     diagonal_dominance,
+    named_pairs,
     prototype_text_cosines,
 )
-from studies.harness import Cells
-from studies.head_cells import compute
-from studies.head_presets import PRESETS, resized
-from studies.lab.heads import Plan
+from studies.lab.heads import Plan, chosen_heads
 
 TINY = [
     "--dataset",
@@ -153,8 +153,7 @@ def test_heads_trained_again_are_those_of_the_cells(tmp_path):
     plan = Plan(task, resized(PRESETS["quick"], seeds=2, shots=[2]), ("matched", "uml_init"))
     cells = Cells(tmp_path / "cells.jsonl")
     compute(plan.cells(), cells, "cpu")
-    heads = Heads(plan, cells, 2, seed=1, device="cpu")
-    for arm, fit in heads.fits.items():
+    for arm, fit in chosen_heads(plan, cells, 2, 1, "cpu").items():
         stored = cells.get(plan.cell(arm, 2, 1).key)
         assert fit.best_step == stored["best_step"]
         assert functional_margins(fit.model, task.tests["test"]).mean() == pytest.approx(
@@ -216,9 +215,6 @@ def test_study_end_to_end(tmp_path):
     [(1.0, "holds", "fails"), (-1.0, "fails", "holds"), (0.0, "is undecided", "is undecided")],
 )
 def test_verdicts_know_which_way_is_better(gain, silhouette, index):
-    from studies.classifier_analysis_report import _verdicts
-    from studies.harness import paired_difference
-
     noise = np.array([0.1, -0.1, 0.2, -0.2])
     entries = [
         {
@@ -230,8 +226,8 @@ def test_verdicts_know_which_way_is_better(gain, silhouette, index):
         for what in ("silhouette", "davies_bouldin")
         for arm in ("uml", "uml_init")
     ]
-    lines = _verdicts({
-        "arms": {"matched": "unimodal, matched"},
+    lines = classifier_analysis._verdicts({
+        "arms": {"matched": "unimodal, matched", "uml": "UML", "uml_init": "UML (init)"},
         "control": "matched",
         "measures": entries,
         "planes": [],
@@ -240,3 +236,28 @@ def test_verdicts_know_which_way_is_better(gain, silhouette, index):
     assert [line.rpartition(": ")[2] for line in lines] == [f"{silhouette} at 1 shots"] * 2 + [
         f"{index} at 1 shots"
     ] * 2
+
+
+def test_findings_know_which_way_is_better():
+    """The Davies-Bouldin index falls where margins rise; a diagonal that wrong texts give, too, counts in part."""
+    measures = [
+        {"measure": measure, "arm": "uml_init", "shots": "1", "minus_control": Interval(-0.2, -0.3, -0.1, 5)}
+        for measure in ("margin", "silhouette", "davies_bouldin")
+    ]
+    diagonal = {"difference": 0.5, "null_low": -0.1, "null_high": 0.1}
+    prototypes = [
+        diagonal | {"arm": "uml_init", "texts": "the right texts", "p_value": 0.0005},
+        diagonal | {"arm": "init_permuted", "texts": "the texts it was given", "p_value": 0.5},
+    ]
+    summary = {
+        "measures": measures,
+        "arms": {"matched": "matched"},
+        "control": "matched",
+        "planes": [],
+        "prototypes": prototypes,
+    }
+    found = classifier_analysis._findings(summary)
+    assert [found["Figure", n].verdict for n in (41, 42, 43, 44)] == ["fails", "fails", "holds", "holds"]
+    assert [comparison.verdict for comparison in found["Figure", 43].evidence] == ["holds"]
+    prototypes[1]["p_value"] = 0.0005
+    assert classifier_analysis._findings(summary)["Figure", 44].verdict == "in part"

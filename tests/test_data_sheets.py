@@ -15,8 +15,8 @@ from neural.data.glyphs import GlyphSettings, glyphs
 from neural.heads.runs import Schedule
 from studies import data_sheets
 from studies.head_presets import PRESETS
-from studies.published_numbers import published
-from studies.schematics_page import print_style
+from studies.lab.page import print_style
+from studies.paper.published import published
 from tests.dataset_builders import build, build_digits
 from tests.test_schematics import assert_legible
 

@@ -8,8 +8,7 @@ import pytest
 
 from fisherkit.criteria import a_criterion
 from fisherkit.levels import CountCriterion
-from studies import exchange_isolines
-from studies import exchange_isolines_rows as numbers
+from studies import exchange_isolines as numbers
 
 
 def inside(rows):
@@ -68,18 +67,18 @@ def test_no_way_of_spending_beats_the_optimum():
 
 
 def test_power_law_finds_the_true_rate_and_the_plane_is_told_that_it_is_bent():
-    rates, plane, law = numbers.fitted_rates(60, seed=1)
+    rates, tests = numbers.fitted_rates(60, seed=1)
     # one 95% interval; widened fourfold it misses with probability far below 1e-6
     spread = rates["power law"].high - rates["power law"].low
     assert abs(rates["power law"].estimate - numbers.TRUE_RATE) < 2 * spread
-    assert plane.rejected
-    assert plane.p_value < 1e-6
-    assert law.p_value > 1e-5  # false alarm 1e-5
+    assert tests["plane"].rejected
+    assert tests["plane"].p_value < 1e-6
+    assert tests["power law"].p_value > 1e-5  # false alarm 1e-5
 
 
 def test_script_writes_figure_rows_and_summary(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(numbers, "BUDGETS", numbers.BUDGETS[:2])
-    exchange_isolines.main(["--quick", "--out", str(tmp_path)])
+    numbers.main(["--quick", "--out", str(tmp_path)])
     printed = capsys.readouterr().out
     assert "Fisher prediction" in printed
     assert "1 x = " in printed

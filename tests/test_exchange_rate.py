@@ -11,9 +11,11 @@ import pytest
 from neural.data.concepts import concepts
 from neural.heads.runs import Schedule
 from studies import exchange_rate
-from studies.exchange_rate import main, report_of
+from studies.exchange_rate import main
 from studies.harness import Interval
 from studies.head_presets import Grid, Preset, resized
+from studies.lab import exchange_report
+from studies.lab.exchange_report import report_of
 from studies.lab.table import table
 from studies.lab.text_surface import ARM, PERMUTED, Plan, Surface, aligned_against
 from studies.task_sources import make_task
@@ -201,7 +203,7 @@ def test_texts_that_are_worth_nothing_have_no_price(task):
 
 def test_published_words_only_for_the_papers_data_and_encoders():
     def words(name, **encoders):
-        return exchange_rate._published(SimpleNamespace(name=name, encoders=encoders))
+        return exchange_report._published(SimpleNamespace(name=name, encoders=encoders))
 
     assert words("oxford_pets", image="dinov2-s14", text="openllama-3b") == 1034
     assert words("oxford_pets", image="clip-rn50", text="clip-rn50") == 228

@@ -11,13 +11,16 @@ from torch import nn
 from neural.data.concepts import concepts
 from neural.heads.arms import ARMS
 from neural.heads.runs import Schedule
-from studies import full_data, full_data_cells, harness
-from studies.full_data_cells import FineTuneCell, FineTuning, fine_tune, glyph_fine_tuning, identity_layer
-from studies.full_data_plan import PARTS, FullDataPlan, Row
-from studies.full_data_report import as_markdown, csv_rows, summarise
+from studies import full_data, harness
+from studies.full_data import gains_of
 from studies.head_cells import compute
 from studies.head_presets import Grid, Preset
-from studies.published_numbers import reference
+from studies.lab import fine_tuning
+from studies.lab.fine_tuning import FineTuneCell, FineTuning, fine_tune, glyph_fine_tuning, identity_layer
+from studies.lab.full_data_grid import PARTS, TABLES, FullDataPlan, Row, measured, rows_of
+from studies.lab.full_data_report import as_markdown
+from studies.paper.exhibits import contents
+from studies.paper.published import reference
 
 GLYPHS = ["n_classes=4", "n_base=6", "steps=2", "batch=8", "train=2", "val=1", "test=2", "corpus=600"]
 SMALL = Preset(
@@ -76,7 +79,7 @@ def test_ratio_and_unfrozen_encoder_reach_the_training(tuning):
 def test_both_encoders_are_trained_where_they_shall_be(tuning):
     for unfrozen in (False, True):
         run = FineTuneCell(tuning, "uml", 0, unfrozen=unfrozen).runs()[0]
-        fit = full_data_cells.train_head(run, replace(tuning.schedule, keep="last"))
+        fit = fine_tuning.train_head(run, replace(tuning.schedule, keep="last"))
         assert not torch.equal(fit.encoders["image"].weight, tuning.encoder.weight)
         assert ("text" in fit.encoders) == unfrozen
         if unfrozen:
@@ -157,12 +160,17 @@ def test_parts_share_what_is_equal(planned):
     assert ratios == [("matched", 1.0), *((arm, r) for arm in ("uml", "uml_init") for r in (0.5, 1.0, 2.0))]
 
 
+def summarise(plan, values):
+    return full_data.summarise(plan, values, gains_of(values, ARMS[plan.control].label))
+
+
 def test_tables_agree_with_the_rows(planned):
     plan, cells = planned
-    summary = summarise(plan, cells)
-    rows = csv_rows(plan, cells)
+    table = rows_of(plan, cells)
+    summary = summarise(plan, measured(table, "test"))
+    rows = table.to_dict("records")
     assert len(rows) == 2 * len(plan.rows())
-    text = as_markdown(summary)
+    text = as_markdown(summary, {part: contents((), TABLES[part]) for part in PARTS})
     for entry in summary["rows"]:
         which = {name: entry[name] for name in ("part", "arm", "ratio", "unfrozen")}
         mine = [100 * r["accuracy_test"] for r in rows if which.items() <= r.items()]
@@ -181,7 +189,8 @@ def summary_under_other_names(planned, dataset, vision, text):
     plan, cells = planned
     named = replace(plan.task, name=dataset, about={"encoders": {"image": vision, "text": text}})
     named.__dict__["fingerprint"] = plan.task.fingerprint
-    return summarise(replace(plan, task=named), cells)
+    other = replace(plan, task=named)
+    return summarise(other, measured(rows_of(other, cells), "test"))
 
 
 def published_in(summary):
@@ -195,7 +204,7 @@ def test_published_numbers_stand_beside_the_papers_data_only(planned):
     assert found["finetune", "uml", 1.0, False] == 66.72  # Tables 8 and 29
     assert found["finetune", "uml", 1.0, True] == 65.80  # Table 29
     assert found["ratio", "uml_init", 0.5, False] == 65.41  # Table 28
-    text = as_markdown(summary)
+    text = as_markdown(summary, {part: contents((), TABLES[part]) for part in PARTS})
     assert "| paper |" in text
     assert "| 72.24 |" in text
 
@@ -219,18 +228,43 @@ def test_published_fine_tunings_are_those_of_both_encoders(planned, vision, text
 
 
 @pytest.mark.parametrize(("gain", "word"), [(3.0, "holds"), (-3.0, "fails"), (0.0, "is undecided")])
-def test_verdicts_follow_the_intervals(planned, monkeypatch, gain, word):
+def test_verdicts_follow_the_intervals(planned, gain, word):
     plan, cells = planned
-    noise = np.array([0.05, -0.05])
-    monkeypatch.setattr(
-        "studies.full_data_report._accuracies",
-        lambda plan, cells, row: 50 + (gain + noise if row.arm == "uml" else 0 * noise),
-    )
-    lines = summarise(plan, cells)["verdicts"]
+    rows = rows_of(plan, cells)
+    noise = np.where(rows["seed"] == 0, 0.05, -0.05)
+    values = measured(rows.assign(accuracy_test=0.5 + (rows["arm"] == "uml") * (gain + noise) / 100), "test")
+    lines = summarise(plan, values)["verdicts"]
     assert any(line.startswith(f"linear probe: UML above unimodal, matched: {word} (") for line in lines)
     assert any(line.startswith(f"fine-tuning: UML above unimodal: {word} (") for line in lines)
     (ratio,) = (line for line in lines if line.startswith("batch ratio: "))
     assert "little impact (within 1 point of r = 1) holds: 4 of 4 intervals lie within" in ratio
+
+
+@pytest.mark.parametrize(("moved", "verdict"), [(0.0, "holds"), (0.9, "undecided"), (3.0, "fails")])
+def test_findings_rest_on_the_rows_and_the_ratios(planned, moved, verdict):
+    plan, cells = planned
+    rows = rows_of(plan, cells)
+    noise = np.where(rows["seed"] == 0, 0.05, -0.05)
+    helped = (rows["arm"] == "uml_init") * 2.0 + (rows["ratio"] == 2) * (moved + noise)
+    values = measured(rows.assign(accuracy_test=0.5 + helped / 100), "test")
+    found = full_data._findings(summarise(plan, values), values)
+    assert found["Table", 8].verdict == found["Table", 12].verdict == "in part"
+    assert [e.verdict for e in found["Table", 12].evidence] == ["undecided", "holds"]
+    assert found["Table", 28].verdict == verdict
+    assert [e.verdict for e in found["Table", 28].evidence] == ["holds", verdict, "holds", verdict]
+    for number in (20, 21):  # of aligned encoders
+        assert found["Table", number].verdict == "no claim"
+
+
+def test_what_a_run_left_out_is_not_judged(planned):
+    plan, cells = planned
+    probes = replace(plan, parts=("linear",), tuning=None)
+    rows = rows_of(probes, cells)
+    helped = rows["arm"].isin(["uml", "uml_init"])
+    values = measured(rows.assign(accuracy_test=0.5 + 0.1 * helped), "test")
+    found = full_data._findings(summarise(probes, values), values)
+    assert found["Table", 12].verdict == "holds"
+    assert {found["Table", n].verdict for n in (8, 20, 28, 29)} == {"no claim"}
 
 
 def test_plan_says_what_is_wrong(task, tuning):

@@ -15,8 +15,7 @@ from neural.heads.arms import ARMS
 from neural.heads.runs import Schedule
 from neural.heads.training import train_head
 from studies import full_data, harness
-from studies.full_data_cells import FineTuneCell
-from studies.full_data_sources import image_files, image_fine_tuning, tuning_differences
+from studies.lab.fine_tuning import FineTuneCell, image_files, image_fine_tuning, tuning_differences
 from studies.task_sources import encoded_task
 from tests import tiny_encoders as tiny
 from tests.dataset_builders import build, write_descriptions, write_json

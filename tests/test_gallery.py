@@ -6,13 +6,22 @@ import shutil
 import pandas as pd
 import pytest
 
-from studies.gallery import as_index, as_markdown, exhibits, heading, refresh, write_gallery
-from studies.gallery_findings import findings
-from studies.gallery_titles import DIFFERS, TITLES
 from studies.harness import FIGURES as FOLDER
 from studies.harness import ROOT, paired_difference
-from studies.jobs import FIGURES, JOBS, TABLES
 from studies.lab.finding import VERDICTS
+from studies.paper.exhibits import EXHIBITS, FIGURES, TABLES
+from studies.paper.gallery import (
+    as_index,
+    as_markdown,
+    explanations,
+    findings,
+    heading,
+    refresh,
+    results,
+    write_gallery,
+)
+from studies.paper.jobs import JOBS
+from studies.paper.published import FOLDER as PUBLISHED
 from studies.report_tables import gain_text
 
 PAGE = FOLDER / "README.md"
@@ -21,33 +30,44 @@ BY_NAME = {job.name: job for job in JOBS}
 
 @pytest.fixture(scope="module")
 def shown():
-    return {exhibit.job.name: exhibit for exhibit in exhibits(FOLDER)}
+    return {result.job.name: result for result in results(FOLDER)}
 
 
 # ---------------------------------------------------------------- complete
 
 
-def test_titles_and_differences_cover_the_paper():
-    assert set(TITLES) == {("Figure", n) for n in FIGURES} | {("Table", n) for n in TABLES}
-    assert set(DIFFERS) == set(BY_NAME)
+def test_the_list_of_exhibits_covers_the_paper_and_agrees_with_the_runs():
+    assert list(EXHIBITS) == [("Figure", n) for n in FIGURES] + [("Table", n) for n in TABLES]
+    for exhibit in EXHIBITS.values():
+        assert BY_NAME[exhibit.job].script == f"{exhibit.study}.py"
+        assert exhibit.title
+        assert not exhibit.published or (PUBLISHED / exhibit.published).exists()
+        assert exhibit.claim or exhibit.study in {"schematics", "data_sheets"}
+    assert all(job.differs.endswith(".") for job in JOBS)
+
+
+def test_every_table_and_every_figure_with_a_number_names_its_published_source():
+    assert all(EXHIBITS["Table", n].published == f"table_{n:02d}.csv" for n in TABLES)
+    printed = set(pd.read_csv(PUBLISHED / "figures.csv")["figure"])
+    assert {n for n in FIGURES if EXHIBITS["Figure", n].published} == printed
 
 
 def test_every_row_has_its_script_picture_and_csv(shown):
     assert list(shown) == [job.name for job in JOBS]
-    for exhibit in shown.values():
-        assert (ROOT / "studies" / exhibit.job.script).exists()
-        assert exhibit.pictures
-        assert exhibit.tables
-        for name in (*exhibit.pictures, *exhibit.tables):
+    for result in shown.values():
+        assert (ROOT / "studies" / result.job.script).exists()
+        assert result.pictures
+        assert result.tables
+        for name in (*result.pictures, *result.tables):
             assert (FOLDER / name).stat().st_size > 100, name
-    rows = [(row.kind, row.number) for exhibit in shown.values() for row in exhibit.rows]
-    assert sorted(rows) == sorted(TITLES)
+    rows = [(row.exhibit.kind, row.exhibit.number) for result in shown.values() for row in result.rows]
+    assert sorted(rows) == sorted(EXHIBITS)
     assert {row.finding.verdict for e in shown.values() for row in e.rows} <= set(VERDICTS)
 
 
 def test_the_page_has_one_row_for_each_figure_and_table():
     text = PAGE.read_text(encoding="utf-8")
-    for kind, number in TITLES:
+    for kind, number in EXHIBITS:
         assert len(re.findall(rf"^\| \*\*{kind} {number}\*\*", text, flags=re.MULTILINE)) == 1, (kind, number)
     for job in JOBS:
         assert f"## {heading(job)}\n" in text
@@ -55,8 +75,8 @@ def test_the_page_has_one_row_for_each_figure_and_table():
 
 def test_the_page_agrees_with_the_files_beside_it(tmp_path, shown):
     text = PAGE.read_text(encoding="utf-8")
-    for exhibit in shown.values():
-        assert as_markdown(exhibit) in text, exhibit.job.name
+    for result in shown.values():
+        assert as_markdown(result) in text, result.job.name
     assert as_index(list(shown.values())) in text
 
 
@@ -70,9 +90,9 @@ def test_links_of_the_index_lead_to_headings(shown):
 
 def test_full_runs_only(shown):
     """What is stored was not made by --quick."""
-    for exhibit in shown.values():
-        assert "--quick" not in exhibit.command, exhibit.command
-        assert exhibit.job.command == exhibit.command
+    for result in shown.values():
+        assert "--quick" not in result.command, result.command
+        assert result.job.command == result.command
 
 
 # ---------------------------------------------------------------- numbers come from the rows
@@ -100,12 +120,16 @@ def test_few_shot_and_robustness_rows_follow_from_their_csv(shown):
     ):
         rows = pd.read_csv(FOLDER / f"{name}.csv")
         for row in shown[name].rows:
-            k = {10: 1, 11: 2, 12: 4, 13: 8, 5: 16}.get(row.number, 1) if row.kind == "Figure" else 1
+            k = (
+                {10: 1, 11: 2, 12: 4, 13: 8, 5: 16}.get(row.exhibit.number, 1)
+                if row.exhibit.kind == "Figure"
+                else 1
+            )
             for test in tests:
                 gain = paired(
                     rows, f"accuracy_{test}", {"arm": "uml_init", "shots": k}, {"arm": "matched", "shots": k}
                 )
-                assert gain_text(gain) in row.finding.ours, (row.kind, row.number, test)
+                assert gain_text(gain) in row.finding.ours, (row.exhibit.kind, row.exhibit.number, test)
 
 
 def test_aligned_few_shot_rows_follow_from_their_csv(shown):
@@ -118,7 +142,9 @@ def test_aligned_few_shot_rows_follow_from_their_csv(shown):
 
 def test_full_data_rows_follow_from_their_csv(shown):
     rows = pd.read_csv(FOLDER / "full_data_glyphs.csv")
-    found = {(row.kind, row.number): row.finding.ours for row in shown["full_data_glyphs"].rows}
+    found = {
+        (row.exhibit.kind, row.exhibit.number): row.finding.ours for row in shown["full_data_glyphs"].rows
+    }
     for part, number in (("linear", 12), ("finetune", 8)):
         for arm in ("uml", "uml_init"):
             treated = {"part": part, "arm": arm, "unfrozen": False}
@@ -128,7 +154,10 @@ def test_full_data_rows_follow_from_their_csv(shown):
 
 def test_ablation_rows_follow_from_their_csv(shown):
     rows = pd.read_csv(FOLDER / "text_ablations_glyphs.csv")
-    found = {(row.kind, row.number): row.finding.ours for row in shown["text_ablations_glyphs"].rows}
+    found = {
+        (row.exhibit.kind, row.exhibit.number): row.finding.ours
+        for row in shown["text_ablations_glyphs"].rows
+    }
     axis = {"axis": "kind of text", "variant": "unrelated", "shots": 1}
     gain = paired(rows, "accuracy_test", axis | {"arm": "uml_init"}, axis | {"arm": "matched"})
     assert f"unrelated: {gain_text(gain)}" in found["Table", 24]
@@ -156,7 +185,7 @@ def test_transfer_row_follows_from_its_csv(shown):
 
 def test_classifier_rows_follow_from_their_csv(shown):
     rows = pd.read_csv(FOLDER / "classifier_analysis_glyphs.csv")
-    found = {row.number: row.finding.ours for row in shown["classifier_analysis_glyphs"].rows}
+    found = {row.exhibit.number: row.finding.ours for row in shown["classifier_analysis_glyphs"].rows}
     for what, number in (("margin", 41), ("silhouette", 42), ("davies_bouldin", 43)):
         chosen = {"what": what, "shots": 1}
         gain = paired(rows, "value", chosen | {"arm": "uml_init"}, chosen | {"arm": "matched"}, scale=1.0)
@@ -165,7 +194,10 @@ def test_classifier_rows_follow_from_their_csv(shown):
 
 def test_three_modalities_rows_follow_from_their_csv(shown):
     rows = pd.read_csv(FOLDER / "three_modalities_glyphs.csv").rename(columns={"split": "seed"})
-    found = {(row.kind, row.number): row.finding.ours for row in shown["three_modalities_glyphs"].rows}
+    found = {
+        (row.exhibit.kind, row.exhibit.number): row.finding.ours
+        for row in shown["three_modalities_glyphs"].rows
+    }
     for target, table in (("outline", 25), ("image", 26)):
         helped = {"target": target, "auxiliaries": "text", "shuffled": False, "shots": 1}
         gain = paired(rows, "accuracy", helped | {"arm": "uml_init"}, helped | {"arm": "matched"})
@@ -179,74 +211,9 @@ def interval(estimate, low, high):
     return {"estimate": estimate, "low": low, "high": high, "n": 5}
 
 
-@pytest.mark.parametrize(
-    ("gains", "verdict"),
-    [
-        ([(2, 1, 3), (2, 1, 3), (2, 1, 3)], "holds"),
-        ([(2, 1, 3), (0, -1, 1), (0, -1, 1)], "in part"),
-        ([(0, -1, 1), (0, -1, 1), (0, -1, 1)], "undecided"),
-        ([(-2, -3, -1), (0, -1, 1), (0, -1, 1)], "fails in part"),
-        ([(-2, -3, -1), (-2, -3, -1), (-2, -3, -1)], "fails"),
-    ],
-)
-def test_verdicts_of_several_comparisons(gains, verdict):
-    entries = []
-    for k, gain in zip(("1", "2", "4"), gains, strict=True):
-        accuracy = {"accuracy": interval(50, 49, 51), "test": "test", "shots": k}
-        entries += [
-            accuracy | {"arm": "uml_init", "minus_control": interval(*gain)},
-            accuracy | {"arm": "unimodal"},
-        ]
-    summary = {
-        "task": "glyphs", "tests": ["test"], "shots": ["1", "2", "4"], "control": "matched", "arms": {"matched": "matched"},
-        "accuracy": entries,
-    }  # fmt: skip
-    found = findings(BY_NAME["image_text_fewshot_glyphs"], summary)
-    assert found["Table", 15].verdict == verdict
-    assert "mean of 10 data sets" in found["Table", 15].published
-    assert found["Table", 2].verdict == {"holds": "in part"}.get(verdict, verdict), (
-        "half of Table 2 is fine-tuning"
-    )
-    assert "mean of 9 data sets" in found["Table", 2].published
-
-
-def test_davies_bouldin_falls_and_margins_rise():
-    entries = [
-        {"measure": measure, "arm": "uml_init", "shots": "1", "minus_control": interval(-0.2, -0.3, -0.1)}
-        for measure in ("margin", "silhouette", "davies_bouldin")
-    ]
-    prototype = {"difference": 0.5, "null_low": -0.1, "null_high": 0.1}
-    prototypes = [
-        prototype | {"arm": "uml_init", "texts": "the right texts", "p_value": 0.0005},
-        prototype | {"arm": "init_permuted", "texts": "the texts it was given", "p_value": 0.5},
-    ]
-    summary = {
-        "measures": entries,
-        "arms": {"matched": "matched"},
-        "control": "matched",
-        "planes": [],
-        "prototypes": prototypes,
-    }
-    found = findings(BY_NAME["classifier_analysis_glyphs"], summary)
-    assert [found["Figure", n].verdict for n in (41, 42, 43, 44)] == ["fails", "fails", "holds", "holds"]
-    prototypes[1]["p_value"] = 0.0005
-    assert findings(BY_NAME["classifier_analysis_glyphs"], summary)["Figure", 44].verdict == "in part"
-
-
-def test_what_a_run_left_out_is_not_judged():
-    summary = {"task": "glyphs", "control": "unimodal, matched", "verdicts": []}
-    summary["rows"] = [
-        {
-            "part": "linear",
-            "arm": "uml",
-            "unfrozen": False,
-            "label": "UML",
-            "minus_control": interval(1, 0.5, 2),
-        }
-    ]
-    found = findings(BY_NAME["full_data_glyphs"], summary)
-    assert found["Table", 12].verdict == "holds"
-    assert {found["Table", n].verdict for n in (8, 20, 28, 29)} == {"no claim"}
+def test_a_file_without_findings_is_not_judged():
+    found = findings(BY_NAME["full_data_glyphs"], {"rows": []})
+    assert {finding.verdict for finding in found.values()} == {"no claim"}
 
 
 # ---------------------------------------------------------------- pages
@@ -295,9 +262,19 @@ def test_runs_without_results_keep_their_text_and_markers_in_sentences_are_no_ma
 
 
 def test_every_row_of_every_table_has_all_its_cells(shown):
-    for exhibit in shown.values():
-        table = [line for line in as_markdown(exhibit).splitlines() if line.startswith("|")]
-        assert {len(re.findall(r"(?<!\\)\|", line)) for line in table} <= {5}, exhibit.job.name
+    for result in shown.values():
+        table = [line for line in as_markdown(result).splitlines() if line.startswith("|")]
+        assert {len(re.findall(r"(?<!\\)\|", line)) for line in table} <= {5}, result.job.name
+
+
+def test_what_a_page_says_in_its_own_words_is_found_by_run(folder):
+    page = folder / "README.md"
+    page.write_text(
+        "intro\n<!-- gallery: index -->\nmade\n<!-- end -->\nafter the index\n## A\n<!-- gallery: a -->\nmade\n<!-- end -->\n\n"
+        "- one\n- two\n## B\n<!-- gallery: b -->\nmade\n<!-- end -->\n## No run\nwords\n"
+    )
+    assert explanations(page) == {"a": "- one\n- two"}
+    assert explanations(folder / "none.md") == {}
 
 
 def test_a_folder_without_a_page_gets_one(folder):
@@ -307,15 +284,15 @@ def test_a_folder_without_a_page_gets_one(folder):
 
 
 def test_a_summary_of_another_shape_is_named(folder):
-    (folder / "self_supervised_glyphs.json").write_text('{"contrasts": 3}')
+    (folder / "self_supervised_glyphs.json").write_text('{"findings": [{"exhibit": "Table 1"}]}')
     with pytest.raises(
         ValueError, match=r"self_supervised_glyphs.json: not the summary of self_supervised.py"
     ):
-        exhibits(folder)
+        results(folder)
 
 
 def test_intervals_are_finite(shown):
-    for exhibit in shown.values():
-        for row in exhibit.rows:
+    for result in shown.values():
+        for row in result.rows:
             assert row.finding.ours
             assert not re.search(r"\b(nan|inf)\b", row.finding.ours), row

@@ -19,6 +19,7 @@ from fisherkit.factor import linear_code_error
 from studies import gaussian_recon
 from studies.gaussian_recon import verdict
 from studies.harness import Interval, cell_key
+from studies.lab.finding import findings_of
 from studies.lab.gaussian_cells import ARMS, Plan, exchange_rate, fisher_numbers, make_run, world
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -203,6 +204,16 @@ def test_printed_ratio_is_the_geometric_mean_over_paired_seeds(finished):
     end = {r["key"]: float(r["mse_x_full"]) for r in rows if r["step"] == "100"}
     logs = [np.log(end[cell_key(plan.cell("uml", s))] / end[cell_key(plan.cell("x", s))]) for s in range(2)]
     assert summary["ratios"]["uml / x"][-1].estimate == pytest.approx(np.exp(np.mean(logs)), rel=1e-4)
+
+
+def test_findings_rest_on_the_ratio_at_every_step_mark(finished):
+    folder, summary = finished
+    stored = json.loads((folder / "gaussian_recon.json").read_text())
+    found = findings_of(stored["findings"])[("Figure", 37)]
+    assert [entry.estimate for entry in found.evidence] == [r.estimate for r in summary["ratios"]["uml / x"]]
+    words = [entry.verdict.replace("fails", "reversed") for entry in found.evidence]
+    assert words == stored["verdict_words"]["uml / x"]
+    assert found.holds == stored["verdicts"]["uml / x"]
 
 
 def test_finished_study_is_not_trained_again(finished, tmp_path, capsys):

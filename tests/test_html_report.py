@@ -9,6 +9,7 @@ import struct
 import subprocess
 import zlib
 from collections import Counter
+from dataclasses import replace
 from hashlib import sha256
 from html.parser import HTMLParser
 
@@ -16,11 +17,11 @@ import pytest
 from PIL import Image
 
 from studies import html_report
-from studies.gallery import Exhibit, Row
-from studies.gallery_titles import TITLES
-from studies.html_pages import from_markdown, inline, picture
-from studies.jobs import FIGURES, JOBS, TABLES
 from studies.lab.finding import Finding
+from studies.paper.exhibits import EXHIBITS, FIGURES, TABLES
+from studies.paper.gallery import Result, Row
+from studies.paper.jobs import JOBS
+from studies.paper.pages import from_markdown, inline, picture
 
 VOID = {"br", "img", "input", "link", "meta"}
 NASTY = '<script>alert(1)</script> & "quoted" </h3>'
@@ -86,21 +87,21 @@ def png(shade):
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)
 
 
-def exhibit(folder, name, findings=None, rows="a,b\n1,2\n", shade=0):
-    """An exhibit with small files; by default one finding that all its figures and tables share."""
+def result(folder, name, findings=None, rows="a,b\n1,2\n", shade=0):
+    """A result with small files; by default one finding that all its figures and tables share."""
     job = BY_NAME[name]
     items = [("Figure", n) for n in job.figures] + [("Table", n) for n in job.tables]
     shared = Finding(f"+1.5 [0.5, 2.5] {name}", "1 image = 9 words", "holds", "holds at 1 shot")
-    there = tuple(Row(kind, n, TITLES[kind, n], (findings or {}).get((kind, n), shared)) for kind, n in items)
+    there = tuple(Row(EXHIBITS[kind, n], (findings or {}).get((kind, n), shared)) for kind, n in items)
     (folder / f"{name}.png").write_bytes(png(shade))
     (folder / f"{name}.csv").write_text(rows)
     (folder / f"{name}.json").write_text(json.dumps({"provenance": PROVENANCE}))
-    return Exhibit(job, {"provenance": PROVENANCE}, there, (f"{name}.png",), (f"{name}.csv",), "smaller data")
+    return Result(job, {"provenance": PROVENANCE}, there, (f"{name}.png",), (f"{name}.csv",))
 
 
 @pytest.fixture
 def everything(tmp_path):
-    return [exhibit(tmp_path, job.name, shade=n) for n, job in enumerate(JOBS)]
+    return [result(tmp_path, job.name, shade=n) for n, job in enumerate(JOBS)]
 
 
 def test_every_figure_and_table_is_there_once_and_linked(tmp_path, everything):
@@ -108,10 +109,13 @@ def test_every_figure_and_table_is_there_once_and_linked(tmp_path, everything):
     anchors = [f"figure-{n}" for n in FIGURES] + [f"table-{n}" for n in TABLES]
     assert Counter(page.ids).most_common(1)[0][1] == 1
     assert set(anchors) <= set(page.ids)
-    targets = [attrs["href"] for attrs in page.all("a")]
-    assert [t for t in targets if t.removeprefix("#") in anchors] == [f"#{name}" for name in anchors]
+    targets = [attrs["href"].removeprefix("#") for attrs in page.all("a")]
+    linked = [target for target in targets if target in anchors]
+    assert linked[: len(anchors)] == anchors, "the contents, in order"
+    claimed = [name for name, e in zip(anchors, EXHIBITS.values(), strict=True) if e.claim]
+    assert sorted(linked[len(anchors) :]) == sorted(claimed), "the first page, once each"
     assert "missing" not in page.ids
-    assert all(title in page.text() for title in TITLES.values())
+    assert all(exhibit.title in page.text() for exhibit in EXHIBITS.values())
 
 
 def test_all_links_resolve_within_the_page(tmp_path, everything):
@@ -125,7 +129,7 @@ def test_all_links_resolve_within_the_page(tmp_path, everything):
 
 def test_downloads_are_the_very_files(tmp_path):
     long = "x,y\n" + "".join(f"{n},{n * n}\n" for n in range(9000))
-    found = [exhibit(tmp_path, "gaussian_recon", rows=long), exhibit(tmp_path, "robustness_glyphs")]
+    found = [result(tmp_path, "gaussian_recon", rows=long), result(tmp_path, "robustness_glyphs")]
     links = [attrs for attrs in Page(html_report.page(tmp_path, found)).all("a") if "download" in attrs]
     names = {
         "gaussian_recon.csv.gz",
@@ -144,7 +148,7 @@ def test_downloads_are_the_very_files(tmp_path):
 
 
 def test_a_picture_is_there_once_for_all_rows_that_share_it(tmp_path):
-    text = html_report.page(tmp_path, [exhibit(tmp_path, "exchange_rate_glyphs")])
+    text = html_report.page(tmp_path, [result(tmp_path, "exchange_rate_glyphs")])
     assert text.count(base64.b64encode(png(0)).decode()) == 1
     (image,) = Page(text).all("img")
     assert (image["width"], image["height"]) == ("4", "2")
@@ -153,13 +157,11 @@ def test_a_picture_is_there_once_for_all_rows_that_share_it(tmp_path):
 
 
 def test_each_schematic_is_beside_its_own_picture(tmp_path):
-    found = exhibit(tmp_path, "schematics")
+    found = result(tmp_path, "schematics")
     names = [f"schematic_figure_{n}.png" for n in (1, 2, 4)]
     for n, name in enumerate(names):
         (tmp_path / name).write_bytes(png(n))
-    page = Page(
-        html_report.page(tmp_path, [Exhibit(found.job, found.summary, found.rows, tuple(names), (), "")])
-    )
+    page = Page(html_report.page(tmp_path, [Result(found.job, found.summary, found.rows, tuple(names), ())]))
     assert [image["alt"].partition(",")[0] for image in page.all("img")] == [
         f"Our version of Figure {n}" for n in (1, 2, 4)
     ]
@@ -168,22 +170,25 @@ def test_each_schematic_is_beside_its_own_picture(tmp_path):
 
 
 def test_results_are_text_whatever_they_contain(tmp_path):
-    bad = exhibit(
+    bad = result(
         tmp_path, "language_to_vision_glyphs", {("Figure", 7): Finding(NASTY, NASTY, "fails", NASTY)}
     )
     (tmp_path / "language_to_vision_glyphs.md").write_text(
         f"## {NASTY}\n\n| {NASTY} |\n| --- |\n| {NASTY} |\n\n- {NASTY}\n"
     )
+    marked = "<!-- gallery: language_to_vision_glyphs -->\nmade\n<!-- end -->\n"
+    (tmp_path / "README.md").write_text(f"## x\n\n{marked}\n{NASTY}\n")
     summary = {"provenance": PROVENANCE | {"command": NASTY, "device": NASTY}}
-    bad = Exhibit(bad.job, summary, bad.rows, bad.pictures, bad.tables, NASTY)
+    bad = Result(replace(bad.job, differs=NASTY), summary, bad.rows, bad.pictures, bad.tables)
     page = Page(html_report.page(tmp_path, [bad]))
     assert len(page.all("script")) == 1
-    assert page.text().count(NASTY) == 3 + 4 + 3  # finding; report; command, device, differs
+    # finding, and its verdict on the first page; report; command, device, differs; explanation
+    assert page.text().count(NASTY) == 3 + 1 + 4 + 3 + 1
 
 
 def test_published_numbers_stand_apart_from_ours(tmp_path):
     finding = Finding("OURS +1 [0, 2]", "PUBLISHED 3", "in part", "IN PART at 1")
-    found = [exhibit(tmp_path, "language_to_vision_glyphs", {("Figure", 7): finding})]
+    found = [result(tmp_path, "language_to_vision_glyphs", {("Figure", 7): finding})]
     page = Page(html_report.page(tmp_path, found))
     for style, words in (
         ("ours", finding.ours),
@@ -201,7 +206,7 @@ def test_published_numbers_stand_apart_from_ours(tmp_path):
 def test_what_is_not_there_is_listed_with_its_command(tmp_path, everything):
     there = [e for e in everything if e.job.name not in {"language_to_vision_glyphs", "streaming_memory"}]
     part = next(e for e in there if e.job.name == "gaussian_recon")
-    there[there.index(part)] = Exhibit(part.job, part.summary, part.rows[1:], part.pictures, part.tables, "")
+    there[there.index(part)] = Result(part.job, part.summary, part.rows[1:], part.pictures, part.tables)
     lacking = html_report.missing(there)
     assert {job.name: items for job, items in lacking.items()} == {
         "streaming_memory": [],
@@ -214,9 +219,38 @@ def test_what_is_not_there_is_listed_with_its_command(tmp_path, everything):
     assert "not there yet: 2" in page.text("tally")
 
 
+def test_the_first_page_has_one_row_for_each_claim(tmp_path):
+    other = Finding("+0.1 [-1, 1]", "-", "undecided", "undecided at 4 shots")
+    found = [
+        result(tmp_path, "robustness_glyphs", {("Figure", 12): other}),
+        result(tmp_path, "schematics"),
+    ]
+    page = html_report.page(tmp_path, found)
+    first = page[page.index('id="claims"') : page.index('id="robustness_glyphs"')]
+    rows = [re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", row)) for row in first.split("<tr")[2:]]
+    assert len(rows) == 2
+    assert all(EXHIBITS["Figure", 5].claim in row for row in rows)
+    for numbers, words, row in zip(
+        ("Figures 5 , 10 , 11 , 13", "Figure 12"), ("✓ holds", "? undecided"), rows, strict=True
+    ):
+        assert numbers in row
+        assert words in row
+        assert "at 1 shot" in row or "at 4 shots" in row
+    assert first.count('href="#picture-robustness_glyphs"') == 2
+    assert "No claim is made by Figures 1, 2, 4" in first
+
+
+def test_what_the_gallery_explains_is_in_the_section_of_its_run(tmp_path):
+    found = result(tmp_path, "gaussian_recon")
+    marked = "<!-- gallery: gaussian_recon -->\nmade\n<!-- end -->\n"
+    (tmp_path / "README.md").write_text(f"## gaussian\n\n{marked}\n- **Where it holds.** EVERYWHERE\n")
+    page = Page(html_report.page(tmp_path, [found]))
+    assert "EVERYWHERE" in page.text("explanation")
+
+
 def test_no_picture_is_said(tmp_path):
-    found = exhibit(tmp_path, "gaussian_recon")
-    page = Page(html_report.page(tmp_path, [Exhibit(found.job, found.summary, found.rows, (), (), "")]))
+    found = result(tmp_path, "gaussian_recon")
+    page = Page(html_report.page(tmp_path, [Result(found.job, found.summary, found.rows, (), ())]))
     assert "no picture of this run" in page.text()
 
 
@@ -230,7 +264,7 @@ def test_the_page_is_the_same_each_time_and_runs_its_own_script_only(tmp_path, e
 
 
 def test_main_writes_the_file_and_says_what_is_missing(tmp_path, capsys):
-    exhibit(tmp_path, "schematics")
+    result(tmp_path, "schematics")
     path = html_report.main(["--folder", str(tmp_path)])
     assert path == tmp_path / "report.html"
     printed = capsys.readouterr().out
@@ -250,7 +284,7 @@ def test_main_writes_the_file_and_says_what_is_missing(tmp_path, capsys):
 )
 def test_what_cannot_be_reported_is_said(tmp_path, capsys, name, content, message):
     if name:
-        exhibit(tmp_path, "streaming_memory")
+        result(tmp_path, "streaming_memory")
         (tmp_path / name).write_text(content)
     with pytest.raises(SystemExit, match="2"):
         html_report.main(["--folder", str(tmp_path)])
@@ -261,7 +295,7 @@ def test_what_cannot_be_reported_is_said(tmp_path, capsys, name, content, messag
 def test_a_quick_folder_gets_quick_commands(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(html_report, "FIGURES", tmp_path)
     (tmp_path / "quick").mkdir()
-    exhibit(tmp_path / "quick", "schematics")
+    result(tmp_path / "quick", "schematics")
     html_report.main(["--folder", str(tmp_path / "quick")])
     assert "python studies/exchange_rate.py --quick --dataset concepts --pair\n" in capsys.readouterr().out
 
@@ -269,6 +303,7 @@ def test_a_quick_folder_gets_quick_commands(monkeypatch, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("text", "html"),
     [
+        ("[a](http://example.org) ![b](c.png) &lt;", "[a](http://example.org) ![b](c.png) &amp;lt;"),
         ("2 * 3 * 4", "2 * 3 * 4"),
         ("*a, b* and **c**", "<em>a, b</em> and <strong>c</strong>"),
         ("`--set a=*b*` `", "<code>--set a=*b*</code> `"),
@@ -288,8 +323,8 @@ def test_blocks_of_markdown():
         '<div class="scroll" role="region" tabindex="0" aria-label="B"><table><thead><tr><th scope="col">a</th>'
         '<th scope="col">b</th></tr></thead><tbody><tr><th scope="row">1</th><td></td></tr></tbody></table></div>'
     )
-    text = "# A\n## B\none\ntwo\n\n- x\n  y\n- z\n| a | b |\n| --- | ---: |\n| 1 |  |\n####### C"
-    assert from_markdown(text, top=4).splitlines() == [
+    text = "# A\n## B\none\ntwo\n\n- x\n  y\n- z\n\n| a | b |\n| --- | ---: |\n| 1 |  |\n\n###### C"
+    blocks = [
         "<h4>A</h4>",
         "<h5>B</h5>",
         "<p>one two</p>",
@@ -297,11 +332,14 @@ def test_blocks_of_markdown():
         table,
         "<h6>C</h6>",
     ]
+    made = re.sub(r"(?<=>)\n|\n(?=<)", "", from_markdown(text, top=4)).replace("\n", " ")
+    assert made == "".join(blocks)
 
 
 def test_a_picture_states_its_size_at_twice_the_density_of_a_screen(tmp_path):
     (tmp_path / "p.png").write_bytes(png(9))
-    assert picture(tmp_path / "p.png", 'a "b"').endswith('alt="a &quot;b&quot;" width="4" height="2">')
+    shown = picture(tmp_path / "p.png")
+    assert (shown["width"], shown["height"]) == (4, 2)
 
 
 # ---------------------------------------------------------------- in a browser
@@ -327,7 +365,7 @@ def browse(tmp_path):
 
 def test_a_browser_shows_it_without_network_and_without_complaint(tmp_path, browse):
     findings = {("Figure", 7): Finding("+4.2 [3, 5] <i>", "PUBLISHED 3", "fails", "fails at the end")}
-    found = [exhibit(tmp_path, "language_to_vision_glyphs", findings), exhibit(tmp_path, "gaussian_recon")]
+    found = [result(tmp_path, "language_to_vision_glyphs", findings), result(tmp_path, "gaussian_recon")]
     page = tmp_path / "report.html"
     page.write_text(html_report.page(tmp_path, found), encoding="utf-8")
     finished = browse(page, "--dump-dom", f"--screenshot={tmp_path / 'seen.png'}", "--window-size=600,800")
@@ -343,7 +381,7 @@ def test_a_browser_shows_it_without_network_and_without_complaint(tmp_path, brow
 
 
 def test_a_browser_would_complain_of_a_page_that_loads_or_runs_something_else(tmp_path, browse):
-    text = html_report.page(tmp_path, [exhibit(tmp_path, "gaussian_recon")])
+    text = html_report.page(tmp_path, [result(tmp_path, "gaussian_recon")])
     page = tmp_path / "bad.html"
     foreign = '<img src="http://example.org/a.png"><script>document.title = 1</script>'
     page.write_text(text.replace("<main", f"{foreign}<main"), encoding="utf-8")

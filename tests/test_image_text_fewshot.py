@@ -11,11 +11,11 @@ from neural.data.concepts import concepts
 from neural.heads.arms import ARMS
 from neural.heads.runs import Schedule
 from studies import harness, head_cells
+from studies.harness import Interval
 from studies.head_cells import compute
 from studies.head_presets import PRESETS, Grid, Preset, differences, resized
-from studies.image_text_fewshot import main
-from studies.image_text_fewshot_report import LOOKS, as_markdown, cell_rows, summarise
-from studies.lab.heads import Plan
+from studies.image_text_fewshot import _findings, as_markdown, main, summarise
+from studies.lab.heads import MEASURES, Plan, cell_rows
 from studies.lab.table import table
 from studies.task_sources import make_task, parse_settings
 
@@ -180,7 +180,7 @@ def planted(plan, gains):
         rows.append(
             {"arm": cell.arm, "shots": str(cell.shots), "seed": cell.seed, "learning_rate": 1e-2}
             | {f"accuracy_{test}": accuracy for test in plan.task.tests}
-            | dict.fromkeys(LOOKS, base)
+            | dict.fromkeys(MEASURES, base)
             | {"best_step": 20 if cell.arm == "uml" else 10, "diverged": 2 * (cell.arm == "matched")}
         )
     return table(rows)
@@ -312,3 +312,38 @@ def test_cells_know_what_they_depend_on(task):
     assert harness.cell_key(Plan(task, more).cell("uml", 1, 0).key) == key, (
         "asking for more recomputes nothing"
     )
+
+
+@pytest.mark.parametrize(
+    ("gains", "verdict"),
+    [
+        ([(2, 1, 3), (2, 1, 3), (2, 1, 3)], "holds"),
+        ([(2, 1, 3), (0, -1, 1), (0, -1, 1)], "in part"),
+        ([(0, -1, 1), (0, -1, 1), (0, -1, 1)], "undecided"),
+        ([(-2, -3, -1), (0, -1, 1), (0, -1, 1)], "fails in part"),
+        ([(-2, -3, -1), (-2, -3, -1), (-2, -3, -1)], "fails"),
+    ],
+)
+def test_verdicts_of_several_comparisons(gains, verdict):
+    entries = []
+    for k, gain in zip(("1", "2", "4"), gains, strict=True):
+        accuracy = {"accuracy": Interval(50, 49, 51, 5), "test": "test", "shots": k}
+        entries += [
+            accuracy | {"arm": "uml_init", "minus_control": Interval(*gain, 5)},
+            accuracy | {"arm": "unimodal"},
+        ]
+    summary = {
+        "task": "glyphs",
+        "tests": ["test"],
+        "shots": ["1", "2", "4"],
+        "control": "matched",
+        "arms": {"matched": "matched", "uml_init": "UML (init)"},
+        "accuracy": entries,
+    }
+    found = _findings(summary)
+    assert found["Table", 15].verdict == verdict
+    assert "mean of 10 data sets" in found["Table", 15].published
+    assert found["Table", 2].verdict == {"holds": "in part"}.get(verdict, verdict), (
+        "half of Table 2 is fine-tuning"
+    )
+    assert "mean of 9 data sets" in found["Table", 2].published

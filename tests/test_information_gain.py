@@ -8,6 +8,7 @@ import pytest
 
 import fisherkit as fk
 from studies import information_gain
+from studies.lab.known_loadings import known_loading_world
 
 
 def test_measured_exchange_rate_is_the_fisher_prediction():
@@ -20,7 +21,7 @@ def test_measured_exchange_rate_is_the_fisher_prediction():
 
 def test_predicted_rate_is_the_number_of_x_samples_that_gives_the_same_variance():
     row = information_gain.exchange_rows(100).iloc[7]
-    world = information_gain.known_loading_world(row.attenuation, row.noise_y)
+    world = known_loading_world(row.attenuation, row.noise_y)
     v = np.eye(world.n_params)[int(row.direction)]
     n_y = max(1, round(information_gain.N_X * row.attenuation**2))
     joint = fk.cramer_rao(world, {"x": information_gain.N_X, "y": n_y}, v)

@@ -11,10 +11,11 @@ from neural.datasets import SPECS, load
 from neural.encoders import register
 from neural.encoders.catalogue import CATALOGUE
 from neural.heads.runs import Schedule
-from studies import head_presets, language_to_vision_plan, reproduce
-from studies.jobs_on_disk import jobs_on_disk, parse_encoders
+from studies import head_presets, reproduce
 from studies.lab import sequences as sequence_grid
-from studies.published_numbers import published
+from studies.lab import transfer as transfer_grid
+from studies.paper.jobs_on_disk import jobs_on_disk, parse_encoders
+from studies.paper.published import published
 from tests.dataset_builders import build, build_everything, write_descriptions
 from tests.tiny_encoders import save_image, save_text
 
@@ -162,11 +163,9 @@ def quicker(monkeypatch):
     monkeypatch.setitem(head_presets.PRESETS, "quick", tiny)
     sequences = replace(sequence_grid.PRESETS["quick"], seeds=2, steps=4)
     monkeypatch.setitem(sequence_grid.PRESETS, "quick", sequences)
-    transfer = language_to_vision_plan.PRESETS["quick"]
+    transfer = transfer_grid.PRESETS["quick"]
     schedule = replace(transfer.schedule, steps=4, unfreeze_at=2, look_every=2, batch=4)
-    monkeypatch.setitem(
-        language_to_vision_plan.PRESETS, "quick", replace(transfer, seeds=2, schedule=schedule)
-    )
+    monkeypatch.setitem(transfer_grid.PRESETS, "quick", replace(transfer, seeds=2, schedule=schedule))
 
 
 def reproduced(root, tmp_path, encoders, *wanted):

@@ -8,11 +8,11 @@ import pytest
 from PIL import Image
 
 from fisherkit.checks import UnknownNameError
-from studies import harness, language_to_vision
+from studies import harness
 from studies.harness import Interval
-from studies.language_to_vision import main
-from studies.language_to_vision_plan import ARMS, PRESETS, Plan
-from studies.language_to_vision_report import verdict
+from studies.lab import transfer
+from studies.lab.transfer import ARMS, PRESETS, Plan
+from studies.language_to_vision import main, verdict
 from tests.tiny_encoders import quiet, save_text
 
 STEPS, LOOKS = 8, 2
@@ -106,14 +106,14 @@ def test_intervals_are_those_of_the_rows(finished):
 
 def test_second_run_computes_nothing(inputs, finished, monkeypatch):
     folder, summary = finished
-    monkeypatch.setattr(language_to_vision, "run_cell", lambda *_, **__: pytest.fail("trained again"))
+    monkeypatch.setattr(transfer, "run_cell", lambda *_, **__: pytest.fail("trained again"))
     again = main([*inputs, *places(folder)])
     assert again["curves"] == summary["curves"]
 
 
 def test_killed_study_resumes_within_a_training(inputs, finished, tmp_path, monkeypatch):
     _, summary = finished
-    real, steps = language_to_vision.train, []
+    real, steps = transfer.train, []
 
     def killed(*arguments, progress, **options):
         def count(done):
@@ -124,11 +124,11 @@ def test_killed_study_resumes_within_a_training(inputs, finished, tmp_path, monk
 
         return real(*arguments, progress=count, **options)
 
-    monkeypatch.setattr(language_to_vision, "train", killed)
+    monkeypatch.setattr(transfer, "train", killed)
     monkeypatch.setattr(harness, "usable_cores", lambda: 1)
     with pytest.raises(KeyboardInterrupt):
         main([*inputs, *places(tmp_path)])
-    monkeypatch.setattr(language_to_vision, "train", real)
+    monkeypatch.setattr(transfer, "train", real)
     assert len(harness.Cells(tmp_path / "runs" / "language_to_vision.jsonl")) == 3
     assert len(list((tmp_path / "runs" / "language_to_vision").iterdir())) == 1
     again = main([*inputs, *places(tmp_path)])

@@ -12,9 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from studies import reproduce, running
-from studies.jobs import FIGURES, JOBS, PLAN, TABLES, jobs_for, load_jobs, save_jobs
-from studies.running import deal, run_job
+from studies import reproduce
+from studies.paper import running
+from studies.paper.exhibits import FIGURES, TABLES
+from studies.paper.jobs import JOBS, PLAN, jobs_for, load_jobs, save_jobs
+from studies.paper.running import deal, run_job
 
 FAST = ["schematics", "data_sheets"]
 

@@ -14,11 +14,10 @@ from neural.data.glyph_classes import choose_classes
 from neural.data.glyph_names import fine_texts
 from neural.data.glyphs import draw_pool
 from studies import harness, schematics
-from studies.schematics_drawing import SHOWN_ARMS
-from studies.schematics_page import MATH, SMALL, Page, class_name, picture, print_style, sentence, wrapped
+from studies.lab.page import MATH, SMALL, Page, class_name, picture, print_style, sentence, wrapped
 
 
-def written_gains(path, arms=SHOWN_ARMS):
+def written_gains(path, arms=schematics.SHOWN_ARMS):
     """A summary of the few-shot study, cut down to what the figure reads, and two rows that it must not read."""
     interval = {"estimate": 1.5, "low": 0.5, "high": 2.5, "n": 4}
     rows = [
@@ -146,6 +145,7 @@ def test_no_file_no_numbers_and_other_files_are_refused(tmp_path):
 
 def test_cards_refuse_what_does_not_fit():
     assert wrapped("", 1.0) == ""
+    assert wrapped("e carrying acute", 0.7) == "e carrying\nacute"
     assert wrapped("unbreakable a", 0.1).split("\n") == ["unbreakable", "a"]
     with print_style():
         page = Page("small", 1.0)
@@ -155,7 +155,13 @@ def test_cards_refuse_what_does_not_fit():
             page.show(sentence("é", 2), "a", 0.1, 0.1, 0.5)
         assert page.rows == []
         plt.close(page.figure)
+
+
+def test_specimens_say_what_they_are_and_where_from():
     assert picture("é", 3).pixels.shape == (32, 32)
+    assert picture("é", 1).source == "neural.data.glyphs.draw_pool: pool 'train', seed 0, picture 1"
+    assert sentence("é", 2).text == "e carrying acute"
+    assert class_name("é") == "é latin small letter e with acute"
 
 
 def test_script_writes_figures_rows_and_summary(tmp_path, monkeypatch, capsys):
@@ -170,7 +176,7 @@ def test_script_writes_figures_rows_and_summary(tmp_path, monkeypatch, capsys):
         rows = list(csv.DictReader(handle))
     assert list(rows[0]) == ["figure", "panel", "what", "class", "text", "source"]
     assert len(rows) == sum(entry["count"] for entry in summary["drawn"])
-    assert json.loads((out / "schematics.json").read_text()) == summary
+    assert json.loads((out / "schematics.json").read_text()) == json.loads(json.dumps(summary))
     assert summary["accuracies"]["source"] == schematics.ACCURACIES
     assert summary["provenance"]["config"] == {"quick": True}
     assert f"accuracies in Figure 1: {schematics.ACCURACIES}" in capsys.readouterr().out

@@ -14,8 +14,17 @@ from studies.head_cells import HeadCell
 from studies.head_presets import PRESETS, Grid, Preset
 from studies.lab.finding import findings_of
 from studies.lab.table import table
-from studies.lab.text_variants import KIND, NUMBER, RATIO, Variant, deal_sentences, hashed_words
-from studies.text_ablations import AblationCell, Plan, main, report_of
+from studies.lab.text_variants import (
+    KIND,
+    NUMBER,
+    RATIO,
+    AblationCell,
+    Plan,
+    Variant,
+    deal_sentences,
+    hashed_words,
+)
+from studies.text_ablations import main, report_of
 from studies.text_sweep import lighter
 
 TINY = ["--dataset", "concepts", "--set", "n_classes=6", "rank=3", "test_per_class=10", "--quick"]

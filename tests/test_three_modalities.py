@@ -15,9 +15,11 @@ from neural.heads.runs import Schedule
 from studies import three_modalities
 from studies.head_presets import PRESETS, Grid, Preset, resized
 from studies.lab.finding import findings_of
+from studies.lab.modality_grid import Plan, Training, by_split
 from studies.lab.table import table
-from studies.published_numbers import published
-from studies.three_modalities import Plan, Training, as_markdown, by_split, main, summarise
+from studies.lab.three_modalities_report import as_markdown
+from studies.paper.published import published
+from studies.three_modalities import gains_of, main, summarise
 from tests.test_imagenet_esc import images_content, sounds_content
 
 TINY = Preset(
@@ -237,7 +239,7 @@ def test_imagenet_esc_from_files_beside_published_numbers(tmp_path):
 
 
 def planted(plan, gains):
-    """Rows with accuracies that are known, to see what is said about them."""
+    """The summary of accuracies that are known, to see what is said about them."""
     rows = []
     for training in plan.trainings("image"):
         noise = 0.1 * np.array([1, -1, 0.5]) * (1 + len(training.label) % 7)
@@ -245,7 +247,8 @@ def planted(plan, gains):
         place = {"auxiliaries": "+".join(training.auxiliaries), "arm": training.arm}
         place |= {"target": "image", "shuffled": training.shuffled, "shots": "1"}
         rows += [place | {"split": s, "accuracy": value / 100} for s, value in enumerate(percent)]
-    return table(rows)
+    splits = by_split(table(rows))
+    return summarise(plan, splits, gains_of(plan, splits))
 
 
 RISING = {
@@ -282,14 +285,14 @@ RISING = {
 )
 def test_verdict_follows_the_intervals(source, change, words):
     plan = Plan(source, TINY, ("image",))
-    (verdict,) = summarise(plan, by_split(planted(plan, RISING | change)))["verdicts"]
+    (verdict,) = planted(plan, RISING | change)["verdicts"]
     assert words in verdict
 
 
 @pytest.mark.parametrize(("both", "verdict"), [(20.0, "holds"), (12.0, "undecided"), (2.0, "fails")])
 def test_findings_rest_on_every_step(source, both, verdict):
     plan = Plan(source, TINY, ("image",))
-    summary = summarise(plan, by_split(planted(plan, RISING | {"text + audio: UML (init)": both})))
+    summary = planted(plan, RISING | {"text + audio: UML (init)": both})
     found = three_modalities._findings(summary)
     assert set(found) == {("Figure", 34), ("Figure", 35), ("Table", 26)}, "others classify sounds"
     assert {finding.verdict for finding in found.values()} == {verdict}

@@ -2,23 +2,15 @@
 
 import difflib
 import hashlib
-import json
-import pickle
-import struct
-import warnings
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
-from safetensors import SafetensorError, safe_open
-from torch import Tensor
 
 from fisherkit.simulation import streams
+from neural.array_files import as_array, read_npz, read_safetensors, read_torch
 from neural.data.task import Embeddings, Task
 
 __all__ = ["from_files", "stratified_split"]
@@ -27,19 +19,7 @@ PathLike = str | Path
 Indices = NDArray[np.intp]
 
 _PARTS = ("train", "val", "test")
-
-#: What torch.load was seen to raise, or may raise, on bytes that are no such file.
-_DAMAGE = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    EOFError,
-    LookupError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    struct.error,
-)
+_SUFFIXES = (".npz", ".safetensors", ".pth", ".pt")
 
 
 def from_files(
@@ -210,7 +190,7 @@ def _target_pools(
         )
     rows = _rows(content, "", path, name)
     if "split" in content:
-        which, split = _stored_split(_array(content["split"]), len(rows), path), "in the file"
+        which, split = _stored_split(as_array(content["split"]), len(rows), path), "in the file"
     else:
         which, split = stratified_split(rows.labels, seed, str(path)), f"60/20/20 per class, seed {seed}"
     return {part: rows.take(chosen) for part, chosen in which.items()}, split
@@ -239,8 +219,8 @@ def _rows(content: Mapping[str, Any], prefix: str, path: Path, name: str, part: 
             inside = f" in {part!r}" if part and not prefix else ""
             raise ValueError(f"{path}: no {key!r}{inside}; {_found(content)}")
     where = f"{path}: {part}" if part else str(path)
-    features = _array(content[f"{prefix}features"])
-    labels = _array(content[f"{prefix}labels"])
+    features = as_array(content[f"{prefix}features"])
+    labels = as_array(content[f"{prefix}labels"])
     if labels.dtype.kind == "f":
         raise TypeError(
             f"{where}: labels are stored as {labels.dtype}; store class numbers as whole numbers (int64), "
@@ -248,15 +228,6 @@ def _rows(content: Mapping[str, Any], prefix: str, path: Path, name: str, part: 
         )
     checked = Embeddings(features, labels, where)
     return Embeddings(checked.features, checked.labels, name)
-
-
-def _array(value: object) -> NDArray[Any]:
-    if not isinstance(value, Tensor):
-        return np.asarray(value)
-    tensor = value.detach().cpu()
-    if tensor.is_floating_point() and tensor.dtype != torch.float64:
-        tensor = tensor.float()  # NumPy has no bfloat16
-    return tensor.numpy()
 
 
 def _class_names(content: Mapping[str, Any], path: Path) -> tuple[str, ...] | None:
@@ -309,83 +280,27 @@ def _default_names(labels: NDArray[np.int64], path: Path) -> tuple[str, ...]:
 
 def _read(path: Path) -> dict[str, Any]:
     """What is in a file, by key."""
-    readers = {
-        ".npz": _read_npz,
-        ".safetensors": _read_safetensors,
-        ".pth": _read_torch,
-        ".pt": _read_torch,
-    }
-    if path.suffix not in readers:
-        raise ValueError(f"{path}: unknown extension {path.suffix!r}; readable are {', '.join(readers)}")
+    if path.suffix not in _SUFFIXES:
+        raise ValueError(f"{path}: unknown extension {path.suffix!r}; readable are {', '.join(_SUFFIXES)}")
     if not path.is_file():
         if not path.parent.is_dir():
             raise FileNotFoundError(f"{path}: no such file; the folder {path.parent} does not exist")
         near = difflib.get_close_matches(path.name, [other.name for other in path.parent.iterdir()], n=3)
         hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
         raise FileNotFoundError(f"{path}: no such file{hint}")
-    return readers[path.suffix](path)
-
-
-def _read_npz(path: Path) -> dict[str, Any]:
-    if not zipfile.is_zipfile(path):
-        _refuse_damaged(path, "it is not a zip archive, as .npz files are")
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {key: archive[key] if _is_wanted(key) else None for key in archive.files}
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError) as error:
-        if "allow_pickle" not in str(error):
-            _refuse_damaged(path, error)
-        raise ValueError(
-            f"{path}: holds an object array, which only unpickling could read, and a pickle can run any code; "
-            "store numbers, and names with np.array(names, dtype=str)"
-        ) from None
-
-
-def _read_safetensors(path: Path) -> dict[str, Any]:
-    try:
-        with safe_open(path, framework="pt") as file:
-            keys = list(file.keys())
-            content: dict[str, Any] = {key: file.get_tensor(key) if _is_wanted(key) else None for key in keys}
-            listed = (file.metadata() or {}).get("classes")
-    except SafetensorError as error:
-        _refuse_damaged(path, error)
-    if listed is not None:
-        try:
-            content["classes"] = json.loads(listed)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"{path}: 'classes' in the metadata is not JSON ({error})") from None
-    return content
-
-
-def _is_wanted(key: str) -> bool:
-    """Whether a key is part of a layout; others stay unread, whatever they hold."""
-    return key in ("features", "labels", "split", "classes") or key.endswith(("_features", "_labels"))
-
-
-def _read_torch(path: Path) -> dict[str, Any]:
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Detected pickle protocol", UserWarning)
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        if "global" not in str(error).lower():
-            _refuse_damaged(path, "it is not a file written by torch.save")
-        raise ValueError(
-            f"{path}: holds objects other than tensors and plain containers, which only unpickling could read, and a pickle "
-            "can run any code; save tensors, lists and dictionaries only"
-        ) from None
-    except _DAMAGE as error:
-        _refuse_damaged(path, error)
+    if path.suffix == ".npz":
+        return read_npz(path, _is_wanted)
+    if path.suffix == ".safetensors":
+        return read_safetensors(path, _is_wanted, ["classes"])
+    content = read_torch(path)
     if not isinstance(content, Mapping):
         raise TypeError(f"{path}: expected a dictionary, got {type(content).__name__}")
     return {str(key): value for key, value in content.items()}
 
 
-def _refuse_damaged(path: Path, reason: object) -> NoReturn:
-    detail = str(reason).partition("\n")[0] or type(reason).__name__
-    raise ValueError(
-        f"{path}: cannot be read ({detail}); the file is damaged or cut short, write it again"
-    ) from None
+def _is_wanted(key: str) -> bool:
+    """Whether a key is part of a layout; others stay unread, whatever they hold."""
+    return key in ("features", "labels", "split", "classes") or key.endswith(("_features", "_labels"))
 
 
 def _found(content: Mapping[str, Any]) -> str:

@@ -4,8 +4,8 @@
     tower = PixelEncoder(vision, pixels)
     tower(torch.tensor(numbers[:8, None]))  # (8, d), the frozen features of the first 8 files, with gradients
 
-A data set of pictures does not fit the rows of a `neural.data.task.Task`; its numbers do, as `neural.data.task.Numbered`,
-and the network looks them up.
+A data set of pictures does not fit the rows of a `neural.data.task.Task`; its numbers do
+(`neural.data.embeddings.Numbered`), and the network looks them up.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,18 +1,20 @@
 """Dictionaries of arrays on disk: read from a pickle (restricted) or an npz file, converted from one to the other."""
 
 import argparse
-import os
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from neural.datasets.reading import DatasetError, MissingError, listed
+from fisherkit.files import write_atomic
+from neural.array_files import read_npz
+from neural.datasets.reading import DatasetError, listed
 from neural.datasets.restricted_pickle import MAX_BYTES, load_pickle
 
-__all__ = ["add_command", "convert", "read_npz", "read_tree"]
+__all__ = ["add_command", "convert", "read_tree"]
 
 Tree = dict[str, object]
 MAX_TEXT_BYTES = 1 << 28
@@ -22,7 +24,7 @@ def read_tree(path: Path, *, max_bytes: int = MAX_BYTES) -> Tree:
     """Read a dictionary of arrays, nested or not.
 
     Args:
-        path: .npz (as `convert` writes) or anything else, which is read as a restricted pickle.
+        path: .npz (as `convert` writes; slashes in names make levels) or anything else, which is read as a restricted pickle.
         max_bytes: refused beyond this size.
 
     Returns:
@@ -33,7 +35,7 @@ def read_tree(path: Path, *, max_bytes: int = MAX_BYTES) -> Tree:
     """
     path = Path(path)
     if path.suffix == ".npz":
-        return read_npz(path, max_bytes=max_bytes)
+        return _tree(read_npz(path, max_bytes=max_bytes), path)
     held = load_pickle(path, max_bytes=max_bytes)
     if not isinstance(held, dict):
         raise DatasetError(path, f"expected a dictionary of arrays, got a {type(held).__name__}")
@@ -59,89 +61,30 @@ def convert(source: Path, target: Path | None = None) -> Path:
     if target.suffix != ".npz":
         raise ValueError(f"{target}: the name must end in .npz")
     tree = read_tree(source)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        with part.open("wb") as handle:
-            with zipfile.ZipFile(handle, "w") as archive:
-                for name, array in _leaves(tree, source, ""):
-                    with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                        np.lib.format.write_array(member, array, allow_pickle=False)
-            handle.flush()
-            os.fsync(handle.fileno())
-        os.replace(part, target)
-    finally:
-        part.unlink(missing_ok=True)
+
+    def write(handle: IO[bytes]) -> None:
+        with zipfile.ZipFile(handle, "w") as archive:
+            for name, array in _leaves(tree, source, ""):
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                    np.lib.format.write_array(member, array, allow_pickle=False)
+
+    write_atomic(target, write)
     return target
 
 
-def read_npz(path: Path, *, max_bytes: int = MAX_BYTES) -> Tree:
-    """Read an npz file; slashes in names make levels.
-
-    Args:
-        path: the file.
-        max_bytes: refused where it would unpack to more.
-
-    Returns:
-        {name: array or such a dictionary}.
-
-    Raises:
-        MissingError: no such file.
-        DatasetError: damaged, with pickled objects, or announcing more data than it holds.
-    """
-    path = Path(path)
+def _tree(arrays: Mapping[str, object], path: Path) -> Tree:
+    """Arrays in levels, by the slashes of their names."""
     tree: Tree = {}
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = archive.infolist()
-            total = sum(member.file_size for member in members)
-            if total > max_bytes:
-                raise DatasetError(path, f"unpacks to {total:,} bytes, more than the {max_bytes:,} allowed")
-            for member in members:
-                with archive.open(member) as handle:
-                    array = _array(handle, member.file_size, f"{path}: {member.filename}")
-                *levels, name = member.filename.removesuffix(".npy").split("/")
-                at = tree
-                for level in levels:
-                    below = at.setdefault(level, {})
-                    if not isinstance(below, dict):
-                        raise DatasetError(path, f"{member.filename}: {level} is an array and a level")
-                    at = below
-                at[name] = array
-    except FileNotFoundError:
-        raise MissingError(path, "file not found") from None
-    except DatasetError:
-        raise
-    except (
-        OSError,
-        ValueError,
-        EOFError,
-        KeyError,
-        RuntimeError,
-        NotImplementedError,
-        zipfile.BadZipFile,
-    ) as error:
-        raise DatasetError(path, f"not a usable npz file ({error})") from error
+    for member, array in arrays.items():
+        *levels, name = member.split("/")
+        at = tree
+        for level in levels:
+            below = at.setdefault(level, {})
+            if not isinstance(below, dict):
+                raise DatasetError(path, f"{member}: {level} is an array and a level")
+            at = below
+        at[name] = array
     return tree
-
-
-def _array(handle: object, size: int, where: str) -> NDArray:
-    """One member; its header must not announce more than it holds."""
-    major, minor = np.lib.format.read_magic(handle)  # type: ignore[arg-type]
-    read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-    if (major, minor) not in read_header:
-        raise ValueError(f"{where}: npy format {major}.{minor}")
-    shape, fortran, dtype = read_header[major, minor](handle)  # type: ignore[arg-type]
-    count = 1
-    for n in shape:
-        count *= int(n)
-    if dtype.hasobject or dtype.kind not in "biufSU" or count * dtype.itemsize > size:
-        raise ValueError(f"{where}: shape {shape} of {dtype} does not fit its {size:,} bytes")
-    content = handle.read(count * dtype.itemsize)  # type: ignore[attr-defined]
-    if len(content) < count * dtype.itemsize:
-        raise ValueError(f"{where}: truncated")
-    made = np.frombuffer(content, dtype) if count else np.empty(0, dtype)
-    return made.reshape(shape, order="F" if fortran else "C")
 
 
 def _leaves(held: Mapping[str, object], path: Path, prefix: str) -> Iterator[tuple[str, NDArray]]:

@@ -1,7 +1,5 @@
 """Files of features for ImageNet-ESC: sounds by fold, images by path, one vector per class name."""
 
-import json
-import pickle
 import posixpath
 import re
 from collections.abc import Mapping, Sequence
@@ -12,12 +10,12 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
 
 from fisherkit.simulation import streams
+from neural.array_files import read_npz, read_safetensors, read_torch
 from neural.datasets.audio import Esc50, EscPair
 from neural.datasets.items import Items
-from neural.datasets.reading import DatasetError, MissingError, listed, read_json
+from neural.datasets.reading import DatasetError, listed, read_json
 
 __all__ = ["FOLDS", "Images", "Sounds", "read_images", "read_names", "read_sounds"]
 
@@ -174,7 +172,9 @@ def read_sounds(path: Path, pairs: Sequence[EscPair]) -> Sounds:
         MissingError: no such file.
         DatasetError: a file of another layout, or without these classes.
     """
-    content = _load_torch(path)
+    content = read_torch(path)
+    if not isinstance(content, Mapping):
+        raise DatasetError(path, f"expected a dictionary, found {type(content).__name__}")
     if sorted(content, key=str) != list(range(FOLDS)):
         raise DatasetError(path, f"expected the keys 0 to 4, one per fold; found {listed(content)}")
     names: dict[int, str] = {}
@@ -290,53 +290,21 @@ def _plain(name: str) -> str:
     return name.lower().replace(" ", "_")
 
 
-def _load_torch(path: Path) -> Mapping[Any, Any]:
-    _require(path)
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        reason = str(error).partition("\n")[0]
-        raise DatasetError(
-            path, f"not a file of tensors and plain containers that torch.save wrote ({reason})"
-        ) from None
-    if not isinstance(content, Mapping):
-        raise DatasetError(path, f"expected a dictionary, found {type(content).__name__}")
-    return content
-
-
 def _load_listed(path: Path, key: str) -> tuple[Features, list[str]]:
     """(n, d) features, and n strings under a key."""
-    _require(path)
-    try:
-        if path.suffix == ".npz":
-            with np.load(path, allow_pickle=False) as archive:
-                features, names = archive["features"], archive[key].tolist()
-        elif path.suffix == ".safetensors":
-            with safe_open(path, framework="pt") as file:
-                features = file.get_tensor("features").float().numpy()
-                names = json.loads((file.metadata() or {})[key])
-        else:
-            raise DatasetError(path, "features are read from .npz or .safetensors files")
-    except KeyError:
-        raise DatasetError(path, f"expected 'features' and {key!r}; one of them is not there") from None
-    except (SafetensorError, OSError, ValueError) as error:
-        if isinstance(error, DatasetError):
-            raise
-        missing = "does not contain tensor" in str(error)
-        problem = (
-            f"expected 'features' and {key!r}; one of them is not there"
-            if missing
-            else f"cannot be read ({error}); write the file again"
-        )
-        raise DatasetError(path, problem) from None
+    if path.suffix == ".npz":
+        held = read_npz(path, {"features", key}.__contains__)
+    elif path.suffix == ".safetensors":
+        held = read_safetensors(path, {"features"}.__contains__, [key])
+    else:
+        raise DatasetError(path, "features are read from .npz or .safetensors files")
+    if not {"features", key} <= held.keys():
+        raise DatasetError(path, f"expected 'features' and {key!r}; one of them is not there")
+    features, names = held["features"], held[key]
+    names = names.tolist() if isinstance(names, np.ndarray) else names
     if features.ndim != 2 or not isinstance(names, list) or len(names) != len(features):
         count = len(names) if isinstance(names, list) else "no list of"
         raise DatasetError(
             path, f"expected (n, d) features and n {key}; got features {features.shape} and {count} {key}"
         )
     return np.asarray(features, dtype=np.float32), [str(name) for name in names]
-
-
-def _require(path: Path) -> None:
-    if not path.is_file():
-        raise MissingError(path, "file not found")

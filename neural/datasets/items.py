@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fisherkit.checks import as_whole
-from neural.data.task import draw_per_class
+from neural.data.embeddings import draw_per_class
 from neural.datasets.reading import DatasetError, MissingError, listed
 
 __all__ = ["FewShotItems", "ImageDataset", "Items", "draw_per_class", "missing_labels"]

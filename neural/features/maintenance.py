@@ -10,7 +10,8 @@ from typing import Any
 
 from fisherkit.checks import UnknownNameError
 from neural.features.claims import Claim
-from neural.features.shards import MANIFEST, DamagedShardError, read_shard, shard_paths
+from neural.features.shards import MANIFEST, read_shard, shard_paths
+from neural.safe_file import DAMAGE
 
 __all__ = ["Entry", "add_command", "entries", "remove", "verify"]
 
@@ -94,8 +95,8 @@ def verify(cache: Path | str) -> dict[Path, str]:
             )
         for path in shard_paths(entry.folder):
             try:
-                read_shard(path, key)
-            except DamagedShardError as error:
+                read_shard(path.read_bytes(), key)
+            except DAMAGE as error:
                 problems[path] = f"damaged ({error}); moved aside and encoded again on the next use"
         for path in sorted(entry.folder.glob(".*.part")):
             problems[path] = "left by a killed run"

@@ -9,12 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors import safe_open
 
-from neural.safe_file import DAMAGE, unpack, write_arrays
+from neural.safe_file import unpack, write_arrays
 
 __all__ = [
     "DIGEST_BYTES",
     "MANIFEST",
-    "DamagedShardError",
     "Shard",
     "read_items",
     "read_shard",
@@ -25,10 +24,6 @@ __all__ = [
 DIGEST_BYTES = 16
 MANIFEST = "manifest.json"  # beside the shards: what made them
 _NAME = re.compile(r"shard-[0-9a-f]{16}\.safetensors")
-
-
-class DamagedShardError(ValueError):
-    """A shard that cannot be read, or whose content is not what was written."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,44 +90,36 @@ def read_items(path: Path) -> NDArray[np.uint8]:
         (n, 16) digests.
 
     Raises:
-        DamagedShardError: not a shard.
-        FileNotFoundError: not there.
+        ValueError: not a shard; a file that is none raises any of `neural.safe_file.DAMAGE`, or OSError.
     """
-    try:
-        with safe_open(path, framework="np") as file:
-            items = file.get_tensor("items")
-    except FileNotFoundError:
-        raise
-    except (OSError, *DAMAGE) as error:
-        raise DamagedShardError(str(error)) from error
-    if items.dtype != np.uint8 or items.ndim != 2 or items.shape[1] != DIGEST_BYTES:
-        raise DamagedShardError(f"items have shape {items.shape} and type {items.dtype}")
-    return items
+    with safe_open(path, framework="np") as file:
+        return _checked(file.get_tensor("items"))
 
 
-def read_shard(path: Path, key: str) -> Shard:
+def read_shard(content: bytes, key: str) -> Shard:
     """A shard, checked against its checksum.
 
     Args:
-        path: the shard.
+        content: of the file.
         key: of the encoder that it should be of.
 
     Returns:
         Shard.
 
     Raises:
-        DamagedShardError: cannot be read, does not match its checksum, or was made for another key.
-        FileNotFoundError: not there.
+        ValueError: made for another key, or damaged; damage raises any of `neural.safe_file.DAMAGE`.
     """
-    content = path.read_bytes()
-    try:
-        arrays, note = unpack(content)
-        shard = Shard(arrays["items"], arrays["features"], arrays.get("lengths"))
-        if note["key"] != key:
-            raise DamagedShardError(f"made for {note['key']}")
-        rows = len(shard.features) if shard.lengths is None else len(shard.lengths)
-        if len(shard.items) != rows:
-            raise DamagedShardError(f"{len(shard.items)} inputs, but features of {rows}")
-    except DAMAGE as error:
-        raise error if isinstance(error, DamagedShardError) else DamagedShardError(str(error)) from error
+    arrays, note = unpack(content)
+    shard = Shard(_checked(arrays["items"]), arrays["features"], arrays.get("lengths"))
+    if note["key"] != key:
+        raise ValueError(f"made for {note['key']}")
+    rows = len(shard.features) if shard.lengths is None else len(shard.lengths)
+    if len(shard.items) != rows:
+        raise ValueError(f"{len(shard.items)} inputs, but features of {rows}")
     return shard
+
+
+def _checked(items: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    if items.dtype != np.uint8 or items.ndim != 2 or items.shape[1] != DIGEST_BYTES:
+        raise ValueError(f"items have shape {items.shape} and type {items.dtype}")
+    return items

@@ -20,14 +20,13 @@ from neural.encoders import Encoder
 from neural.features.claims import Claim
 from neural.features.shards import (
     MANIFEST,
-    DamagedShardError,
     Shard,
     read_items,
     read_shard,
     shard_paths,
     write_shard,
 )
-from neural.safe_file import put_aside, read_whole
+from neural.safe_file import DAMAGE, read_whole
 
 __all__ = ["FeatureStore", "wait"]
 
@@ -79,8 +78,8 @@ class FeatureStore:
                 items = read_items(path)
             except FileNotFoundError:
                 continue
-            except DamagedShardError as error:
-                self._discard(path, error)
+            except (OSError, *DAMAGE):
+                self._read(path)  # says what is wrong with it
                 continue
             self._known[path] = stamp
             for row, item in enumerate(map(bytes, items)):
@@ -136,14 +135,9 @@ class FeatureStore:
         """
         self._write_manifest()
         content = dict(zip(digests, rows, strict=True))
-        if path.exists():
-            try:
-                shard = read_shard(path, self.key)
-                content |= dict(zip(map(bytes, shard.items), shard.rows(), strict=True))
-            except FileNotFoundError:
-                pass
-            except DamagedShardError as error:
-                self._discard(path, error)
+        before = self._read(path)
+        if before is not None:
+            content |= dict(zip(map(bytes, before.items), before.rows(), strict=True))
         items = np.frombuffer(b"".join(content), np.uint8).reshape(len(content), -1)
         parts = list(content.values())
         if self.tokens:
@@ -175,14 +169,10 @@ class FeatureStore:
         require_memory(2 * size, f"{self.name}: reading the features of {len(digests)} inputs at a time")
         found: dict[bytes, NDArray[np.float32]] = {}
         for path, places in wanted.items():
-            try:
-                rows = read_shard(path, self.key).rows()
-            except FileNotFoundError:
-                continue
-            except DamagedShardError as error:
-                self._discard(path, error)
-                continue
-            found |= {digest: rows[row] for digest, row in places if row < len(rows)}
+            shard = self._read(path)
+            if shard is not None:
+                rows = shard.rows()
+                found |= {digest: rows[row] for digest, row in places if row < len(rows)}
         return found
 
     def _forget(self, paths: set[Path]) -> None:
@@ -190,14 +180,13 @@ class FeatureStore:
             self._known = {path: stamp for path, stamp in self._known.items() if path not in paths}
             self._where = {digest: place for digest, place in self._where.items() if place[0] not in paths}
 
-    def _discard(self, path: Path, error: Exception) -> None:
-        try:
-            content = path.read_bytes()
-        except FileNotFoundError:
-            return  # another process was faster
-        self._forget({path})
-        problem = f"this shard of {self.name} is damaged ({error}); it was moved to"
-        put_aside(path, content, problem, " and is encoded again", move=True)
+    def _read(self, path: Path) -> Shard | None:
+        """A shard; None, and forgotten, where it is damaged or gone."""
+        damaged, remedy = f"this shard of {self.name} is damaged", " and is encoded again"
+        shard = read_whole(path, lambda content: read_shard(content, self.key), damaged, remedy, move=True)
+        if shard is None:
+            self._forget({path})
+        return shard
 
     def _write_manifest(self) -> None:
         def sound(content: bytes) -> bool:

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from fisherkit.files import write_atomic
+from neural.array_files import read_safetensors
 from neural.sequences.data import SequenceSet, pack, standardised
 from neural.sequences.task import SequenceTask
 
@@ -67,23 +67,18 @@ def read_sequences(path: Path, name: str) -> tuple[SequenceSet, NDArray[np.int64
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: file not found")
-    try:
-        with safe_open(path, framework="pt") as file:
-            held = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a mapping)
-            note = file.metadata() or {}
-    except (SafetensorError, OSError, ValueError) as error:
-        raise ValueError(f"{path}: not a safetensors file ({error})") from None
+    held = read_safetensors(path, noted=["vocabulary"])
     if "features" not in held:
         raise ValueError(f"{path}: no 'features'; it holds {', '.join(map(repr, held)) or 'nothing'}")
     features = held["features"]
-    discrete = features.ndim == 2 and not features.is_floating_point()
+    discrete = features.ndim == 2 and features.dtype.kind != "f"
     if features.ndim != 3 and not discrete:
         raise ValueError(
-            f"{path}: features must be (n, T, d), or (n, T) whole numbers, got {features.dtype} of {tuple(features.shape)}"
+            f"{path}: features must be (n, T, d), or (n, T) whole numbers, got {features.dtype} of {features.shape}"
         )
-    features = features.to(torch.int64 if discrete else torch.float32)
+    features = features.astype(np.int64 if discrete else np.float32, copy=False)
     n, steps = features.shape[:2]
-    extras = {key: held[key].numpy() for key in ("lengths", "labels", "groups", "split") if key in held}
+    extras = {key: held[key] for key in ("lengths", "labels", "groups", "split") if key in held}
     for key, array in extras.items():
         if array.shape != (n,) or array.dtype.kind not in "iu":
             raise ValueError(
@@ -94,15 +89,13 @@ def read_sequences(path: Path, name: str) -> tuple[SequenceSet, NDArray[np.int64
     lengths = extras.get("lengths", np.full(n, steps))
     if "mask" in held:
         try:
-            packed = pack(features, held["mask"].to(torch.bool))
+            packed = pack(torch.from_numpy(features), torch.from_numpy(held["mask"].astype(bool)))
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
-        features, lengths = packed.values, packed.lengths.numpy()
-    vocabulary = int(note.get("vocabulary", max(2, int(features.max()) + 1))) if discrete else None
+        features, lengths = packed.values.numpy(), packed.lengths.numpy()
+    vocabulary = int(held.get("vocabulary", max(2, int(features.max()) + 1))) if discrete else None
     groups = [str(group) for group in extras["groups"]] if "groups" in extras else None
-    data = SequenceSet(
-        features.numpy(), lengths, vocabulary, extras.get("labels"), groups, f"{name} ({path.name})"
-    )
+    data = SequenceSet(features, lengths, vocabulary, extras.get("labels"), groups, f"{name} ({path.name})")
     return data, extras.get("split")
 
 

@@ -1,4 +1,4 @@
-"""Train one network on rows by number: AdamW with gradient accumulation, mixed precision and a part that stays frozen."""
+"""Train one network: AdamW with gradient accumulation, mixed precision and a part that stays frozen."""
 
 import math
 from collections.abc import Callable, Mapping

@@ -130,7 +130,7 @@ def draw_means(
         return
     chosen = [dict(styles[entry]) if styles else arm_style(entry) for entry in there]
     names = [labels[entry] for entry in there]
-    apart = (0.045 if joined else 0.13) * (len(there) - 1)
+    apart = 0.045 * (len(there) - 1) if joined else min(0.13 * (len(there) - 1), 0.7)
     shown = rows[rows[hue].isin(there)].assign(**{hue: rows[hue].map(labels)})
     sns.pointplot(
         shown,

@@ -83,7 +83,10 @@ def records(found: Mapping[tuple[str, int], Finding]) -> list[dict[str, Any]]:
         >>> findings_of(made)[("Figure", 5)].holds
         'at all shots'
     """
-    return [{"exhibit": f"{kind} {number}"} | asdict(finding) for (kind, number), finding in found.items()]
+    return [
+        {"exhibit": f"{kind} {number}"} | asdict(finding) | {"evidence": [*map(asdict, finding.evidence)]}
+        for (kind, number), finding in found.items()
+    ]
 
 
 def findings_of(kept: Iterable[Mapping[str, Any]]) -> dict[tuple[str, int], Finding]:

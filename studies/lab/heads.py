@@ -14,13 +14,24 @@ import pandas as pd
 from fisherkit.checks import UnknownNameError, as_whole
 from neural.data.task import Task
 from neural.heads.arms import ARMS, arm_names
+from neural.heads.runs import HeadFit
+from neural.heads.sweep import train_heads
 from studies.harness import Cells
 from studies.head_cells import HeadCell
 from studies.head_presets import Preset, differences
 from studies.lab.table import paired, shots_label, table
 from studies.report_tables import gain_text
 
-__all__ = ["CELLS", "MEASURES", "Plan", "cell_rows", "closing_lines", "gains_over", "with_gain"]
+__all__ = [
+    "CELLS",
+    "MEASURES",
+    "Plan",
+    "cell_rows",
+    "chosen_heads",
+    "closing_lines",
+    "gains_over",
+    "with_gain",
+]
 
 CELLS = "image_text_fewshot.jsonl"
 #: What is measured of a chosen head beside its accuracy; a column of the table each.
@@ -127,6 +138,29 @@ def cell_rows(plan: Plan, cells: Cells) -> pd.DataFrame:
             | {"diverged": result["diverged"]}
         )
     return table(rows)
+
+
+def chosen_heads(plan: Plan, cells: Cells, shots: int | None, seed: int, device: str) -> dict[str, HeadFit]:
+    """The chosen heads of one repetition, trained again: cells keep numbers, not weights.
+
+    On the CPU they come out with the same digits.
+
+    Args:
+        plan: the study.
+        cells: finished cells.
+        shots: rows per class.
+        seed: repetition.
+        device: torch device.
+
+    Returns:
+        One per arm.
+    """
+    runs = []
+    for arm in plan.arms:
+        cell = plan.cell(arm, shots, seed)
+        settings = [vars(setting) for setting in cell.settings]
+        runs.append(cell.runs()[settings.index(cells.get(cell.key)["setting"])])
+    return dict(zip(plan.arms, train_heads(runs, plan.preset.schedule, device=device), strict=True))
 
 
 def gains_over(control: str, rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:

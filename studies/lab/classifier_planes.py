@@ -1,14 +1,22 @@
-"""What a trained head looks like from inside: the plane of two classes, and how its rows lie to the classes' mean texts."""
+"""A trained head from inside: the plane of two classes, and how its rows lie to the classes' mean texts; and pictures of both."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from neural.data.task import Embeddings
+from fisherkit.checks import UnknownNameError
+from neural.data.task import Embeddings, Task
+from neural.heads.arms import ARMS, permuted_classes
 from neural.heads.model import SharedHead, class_mean_head
 from neural.heads.runs import HeadFit
+from studies.lab.figures import arm_style, place_style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = [
     "Dominance",
@@ -16,10 +24,15 @@ __all__ = [
     "confused_pairs",
     "decision_plane",
     "diagonal_dominance",
+    "draw_diagonals",
+    "draw_plane",
+    "named_pairs",
     "prototype_text_cosines",
+    "prototypes",
 ]
 
 Floats = NDArray[np.float64]
+_DRAWN = 40  # classes in a drawn heat-map; numbers are of all
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,6 +122,34 @@ def confused_pairs(fit: HeadFit, rows: Embeddings, count: int) -> list[tuple[int
     return pairs
 
 
+def named_pairs(task: Task, names: Sequence[str]) -> list[tuple[int, int]]:
+    """Pairs of classes from a command line.
+
+    Args:
+        task: whose classes they are.
+        names: two or four of them; none leaves the choice to the study.
+
+    Returns:
+        Pairs of labels.
+
+    Raises:
+        UnknownNameError: no such class.
+        ValueError: another number of names, or a class with itself.
+    """
+    classes = [str(name) for name in task.classes]
+    if len(names) not in {0, 2, 4}:
+        raise ValueError(f"--pairs: give two or four names of classes, got {len(names)}")
+    for name in names:
+        if name not in classes:
+            raise UnknownNameError(name, classes, "class")
+    labels = [classes.index(name) for name in names]
+    pairs = list(zip(labels[::2], labels[1::2], strict=True))
+    for a, b in pairs:
+        if a == b:
+            raise ValueError(f"--pairs: {classes[a]!r} cannot be told from itself; name two classes")
+    return pairs
+
+
 def prototype_text_cosines(model: SharedHead, texts: Embeddings) -> Floats:
     """Cosine of every row of the head with every class's mean text.
 
@@ -189,3 +230,86 @@ def diagonal_dominance(matrix: Floats, *, seed: int = 0, permutations: int = 200
         p_value=float((1 + (null >= own).sum()) / (1 + permutations)),
         top=float((matrix.argmax(axis=1) == np.arange(c)).mean()),
     )
+
+
+def prototypes(task: Task, heads: Mapping[str, HeadFit], seed: int) -> list[dict[str, Any]]:
+    """Cosines with class mean texts and their diagonals, of every head that lives in the texts' space.
+
+    Args:
+        task: whose texts they are.
+        heads: by arm.
+        seed: repetition that the heads are of; permuted arms were given other texts in each.
+
+    Returns:
+        For a summary: arm, texts, the numbers of `Dominance`, and the cosines of some classes to be drawn.
+    """
+    name, texts = next(iter(task.auxiliaries.items()))
+    assigned = permuted_classes(len(task.classes), seed)
+    found = []
+    for arm, fit in heads.items():
+        if not (task.aligned or ARMS[arm].projected):
+            continue
+        given = [("the right texts", texts)]
+        if ARMS[arm].permuted:
+            seen = Embeddings(texts.features, assigned[texts.labels], name)
+            given.append(("the texts it was given", seen))
+        for which, rows in given:
+            cosines = prototype_text_cosines(fit.model, rows)
+            some = np.unique(np.linspace(0, len(cosines) - 1, _DRAWN).round().astype(int))
+            found.append({
+                "arm": arm,
+                "texts": which,
+                **vars(diagonal_dominance(cosines)),
+                "drawn": cosines[np.ix_(some, some)].round(4).tolist(),
+            })
+    return found
+
+
+def draw_plane(axes: "Axes", plane: Mapping[str, Any], when: str) -> None:
+    """Rows of two classes; the boundary is the vertical line, and the half-planes are shaded by class.
+
+    Args:
+        axes: to draw on.
+        plane: of a summary, with "arm", "classes", "accuracy", "points" and "first".
+        when: for the title, "before text" or "after text".
+    """
+    points, first = np.array(plane["points"]), np.array(plane["first"])
+    for mine, name, place in zip((first, ~first), plane["classes"], (4, 9), strict=True):  # no arm's colours
+        style = place_style(place) | {"linestyle": "none"}
+        axes.plot(*points[mine].T, label=name.capitalize()[:38], alpha=0.85, **style)
+    reach = 1.15 * np.abs(points[:, 0]).max()
+    axes.axvspan(0, reach, color="0.88", zorder=0, lw=0)
+    axes.axvline(0, color="k", lw=1)
+    axes.set_xlim(-reach, reach)
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, high + 0.35 * (high - low))  # room for the legend
+    axes.set(xlabel="signed distance to the boundary", ylabel="along the class means")
+    axes.set_title(f"{when}: {ARMS[plane['arm']].label}\n{plane['accuracy']:.0f}% on their own side")
+    axes.legend(
+        loc="upper center", fontsize=6.5, handletextpad=0.2, frameon=True, framealpha=1, edgecolor="none"
+    )
+
+
+def draw_diagonals(axes: "Axes", diagonals: Sequence[Mapping[str, Any]]) -> None:
+    """Each diagonal as a point, beside the bar that holds 95% of those by chance.
+
+    Args:
+        axes: to draw on.
+        diagonals: of a summary, with "arm", "texts" and the numbers of `Dominance`.
+    """
+    labels = []
+    for i, entry in enumerate(diagonals):
+        chance = [entry["null_low"], entry["null_high"]]
+        axes.plot(
+            chance, [i, i], color="0.5", marker="|", markersize=9, lw=3, label=None if i else "by chance, 95%"
+        )
+        axes.plot(entry["difference"], i, **arm_style(entry["arm"]) | {"linestyle": "none"}, markersize=7)
+        given = f",\n{entry['texts']}" if ARMS[entry["arm"]].permuted else ""
+        labels.append(f"{ARMS[entry['arm']].label}{given}")
+    axes.set_yticks(np.arange(len(labels)), labels)
+    axes.invert_yaxis()
+    axes.axvline(0, color="0.3", lw=0.9)
+    axes.set(xlabel="mean cosine, diagonal minus rest")
+    axes.set_title("Diagonal and chance")
+    axes.margins(x=0.12, y=0.12)
+    axes.legend(loc="upper right")

@@ -1,48 +1,53 @@
 """The gallery: for every figure and table of the paper our number, the published one, and what holds under the control.
 
 Rows are made from the files that the studies wrote (NAME.json beside NAME.png and NAME.csv); nothing in them is typed by
-hand but titles and what the stand-ins differ in.
+hand but what `exhibits.csv` and `jobs.csv` say of the paper and of what the stand-ins differ in.
 """
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fisherkit.files import write_atomic
-from studies.gallery_findings import findings
-from studies.gallery_titles import DIFFERS, TITLES
-from studies.jobs import JOBS, Job, contents
-from studies.lab.finding import Finding
+from studies.lab.finding import Finding, findings_of
+from studies.paper.exhibits import EXHIBITS, Exhibit, contents
+from studies.paper.jobs import JOBS, Job
 from studies.report_tables import markdown_table
 
-__all__ = ["Exhibit", "Row", "as_index", "as_markdown", "exhibits", "heading", "refresh", "write_gallery"]
+__all__ = [
+    "Result",
+    "Row",
+    "as_index",
+    "as_markdown",
+    "explanations",
+    "findings",
+    "heading",
+    "refresh",
+    "results",
+    "write_gallery",
+]
 
-_OWN = "On the data set and with the encoders that the command names."
 _BEGIN, _END = "<!-- gallery: {} -->", "<!-- end -->"
 
 
 @dataclass(frozen=True)
 class Row:
-    """One figure or table of the paper.
+    """One figure or table of the paper, and what came of it.
 
     Attributes:
-        kind: "Figure" or "Table".
-        number: in the paper.
-        title: what it shows.
+        exhibit: the figure or table.
         finding: what came out here, and what the paper prints.
     """
 
-    kind: str
-    number: int
-    title: str
+    exhibit: Exhibit
     finding: Finding
 
 
 @dataclass(frozen=True)
-class Exhibit:
+class Result:
     """What one study's run left behind.
 
     Attributes:
@@ -51,7 +56,6 @@ class Exhibit:
         rows: figures and tables of the paper that it stands for; none where it goes beyond the paper.
         pictures: file names.
         tables: file names of its CSV files, rows first.
-        differs: from the paper, in words.
     """
 
     job: Job
@@ -59,7 +63,6 @@ class Exhibit:
     rows: tuple[Row, ...]
     pictures: tuple[str, ...]
     tables: tuple[str, ...]
-    differs: str
 
     @property
     def command(self) -> str:
@@ -88,7 +91,7 @@ class Exhibit:
         return text
 
 
-def exhibits(folder: Path, jobs: Sequence[Job] = JOBS) -> list[Exhibit]:
+def results(folder: Path, jobs: Sequence[Job] = JOBS) -> list[Result]:
     """What lies in a folder of results.
 
     Args:
@@ -96,15 +99,15 @@ def exhibits(folder: Path, jobs: Sequence[Job] = JOBS) -> list[Exhibit]:
         jobs: which runs to look for.
 
     Returns:
-        One exhibit per run that is there, in order.
+        One result per run that is there, in order.
 
     Raises:
         ValueError: a summary that cannot be read, or that lacks what its rows are made of.
     """
-    return [_exhibit(folder, job) for job in jobs if (folder / f"{job.name}.json").exists()]
+    return [_result(folder, job) for job in jobs if (folder / f"{job.name}.json").exists()]
 
 
-def _exhibit(folder: Path, job: Job) -> Exhibit:
+def _result(folder: Path, job: Job) -> Result:
     path = folder / f"{job.name}.json"
     try:
         summary = json.loads(path.read_text(encoding="utf-8"))
@@ -114,17 +117,8 @@ def _exhibit(folder: Path, job: Job) -> Exhibit:
             f"{path}: not the summary of {job.script} that the gallery expects ({type(error).__name__}: {error}); run "
             f"`{job.command}` again"
         ) from error
-    rows = tuple(
-        Row(kind, number, TITLES[kind, number], finding) for (kind, number), finding in found.items()
-    )
-    return Exhibit(
-        job,
-        summary,
-        rows,
-        _files(folder, job, ".png"),
-        _files(folder, job, ".csv"),
-        DIFFERS.get(job.name, _OWN),
-    )
+    rows = tuple(Row(EXHIBITS[item], finding) for item, finding in found.items())
+    return Result(job, summary, rows, _files(folder, job, ".png"), _files(folder, job, ".csv"))
 
 
 def _files(folder: Path, job: Job, ending: str) -> tuple[str, ...]:
@@ -137,24 +131,17 @@ def _files(folder: Path, job: Job, ending: str) -> tuple[str, ...]:
     return tuple(f"{name}{ending}" for name in names if (folder / f"{name}{ending}").exists())
 
 
-def as_markdown(exhibit: Exhibit) -> str:
-    """Picture, command, time, and a table with one row for each figure and table of the paper.
-
-    Args:
-        exhibit: of one run.
-
-    Returns:
-        Markdown.
-    """
-    files = ", ".join(f"[{name}]({name})" for name in exhibit.tables)
-    lines = [f"![{exhibit.job.contents}]({name})" for name in exhibit.pictures]
+def as_markdown(result: Result) -> str:
+    """The picture of a run, command, time, and a table with one row for each figure and table of the paper."""
+    files = ", ".join(f"[{name}]({name})" for name in result.tables)
+    lines = [f"![{result.job.contents}]({name})" for name in result.pictures]
     lines += [
         "",
-        f"`{exhibit.command}`: {exhibit.minutes} on {exhibit.hardware}. Rows: {files}. {exhibit.differs}",
+        f"`{result.command}`: {result.minutes} on {result.hardware}. Rows: {files}. {result.job.differs}",
     ]
-    if exhibit.rows:
+    if result.rows:
         header = ["paper", "ours", "published", "under the matched control"]
-        lines += ["", markdown_table(header, _cells(exhibit.rows))]
+        lines += ["", markdown_table(header, _cells(result.rows))]
     return "\n".join(lines) + "\n"
 
 
@@ -163,22 +150,15 @@ def _cells(rows: Sequence[Row]) -> list[list[str]]:
     said: dict[tuple[str, str], str] = {}
     lines = []
     for row in rows:
-        name, found = f"{row.kind} {row.number}", row.finding
+        name, found = row.exhibit.name, row.finding
         first = said.setdefault((found.ours, found.holds), name)
         ours, holds = (found.ours, found.holds) if first == name else (f"as {first}", f"as {first}")
-        lines.append([f"**{name}** {row.title}", ours, found.published, holds])
+        lines.append([f"**{name}** {row.exhibit.title}", ours, found.published, holds])
     return lines
 
 
-def as_index(shown: Sequence[Exhibit]) -> str:
-    """One line for each run: what it makes, by which command, in which time, and what came out.
-
-    Args:
-        shown: exhibits.
-
-    Returns:
-        Markdown.
-    """
+def as_index(shown: Sequence[Result]) -> str:
+    """One line for each run: what it makes, by which command, in which time, and what came out."""
     rows = [
         [
             f"[{e.job.name}](#{_anchor(e.job)})",
@@ -200,21 +180,16 @@ def _verdicts(rows: Sequence[Row]) -> str:
     numbers: dict[str, dict[str, list[int]]] = {}
     for row in rows:
         if row.finding.verdict != "no claim":
-            numbers.setdefault(row.finding.verdict, {"Figure": [], "Table": []})[row.kind].append(row.number)
+            numbers.setdefault(row.finding.verdict, {"Figure": [], "Table": []})[row.exhibit.kind].append(
+                row.exhibit.number
+            )
     return "; ".join(
         f"{verdict}: {contents(found['Figure'], found['Table'])}" for verdict, found in numbers.items()
     )
 
 
 def heading(job: Job) -> str:
-    """Heading of a run's section, without the marks.
-
-    Args:
-        job: the run.
-
-    Returns:
-        Text.
-    """
+    """Heading of a run's section, without the marks."""
     return f"{job.name}: {job.contents}"
 
 
@@ -237,8 +212,8 @@ def refresh(page: Path) -> list[str]:
     Raises:
         ValueError: a marker without its end; the page is left as it is.
     """
-    there = {exhibit.job.name: exhibit for exhibit in exhibits(page.parent)}
-    fresh = {name: as_markdown(exhibit) for name, exhibit in there.items()}
+    there = {result.job.name: result for result in results(page.parent)}
+    fresh = {name: as_markdown(result) for name, result in there.items()}
     fresh["index"] = as_index(list(there.values()))
     lines: list[str] = []
     done: list[str] = []
@@ -268,22 +243,58 @@ def _marked(line: str) -> str:
     return line.removeprefix(head).removesuffix(tail) if line.startswith(head) and line.endswith(tail) else ""
 
 
-def write_gallery(folder: Path, jobs: Sequence[Job]) -> Path:
-    """Bring the page of a folder of results up to date: its README.md where that has markers, else gallery.md.
+def explanations(page: Path) -> dict[str, str]:
+    """What a page says of its runs in its own words: the text of a section that is not between markers.
 
     Args:
-        folder: of results.
-        jobs: runs whose results may lie there.
+        page: Markdown beside the results; it need not be there.
 
     Returns:
-        The page.
+        {name of a run: Markdown}; runs of which nothing is said are left out.
     """
+    if not page.exists():
+        return {}
+    found: dict[str, list[str]] = {}
+    name, inside = "", False
+    for line in page.read_text(encoding="utf-8").splitlines():
+        if line.startswith("## "):
+            name = ""
+        elif marked := _marked(line):
+            name, inside = marked, True
+        elif line.strip() == _END:
+            inside = False
+        elif name and not inside:
+            found.setdefault(name, []).append(line)
+    texts = {name: "\n".join(lines).strip() for name, lines in found.items() if name != "index"}
+    return {name: text for name, text in texts.items() if text}
+
+
+def write_gallery(folder: Path, jobs: Sequence[Job]) -> Path:
+    """Bring the page of a folder of results up to date: its README.md where that has markers, else gallery.md."""
     page = folder / "README.md"
     if page.exists() and any(map(_marked, page.read_text(encoding="utf-8").splitlines())):
         refresh(page)
         return page
-    shown = exhibits(folder, jobs)
-    parts = [f"## {heading(exhibit.job)}\n\n{as_markdown(exhibit)}" for exhibit in shown]
+    shown = results(folder, jobs)
+    parts = [f"## {heading(result.job)}\n\n{as_markdown(result)}" for result in shown]
     page = folder / "gallery.md"
     write_atomic(page, (f"# Gallery\n\n{as_index(shown)}\n" + "\n".join(parts)).encode())
     return page
+
+
+def findings(job: Job, summary: Mapping[str, Any]) -> dict[tuple[str, int], Finding]:
+    """The figures and tables that a run stands for, as its summary tells them.
+
+    Args:
+        job: the run.
+        summary: what it wrote as JSON.
+
+    Returns:
+        {("Figure" or "Table", number): finding}, in the paper's order.
+    """
+    told = findings_of(summary.get("findings", ()))
+    untold = Finding("not told by this run", "see the paper", "no claim", "not told; run the study again")
+    wanted = [
+        (kind, n) for kind, numbers in (("Figure", job.figures), ("Table", job.tables)) for n in numbers
+    ]
+    return {item: told.get(item, untold) for item in wanted}

@@ -7,7 +7,7 @@ import pandas as pd
 
 from neural.datasets import SPECS
 from neural.heads.arms import ARMS
-from studies.published_numbers import published
+from studies.paper.published import published
 
 __all__ = ["gains_printed", "three_modalities_printed", "words_printed"]
 

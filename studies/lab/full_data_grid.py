@@ -1,18 +1,28 @@
-"""What the full-data study trains: linear probes and fine-tunings, in groups of rows that a table has."""
+"""What the full-data study trains: linear probes and fine-tunings, in the rows that its tables have."""
 
 from dataclasses import dataclass
 
+import pandas as pd
+
 from neural.data.task import Task
 from neural.heads.arms import ARMS, arm_names
-from studies.full_data_cells import FineTuneCell, FineTuning
+from studies import harness
 from studies.head_cells import HeadCell
 from studies.head_presets import Preset
+from studies.lab.fine_tuning import FineTuneCell, FineTuning
+from studies.lab.table import by_test, table
 
-__all__ = ["PARTS", "FullDataPlan", "Row"]
+__all__ = ["PARTS", "TABLES", "WITH_TEXT", "FullDataPlan", "Row", "measured", "rows_of"]
 
-PARTS = ("linear", "finetune", "ratio")
+PARTS = {
+    "linear": "Linear probe, frozen encoders",
+    "finetune": "Fine-tuning of encoder and head",
+    "ratio": "Fine-tuning, text rows per picture",
+}
 _ARMS = ("unimodal", "matched", "uml", "uml_init", "init_permuted")
-_WITH_TEXT = ("uml", "uml_init")
+WITH_TEXT = ("uml", "uml_init")
+#: The paper's tables of each part.
+TABLES = {"linear": (*range(10, 15), 21), "finetune": (*range(6, 10), 20, 29), "ratio": (28,)}
 
 
 @dataclass(frozen=True)
@@ -33,11 +43,10 @@ class Row:
 
     @property
     def label(self) -> str:
-        """For tables."""
-        label = ARMS[self.arm].label
-        if self.part == "ratio":
-            label += f", r = {self.ratio:g}"
-        return label + (", text encoder unfrozen" if self.unfrozen else "")
+        """For tables; no two rows of a part have the same."""
+        arm = ARMS[self.arm]
+        ratio = f", r = {self.ratio:g}" if self.part == "ratio" and arm.auxiliary_loss else ""
+        return f"{arm.label}{ratio}" + (", text encoder unfrozen" if self.unfrozen else "")
 
 
 @dataclass(frozen=True)
@@ -76,11 +85,7 @@ class FullDataPlan:
         return "unimodal" if self.task.aligned else "matched"
 
     def rows(self) -> list[Row]:
-        """All rows, part by part; the control comes first among equals.
-
-        Returns:
-            Rows.
-        """
+        """All rows, part by part."""
         there = [arm for arm in _ARMS if arm in arm_names(self.task)]
         rows = []
         if "linear" in self.parts:
@@ -90,22 +95,11 @@ class FullDataPlan:
         if "ratio" in self.parts:
             ratios = sorted({1.0, *self.ratios})
             rows += [Row("ratio", self.control)]
-            rows += [Row("ratio", arm, ratio) for arm in _WITH_TEXT for ratio in ratios]
+            rows += [Row("ratio", arm, ratio) for arm in WITH_TEXT for ratio in ratios]
         return rows
 
     def cell(self, row: Row, seed: int) -> HeadCell | FineTuneCell:
-        """One repetition of a row.
-
-        Args:
-            row: of `rows`.
-            seed: repetition.
-
-        Returns:
-            Cell.
-
-        Raises:
-            ValueError: a fine-tuning in a plan without one.
-        """
+        """One repetition of a row; a ValueError for a fine-tuning in a plan without one."""
         if row.part == "linear":
             return HeadCell(self.task, row.arm, None, seed, self.preset)
         if self.tuning is None:
@@ -123,3 +117,25 @@ class FullDataPlan:
 
     def _cells(self) -> list[HeadCell | FineTuneCell]:
         return [self.cell(row, s) for s in range(self.preset.seeds) for row in self.rows()]
+
+
+def rows_of(plan: FullDataPlan, store: harness.Cells) -> pd.DataFrame:
+    """The table of results: one row per way to train and repetition."""
+    rows = []
+    for row in plan.rows():
+        for seed in range(plan.preset.seeds):
+            result = store.get(plan.cell(row, seed).key)
+            rows.append(
+                {**vars(row), "seed": seed}
+                | {f"accuracy_{test}": value for test, value in result["accuracy"].items()}
+                | {name: result[name] for name in ("val_accuracy", "val_loss", "best_step", "seconds")}
+                | result["setting"]
+            )
+    return table(rows)
+
+
+def measured(rows: pd.DataFrame, test: str) -> pd.DataFrame:
+    """Accuracies in percent on one test set, and which way of training (`Row.label`) they are of."""
+    ways = [Row(*way).label for way in rows[["part", "arm", "ratio", "unfrozen"]].itertuples(index=False)]
+    values = by_test(rows.assign(way=ways, r=[f"{ratio:g}" for ratio in rows["ratio"]]))
+    return values[values["test"].eq(test)]

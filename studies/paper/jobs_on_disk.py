@@ -10,9 +10,9 @@ from neural.datasets.doctor import examine
 from neural.datasets.reading import MissingError
 from neural.encoders import encoder
 from neural.encoders.catalogue import listing
-from neural.sequences.clips import MULTIBENCH
-from studies.jobs import Job, check_numbers, select
-from studies.published_numbers import PRINTED_ENCODERS, published
+from studies.paper.exhibits import EXHIBITS, Exhibit, check_numbers
+from studies.paper.jobs import JOBS, Job, jobs_for
+from studies.paper.published import PRINTED_ENCODERS, published
 from studies.task_options import file_label
 from studies.task_sources import shifts_below
 
@@ -21,14 +21,6 @@ __all__ = ["jobs_on_disk", "parse_encoders"]
 _SECONDS = (60, 3600)  # nobody knows: it depends on the encoders and the device
 _FULL = ("--preset", "paper")
 _SHORT = {printed: name for name, printed in PRINTED_ENCODERS.items()}
-_MAIN = ("dinov2-s14", "openllama-3b")
-_CLIP = ("clip-rn50", "clip-rn50")
-#: {part of full_data.py: tables it is needed for}
-_PARTS = {
-    "linear": {*range(10, 15), 21},
-    "finetune": {2, *range(6, 10), 20, 29},
-    "ratio": {28},
-}
 _RATIOS = ("0.25", "0.5", "2", "4")  # beside 1, as in Table 28
 _PAIRS = {
     "oxford_pets": ("russian_blue", "abyssinian"),
@@ -140,43 +132,42 @@ def jobs_on_disk(
             jobs.append(job)
     lacking += _beyond(wanted)
     if names:
-        jobs = select(jobs, figures, tables, names)
+        jobs = jobs_for(figures, tables, names, jobs)
     if not jobs:
         reasons = "\n  ".join(dict.fromkeys(lacking))
         raise ValueError(f"--data {root}: nothing of what is asked for can be run:\n  {reasons}")
     return jobs, lacking
 
 
-def _runs() -> Iterator[_Run]:
+def _runs() -> list[_Run]:
     """Everything in the paper that has a data set of its own, in the order in which it is run."""
-    yield _Run("data_sheets.py", "", (), tables={3})
-    probes: dict[tuple[str, str, str], _Run] = {}
-    whole: dict[tuple[str, str, str], _Run] = {}
-    for number in range(6, 24):
-        rows = published(number)
+    runs: dict[tuple[str, ...], _Run] = {}
+    for exhibit in EXHIBITS.values():
+        for study, dataset, encoders in _made_on(exhibit):
+            run = runs.setdefault((study, dataset, *encoders), _Run(f"{study}.py", dataset, encoders))
+            (run.figures if exhibit.kind == "Figure" else run.tables).add(exhibit.number)
+    order = list(dict.fromkeys(job.script for job in JOBS))
+    return sorted(runs.values(), key=lambda run: order.index(run.script))
+
+
+def _made_on(exhibit: Exhibit) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    """(study, data set, encoders) that make a figure or table, as far as a folder of data sets suffices for it."""
+    if exhibit.name == "Table 3":  # counts all that is there
+        yield exhibit.study, "", ()
+    elif exhibit.datasets:
+        for dataset in exhibit.datasets:
+            yield exhibit.study, dataset, exhibit.encoders
+    elif exhibit.published and exhibit.study not in {"data_sheets", "three_modalities"}:
+        rows = (
+            published("figures", figure=exhibit.number)
+            if exhibit.kind == "Figure"
+            else published(exhibit.number)
+        )
         for row in rows[rows["dataset"].ne("average")].itertuples():
-            encoders = tuple(_SHORT.get(name, name) for name in (row.vision, row.text))
-            few = row.protocol == "few_shot_linear_probe"
-            script, found = ("image_text_fewshot.py", probes) if few else ("full_data.py", whole)
-            run = found.setdefault((row.dataset, *encoders), _Run(script, row.dataset, encoders))
-            run.tables.add(number)
-            if number in {8, 17}:
-                run.tables.add(2)
-    for dataset in ("stanford_cars", "sun397"):
-        whole[dataset, *_MAIN].tables.add(29)
-    whole["sun397", *_MAIN].tables.add(28)
-    yield from probes.values()
-    yield from whole.values()
-    yield _Run("robustness.py", "imagenet", _MAIN, figures={5, 10, 11, 12, 13})
-    for row in published("figures").itertuples():
-        yield _Run("exchange_rate.py", row.dataset, (row.vision, row.text), figures={int(row.figure)})
-    yield _Run("text_ablations.py", "sun397", _MAIN, figures={30, 31, 32, 33}, tables={24, 27})
-    for figure, dataset in ((38, "oxford_pets"), (39, "dtd"), (40, "oxford_flowers")):
-        yield _Run("classifier_analysis.py", dataset, _CLIP, figures={figure})
-    yield _Run("classifier_analysis.py", "sun397", _MAIN, figures={41, 42, 43, 44})
-    for dataset in MULTIBENCH:
-        yield _Run("self_supervised.py", dataset, (), tables={1})
-    yield _Run("language_to_vision.py", "imagenet", ("bert-large",), figures={7})
+            # the upper half of Table 2 is fine-tuning, all else in a table is made by one study
+            whole = getattr(row, "protocol", None) == "full_finetuning"
+            study = "full_data" if whole else exhibit.study
+            yield study, row.dataset, tuple(_SHORT.get(name, name) for name in (row.vision, row.text))
 
 
 def _beyond(wanted: tuple[set[int], set[int]]) -> list[str]:
@@ -226,7 +217,8 @@ def _job(run: _Run, root: Path, given: Mapping[str, str]) -> Job:
         except MissingError:
             options += ["--texts", "hand_crafted"]
         if run.script == "full_data.py":
-            parts = [part for part, numbers in _PARTS.items() if run.tables & numbers]
+            needed = {_part(number) for number in run.tables}
+            parts = [part for part in ("linear", "finetune", "ratio") if part in needed]
             options += ["--parts", *parts, *(["--ratios", *_RATIOS] if "ratio" in parts else [])]
         if run.script == "classifier_analysis.py" and run.dataset in _PAIRS:
             options += ["--pairs", *_PAIRS[run.dataset]]
@@ -236,6 +228,14 @@ def _job(run: _Run, root: Path, given: Mapping[str, str]) -> Job:
     cells = "image_text_fewshot" if stem in {"robustness", "classifier_analysis"} else stem
     figures, tables = (tuple(sorted(numbers)) for numbers in (run.figures, run.tables))
     return Job(name, run.script, tuple(options), full, (), figures, tables, _SECONDS, cells)
+
+
+def _part(number: int) -> str:
+    """Which part of full_data.py makes a table."""
+    rows = published(number)
+    if "ratio" in rows:
+        return "ratio"
+    return "finetune" if rows["protocol"].eq("full_finetuning").any() else "linear"
 
 
 def _unrelated(root: Path) -> list[str]:

@@ -1,17 +1,29 @@
-"""What the transfer study trains: sizes, arms, cells."""
+"""What the transfer study trains: sizes, arms, cells; and how one network is trained.
 
-from collections.abc import Callable
+`studies/language_to_vision.py` reports them.
+"""
+
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
 
 from fisherkit.checks import UnknownNameError
 from neural.data.glyph_pictures import Jitter
 from neural.data.glyphs import GlyphSettings
-from neural.transfer.initialisations import INITIALISATIONS
-from neural.transfer.pictures import PictureTask
-from neural.transfer.training import Schedule
+from neural.transfer.initialisations import INITIALISATIONS, initialise
+from neural.transfer.model import PatchTransformer
+from neural.transfer.pictures import PictureSet, PictureTask
+from neural.transfer.stack import LanguageStack
+from neural.transfer.training import Schedule, train
+from studies import harness
 
-__all__ = ["ARMS", "MODES", "PRESETS", "Plan", "Preset", "arm_label"]
+__all__ = ["ARMS", "MODES", "PRESETS", "Plan", "Preset", "arm_label", "compute", "run_cell"]
 
 MODES = {"frozen": "layers frozen", "unfrozen": "layers unfrozen later", "full": "all trained from step 0"}
 
@@ -30,18 +42,7 @@ ARMS: dict[str, tuple[str, str]] = {
 
 
 def arm_label(arm: str) -> str:
-    """How figures and tables call an arm.
-
-    Args:
-        arm: one of `ARMS`.
-
-    Returns:
-        Text.
-
-    Example:
-        >>> arm_label("shuffled_frozen")
-        'pretrained, shuffled; layers frozen'
-    """
+    """How figures and tables call an arm."""
     how, mode = ARMS[arm]
     return f"{INITIALISATIONS[how]}; {MODES[mode]}"
 
@@ -158,3 +159,81 @@ class Plan:
         """All cells, repetition by repetition."""
         rates = self.preset.learning_rates
         return [self.cell(a, s, r) for s in range(self.preset.seeds) for r in rates for a in self.arms]
+
+
+def _unfinished(folder: Path, cell: dict[str, Any]) -> Path:
+    """Where the checkpoint of a training in flight lies."""
+    return folder / f"language_to_vision-{harness.cell_key(cell)}.unfinished"
+
+
+def run_cell(
+    cell: dict[str, Any],
+    pretrained: LanguageStack,
+    task: PictureTask,
+    device: str,
+    folder: Path,
+    progress: Callable[[int], object],
+) -> dict[str, Any]:
+    """Train one network: accuracies after the evaluation steps, losses, seconds."""
+    began = time.perf_counter()
+    seed, schedule = cell["seed"], Schedule(**cell["schedule"])
+    stack = initialise(pretrained, ARMS[cell["arm"]][0], seed)
+    model = PatchTransformer(stack, task.n_classes, task.settings, seed=seed).to(device)
+    labels = torch.tensor(task.train.labels)
+
+    def loss(rows: Tensor, noise: torch.Generator) -> Tensor:
+        logits = model(task.train.take(rows).to(device), dropout=noise)
+        return F.cross_entropy(logits.float(), labels[rows].to(device))
+
+    def look() -> dict[str, float]:
+        return {"val": _accuracy(model, task.val, device), "test": _accuracy(model, task.test, device)}
+
+    log = train(
+        model,
+        loss,
+        len(task.train),
+        schedule,
+        seed=seed,
+        frozen=model.stack,
+        look=look,
+        device=device,
+        checkpoint=_unfinished(folder, cell),
+        what=cell,
+        progress=progress,
+    )
+    every = schedule.look_every
+    parts = [log.losses[start : start + every] for start in range(0, schedule.steps, every)]
+    return {
+        **log.looks,
+        "loss": [sum(part) / len(part) for part in parts if part],
+        "seconds": round(time.perf_counter() - began, 2),
+    }
+
+
+def _accuracy(model: PatchTransformer, pictures: PictureSet, device: str, size: int = 256) -> float:
+    """Share of pictures that are classified correctly."""
+    right = 0
+    for rows in torch.arange(len(pictures)).split(size):
+        told = model(pictures.take(rows).to(device)).argmax(dim=1).cpu()
+        right += int((told == torch.tensor(pictures.labels[rows.numpy()])).sum())
+    return right / len(pictures)
+
+
+def compute(
+    plan: Plan,
+    todo: Sequence[dict[str, Any]],
+    pretrained: LanguageStack,
+    cells: harness.Cells,
+    device: str,
+    folder: Path,
+) -> None:
+    """Train what is missing, storing every cell as it finishes; its checkpoint is then deleted."""
+
+    def work(cell: dict[str, Any], progress: Callable[[int], object]) -> dict[str, Any]:
+        return run_cell(cell, pretrained, plan.task(cell["seed"]), device, folder, progress)
+
+    workers = harness.usable_cores() if torch.device(device).type == "cpu" else 1
+    with harness.progress_bar(len(todo) * plan.preset.schedule.steps, " steps") as bar:
+        for cell, result in harness.in_parallel(work, todo, workers, bar):
+            cells.add([(cell, result)])
+            _unfinished(folder, cell).unlink(missing_ok=True)

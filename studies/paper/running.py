@@ -12,11 +12,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, TextIO
 
-from studies.jobs import Job
+from studies.paper.exhibits import contents
+from studies.paper.jobs import Job
 
 __all__ = ["Outcome", "deal", "of_all_ranks", "run_job", "run_on_cluster"]
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ def deal(jobs: Sequence[Job], ranks: int, *, quick: bool) -> list[list[Job]]:
         One list per process, each in the order of `jobs`.
 
     Example:
-        >>> from studies.jobs import jobs_for
+        >>> from studies.paper.jobs import jobs_for
         >>> shares = deal(jobs_for(figures=[5, 8, 41]), 2, quick=True)
         >>> [[job.name for job in share] for share in shares]
         [['exchange_rate_concepts_pair'], ['robustness_glyphs', 'classifier_analysis_glyphs']]
@@ -178,8 +179,8 @@ def run_on_cluster(work: Sequence[tuple[Job, Sequence[str]]], logs: Path, addres
     except ImportError as error:
         raise ImportError("--scheduler needs Dask: pip install 'fisherkit[cluster]'") from error
     arguments = {job.name: list(line) for job, line in work}
-    cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers need not start in this folder
-    cloudpickle.register_pickle_by_value(sys.modules[Job.__module__])
+    for module in (__name__, Job.__module__, contents.__module__):  # workers need not start in this folder
+        cloudpickle.register_pickle_by_value(sys.modules[module])
     with Client(address) as client:
         crowded = [worker for worker, threads in client.nthreads().items() if threads > 1]
         if crowded:
