@@ -29,257 +29,33 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from fisherkit.checks import UnknownNameError
-from fisherkit.exchange_fit import describe, fit_plane, words
 from neural.data.task import Task
 from neural.heads.arms import ARMS
 from studies import harness
-from studies.harness import Interval
 from studies.head_cells import compute
-from studies.head_presets import Preset, differences
+from studies.head_presets import Preset
+from studies.lab.exchange_report import count_text, report_of
 from studies.lab.figures import draw_means, place_style
 from studies.lab.finding import Evidence, Finding, overall, records
-from studies.lab.table import by_key, long_form, means
-from studies.lab.text_surface import (
-    ARM,
-    FITS,
-    PERMUTED,
-    POINT,
-    Fit,
-    Plan,
-    Surface,
-    aligned_against,
-    finite,
-    surface_rows,
-    words_per_text,
-)
-from studies.outputs import Report, write_head_report
+from studies.lab.text_surface import ARM, FITS, PERMUTED, Plan, Surface, surface_rows
+from studies.outputs import write_head_report
 from studies.paper.printed import words_printed
 from studies.paper.published import published
-from studies.report_tables import by_word, direction, gain_text, markdown_table
 from studies.task_options import add_task_options, chosen_preset, fitted_preset, label_of, task_of
 from studies.task_sources import SOURCES
-from studies.text_sweep import entry_text, lighter
+from studies.text_sweep import lighter
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["main", "report_of"]
+__all__ = ["main"]
 
 NAME = "exchange_rate"
 SEEDS = 6
 _ENDS = ("estimate", "low", "high")
-
-
-# ---------------------------------------------------------------- report
-
-
-def report_of(surfaces: Sequence[Surface]) -> Report:
-    """Tables, verdicts and rows of one task, or of a pair: unaligned first, then aligned.
-
-    Args:
-        surfaces: one or two.
-
-    Returns:
-        Report.
-    """
-    tasks = [_summary(surface) for surface in surfaces]
-    summary: dict[str, Any] = {"surfaces": tasks}
-    parts = [_markdown(surface, task) for surface, task in zip(surfaces, tasks, strict=True)]
-    if len(surfaces) == 2:
-        compared = aligned_against(surfaces[1], surfaces[0])
-        summary["aligned_against_unaligned"] = compared
-        summary["verdicts"] = [_claim(entry) for entry in compared]
-        parts.append(
-            "\n".join(["## Aligned against unaligned", "", *(f"- {v}" for v in summary["verdicts"])])
-        )
-    summary["findings"] = records(_findings(summary))
-    named = [
-        {"task": task["task"], "encoders": task["encoders"]} | e for task in tasks for e in task["accuracy"]
-    ]
-    lines = long_form(named, ["task", "encoders", "arm", "shots", "text_rows"])
-    cells = pd.concat([surface.cells for surface in surfaces])
-    return Report(summary, "\n\n".join(parts) + "\n", cells, lines)
-
-
-def _claim(entry: dict[str, Any]) -> str:
-    texts = {name: _count(value) for name, value in entry["texts_per_image"].items()}
-    return (
-        f"aligned encoders need fewer texts per image: {entry['claim']} ({entry['fit']}): {texts['aligned']} aligned, "
-        f"{texts['unaligned']} unaligned; images per text, aligned minus unaligned: "
-        f"{gain_text(entry['difference_of_rates'], 3)}"
-    )
-
-
-def _summary(surface: Surface) -> dict[str, Any]:
-    plan, gains = surface.plan, surface.gains()
-    accuracy = by_key(means(surface.rows, POINT), *POINT)
-    entries = []
-    for point in plan.points():
-        entry = dict(zip(POINT, point, strict=True)) | {"accuracy": accuracy[point]}
-        entries.append(entry | ({"minus_control": gains[point]} if point in gains else {}))
-    return {
-        "task": plan.task.name,
-        "encoders": plan.encoders,
-        "classes": len(plan.task.classes),
-        "about": dict(plan.task.about),
-        "control": plan.control,
-        "shots": list(plan.shots),
-        "text_rows": list(plan.text_rows),
-        "words_per_text": plan.words,
-        "seeds": plan.preset.seeds,
-        "candidates_per_arm": plan.preset.trainings,
-        "differs_from_paper": differences(plan.preset),
-        "accuracy": entries,
-        "fits": [_fit_entry(fit, plan.words) for fit in surface.fits.values()],
-        "published_words_per_image": _published(plan.task),
-        "verdicts": _verdicts(surface, gains),
-    }
-
-
-def _fit_entry(fit: Fit, words_per_text: float | None) -> dict[str, Any]:
-    rate = {"estimate": fit.rate.estimate, "low": fit.rate.low, "high": fit.rate.high}
-    entry: dict[str, Any] = {
-        "fit": fit.label,
-        "images_per_text": {end: finite(value) for end, value in rate.items()},
-        "failed_replicates": fit.rate.failed,
-        "r_squared": round(fit.surface.r_squared, 4),
-        "aic": round(fit.surface.aic, 2),
-        "lack_of_fit": {
-            "F": finite(fit.test.statistic),
-            "p": fit.test.p_value,
-            "misfit": fit.test.misfit,
-            "noise": fit.test.noise,
-            "verdict": fit.test.verdict,
-        },
-    }
-    ordered = {"estimate": rate["estimate"], "low": rate["high"], "high": rate["low"]}
-    for unit, size in (("texts", 1.0), ("words", words_per_text)):
-        if size is not None:
-            entry[f"{unit}_per_image"] = {end: finite(words(v, size)) for end, v in ordered.items()}
-    return entry
-
-
-def _published(task: Task) -> float | None:
-    """Words per image that the paper states for this data set and these encoders."""
-    encoders = task.about.get("encoders", {})
-    try:
-        rows = published(
-            "figures", dataset=task.name, vision=encoders.get("image"), text=encoders.get("text")
-        )
-    except UnknownNameError:
-        return None
-    return float(rows["value"].item()) if len(rows) == 1 else None
-
-
-def _verdicts(surface: Surface, gains: Mapping[tuple[str, int, int], Interval]) -> list[str]:
-    plan, lines = surface.plan, []
-    for fit in (surface.fits[name, False] for name in FITS):
-        price = describe(fit.rate, 1.0, unit="texts")
-        if plan.words is not None:
-            price += f"; {describe(fit.rate, plan.words)}"
-        lines.append(f"{fit.name}: {price}; {fit.test.verdict}")
-    halves = _halves(surface)
-    if halves:
-        lines.append(f"plane over part of the images, texts per image: {'; '.join(halves)}")
-    stated = _published(plan.task)
-    if stated is not None:
-        lines.append(f"the paper's plane, for these encoders: 1 image = {stated:.0f} words")
-    least, most = plan.text_rows[0], plan.text_rows[-1]
-    middle = plan.text_rows[len(plan.text_rows) // 2]
-    parts = [
-        f"from {a} to {b} {gain_text(surface.more_texts(a, b))}"
-        for a, b in ((least, middle), (middle, most))
-        if a != b
-    ]
-    lines.append(f"more texts per class, mean over shots, points: {'; '.join(parts)}")
-    said = {}
-    for k in plan.shots:
-        word = direction(gains[ARM, k, most], up="gains", down="loses")
-        if gains[PERMUTED, k, most].low > 0:
-            word += ", but permuted labels gain,"
-        said[str(k)] = word
-    lines.append(
-        f"UML (init) with {most} texts per class against {ARMS[plan.control].label}: {by_word(said)} shots"
-    )
-    return lines
-
-
-def _halves(surface: Surface) -> list[str]:
-    """The plane over few and over many images alone: the same price, if accuracies were a plane."""
-    points, said = surface.points(control=False), []
-    counts = np.unique(points["images"])
-    middle = len(counts) // 2
-    for part in (counts[: middle + 1], counts[middle:]):
-        if 2 <= len(part) < len(counts):
-            mine = points[points["images"].isin(part)]
-            plane = fit_plane(*(mine[column].to_numpy() for column in ("images", "texts", "accuracy")))
-            price = words(float(plane.rate()), 1.0)
-            said.append(f"{part[0]:g} to {part[-1]:g} images {_count(finite(price))}")
-    return said
-
-
-def _markdown(surface: Surface, task: dict[str, Any]) -> str:
-    plan = surface.plan
-    header = ["images per class", f"{ARMS[plan.control].label}, no text"]
-    header += [f"{t} {plan.auxiliary} rows" for t in plan.text_rows]
-    header.append(f"{plan.text_rows[-1]}, permuted")
-    found = {(e["arm"], e["shots"], e["text_rows"]): e for e in task["accuracy"]}
-    rows = []
-    for k in plan.shots:
-        points = [(plan.control, k, 0), *((ARM, k, t) for t in plan.text_rows)]
-        points.append((PERMUTED, k, plan.text_rows[-1]))
-        rows.append([str(k), *(entry_text(found[point]) for point in points)])
-    lines = [
-        f"## {task['task']}, {task['encoders']} encoders: {task['classes']} classes, {task['seeds']} paired repetitions",
-        "",
-        (
-            "Test accuracy of UML (init) in percent; in brackets the paired difference to the fair control (same images, "
-            f"no text) with its 95% interval. Each number is the best of {task['candidates_per_arm']} trainings by "
-            "validation."
-        ),
-        "",
-        markdown_table(header, rows),
-        "",
-    ]
-    unit = "words" if plan.words is not None else "texts"
-    head = ["fitted surface", f"{unit} per image [95%]", "images per text [95%]", "R²", "lack of fit"]
-    lines.append(
-        markdown_table(
-            head,
-            [
-                _fit_row(fit, entry, unit)
-                for fit, entry in zip(surface.fits.values(), task["fits"], strict=True)
-            ],
-        )
-    )
-    if plan.words is not None:
-        lines += ["", f"A text has {plan.words:.2f} words on average."]
-    lines += ["", "### In one line each", "", *(f"- {line}" for line in task["verdicts"])]
-    if task["differs_from_paper"]:
-        lines += ["", f"Differs from the paper's protocol: {'; '.join(task['differs_from_paper'])}."]
-    return "\n".join(lines)
-
-
-def _fit_row(fit: Fit, entry: dict[str, Any], unit: str) -> list[str]:
-    price = {end: _count(value) for end, value in entry[f"{unit}_per_image"].items()}
-    rate = fit.rate
-    return [
-        fit.label,
-        f"{price['estimate']} [{price['low']}, {price['high']}]",
-        f"{rate.estimate:.3g} [{rate.low:.3g}, {rate.high:.3g}]",
-        f"{fit.surface.r_squared:.3f}",
-        f"p = {fit.test.p_value:.2g}, misfit {fit.test.misfit:.2g} to noise {fit.test.noise:.2g}",
-    ]
-
-
-def _count(value: float | None, without: str = "∞") -> str:
-    """Three digits, and no exponent."""
-    return without if value is None else f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 # ---------------------------------------------------------------- figure
@@ -445,7 +221,7 @@ def _rate_text(fit: Mapping[str, Any]) -> str:
     estimate, low, high = (fit[f"{unit}_per_image"][end] for end in _ENDS)
     if estimate is None:
         return "text has no measurable worth"
-    return f"1 image = {_count(estimate)} {unit} [{_count(low, 'no limit')}, {_count(high, 'no limit')}]"
+    return f"1 image = {count_text(estimate)} {unit} [{count_text(low, 'no limit')}, {count_text(high, 'no limit')}]"
 
 
 # ---------------------------------------------------------------- command
@@ -482,7 +258,7 @@ def _plans(options: argparse.Namespace) -> list[Plan]:
     preset = lighter(chosen_preset(options), options, seeds=SEEDS)
     plans = []
     for task in _tasks(options, preset):
-        words = words_per_text(task) if options.words_per_text is None else options.words_per_text
+        words = task.words_per_text if options.words_per_text is None else options.words_per_text
         rows = options.text_rows or ((1, 4, 8) if options.quick else (1, 2, 4, 8))
         if options.text_rows is None and len(task.auxiliaries) == 1:
             (texts,) = task.auxiliaries.values()
@@ -522,6 +298,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     name = f"{NAME}_{label_of(options, plans[0].task)}" + ("_pair" if options.pair is not None else "")
     report = report_of(surfaces)
     _draw(surfaces, report.summary["surfaces"], options.out / f"{name}.png")
+    report.summary["findings"] = records(_findings(report.summary))
     return write_head_report(
         report,
         options,

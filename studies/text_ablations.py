@@ -26,7 +26,6 @@ import itertools
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,153 +33,55 @@ import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from fisherkit.checks import UnknownNameError, as_whole
+from fisherkit.checks import UnknownNameError
 from neural.data.task import Task
 from neural.heads.arms import ARMS
-from neural.heads.runs import HeadRun
 from studies import harness
 from studies.harness import Interval
-from studies.head_cells import HeadCell, compute
-from studies.head_presets import Preset, differences
+from studies.head_cells import compute
+from studies.head_presets import differences
 from studies.lab.figures import draw_means, place_style
-from studies.lab.finding import NOT_PRINTED, Evidence, Finding, overall, records
-from studies.lab.table import by_key, contrast, long_form, means, paired, shots_label, table
-from studies.lab.text_variants import ENCODER, KIND, NUMBER, RATIO, REFERENCE, Axes, Variant, axes_of
+from studies.lab.finding import NOT_PRINTED, Evidence, Finding, evidence_of, overall, records, word
+from studies.lab.heads import closing_lines, gains_over, with_gain
+from studies.lab.table import by_key, contrast, long_form, means, shots_label
+from studies.lab.text_variants import (
+    BASELINE,
+    ENCODER,
+    KIND,
+    NUMBER,
+    PERMUTED,
+    PLACE,
+    RATIO,
+    REFERENCE,
+    UML,
+    Plan,
+    ablation_rows,
+    axes_of,
+)
 from studies.outputs import Report, write_head_report
 from studies.paper.printed import gains_printed
 from studies.paper.published import published
-from studies.report_tables import STABLE, by_word, direction, gain_text, little_impact, markdown_table
+from studies.report_tables import (
+    by_word,
+    equivalence,
+    gain_text,
+    little_impact,
+    little_impact_record,
+    markdown_table,
+)
 from studies.task_options import add_task_options, chosen_preset, fitted_preset, label_of
-from studies.text_sweep import entry_text, first_test, lighter, result_columns
+from studies.text_sweep import first_test, gain_words, lighter
 
-__all__ = ["AblationCell", "Plan", "main", "report_of"]
+__all__ = ["main", "report_of"]
 
 NAME = "text_ablations"
 SEEDS, SHOTS = 5, (1, 4, 16)
-UML = ("uml", "uml_init")
-PERMUTED = {"uml": "uml_permuted", "uml_init": "init_permuted"}
-_BASELINE = "baseline"
-_PLACE = ("axis", "variant", "arm", "shots")
+_ONE_RATIO = "only r = 1 was measured"
 
 # (axis, variant, arm, shots): difference to the control
 Gains = Mapping[tuple[str, str, str, str], Interval]
 # {axis: {(variant, variant that it is compared with): {arm: difference of gains}}}
 Steps = Mapping[str, Mapping[tuple[str, str], Mapping[str, Interval]]]
-
-
-# ---------------------------------------------------------------- the grid
-
-
-@dataclass(frozen=True, eq=False)
-class AblationCell(HeadCell):
-    """A cell in which a step has another number of auxiliary than of target rows.
-
-    Attributes:
-        ratio: auxiliary rows per target row of a step, > 0; rounded to whole rows, at least one.
-    """
-
-    ratio: float = 1.0
-
-    @property
-    def key(self) -> dict[str, Any]:
-        """A plain cell's key where the ratio is one."""
-        return super().key if self.ratio == 1 else super().key | {"ratio": self.ratio}
-
-    def runs(self) -> list[HeadRun]:
-        """The trainings, one per setting, with batches of that ratio."""
-        return [
-            replace(
-                run,
-                batch_sizes={
-                    name: size if name == run.target else max(1, round(self.ratio * size))
-                    for name, size in run.batch_sizes.items()
-                },
-            )
-            for run in super().runs()
-        ]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Which cells the study has.
-
-    Attributes:
-        axes: {axis: variants}; every axis has the reference among its variants.
-        preset: shots, repetitions, schedule, grid.
-        logit_scale: fixed factor of all logits.
-
-    Raises:
-        ValueError: fewer than two seeds, shots below one, a logit scale or a ratio that is not positive.
-    """
-
-    axes: Axes
-    preset: Preset
-    logit_scale: float = 1.0
-
-    def __post_init__(self) -> None:
-        if self.preset.seeds < 2:
-            raise ValueError(
-                f"--seeds: intervals need at least 2 paired repetitions, got {self.preset.seeds}"
-            )
-        for k in self.preset.shots:
-            if k is not None:
-                as_whole(k, "--shots", least=1)
-        if not 0 < self.logit_scale < float("inf"):
-            raise ValueError(f"--logit-scale: must be positive and finite, got {self.logit_scale:g}")
-        for variant in self.variants:
-            if not 0 < variant.ratio < float("inf"):
-                raise ValueError(f"--ratios: must be positive and finite, got {variant.ratio:g}")
-
-    @property
-    def variants(self) -> list[Variant]:
-        """All variants of all axes."""
-        return [variant for axis in self.axes.values() for variant in axis]
-
-    @property
-    def task(self) -> Task:
-        """The first variant's, whose target all share."""
-        return self.variants[0].task
-
-    def cell(self, variant: Variant, arm: str, shots: int | None, seed: int) -> HeadCell:
-        """One arm with one kind of text; without text, variants of one dimension share a cell."""
-        if arm in {"unimodal", "matched"}:
-            same = (variant.task.dims, variant.task.aligned)
-            alike = next(
-                v for v in self.variants if arm == "unimodal" or (v.task.dims, v.task.aligned) == same
-            )
-            return HeadCell(alike.task, arm, shots, seed, self.preset, self.logit_scale)
-        rows, ratio = variant.rows, variant.ratio
-        return AblationCell(variant.task, arm, shots, seed, self.preset, self.logit_scale, rows, ratio)
-
-    def points(self) -> list[tuple[str, Variant, str]]:
-        """(axis, variant, arm), controls included; permuted labels where kinds of text are compared."""
-        points = [
-            (axis, variant, arm)
-            for axis, variants in self.axes.items()
-            for variant in variants
-            for arm in (variant.control, *UML, *(PERMUTED.values() if axis == KIND else ()))
-        ]
-        return [*points, (_BASELINE, self.variants[0], "unimodal")]
-
-    def cells(self) -> list[HeadCell]:
-        """All cells, each once by its key when computed."""
-        return [
-            self.cell(variant, arm, shots, seed)
-            for seed in range(self.preset.seeds)
-            for shots in self.preset.shots
-            for _, variant, arm in self.points()
-        ]
-
-
-def _rows(plan: Plan, store: harness.Cells) -> pd.DataFrame:
-    """The table: a row per axis, variant, arm, number of shots and repetition."""
-    rows = []
-    for axis, variant, arm in plan.points():
-        for shots, seed in itertools.product(plan.preset.shots, range(plan.preset.seeds)):
-            place = (axis, variant.name, arm, shots_label(shots))
-            result = store.get(plan.cell(variant, arm, shots, seed).key)
-            rows.append(dict(zip(_PLACE, place, strict=True)) | {"seed": seed} | result_columns(result))
-    return table(rows)
 
 
 # ---------------------------------------------------------------- contrasts
@@ -189,28 +90,20 @@ def _rows(plan: Plan, store: harness.Cells) -> pd.DataFrame:
 def _gains(rows: pd.DataFrame) -> pd.DataFrame:
     """Differences to the variant's own control, one per repetition: a narrower text narrows the control as well."""
     control = "the control"
-    compared = rows[rows["axis"].ne(_BASELINE)].replace({
+    compared = rows[rows["axis"].ne(BASELINE)].replace({
         "arm": dict.fromkeys(("unimodal", "matched"), control)
     })
-    return pd.concat(
-        paired(part, arm, control, ["axis", "variant", "shots"]).assign(arm=arm)
-        for _, part in compared.groupby("axis", sort=False)
-        for arm in part["arm"].unique()
-        if arm != control
-    )
+    by_axis = compared.groupby("axis", sort=False)
+    return pd.concat(gains_over(control, part, ["axis", "variant", "shots"]) for _, part in by_axis)
 
 
 def _steps(axes: Mapping[str, Sequence[str]], gained: pd.DataFrame) -> Steps:
     """Gains of two variants against each other, mean over shots: one more text, or another kind than the first."""
-    over_shots = gained.groupby(["axis", "variant", "arm", "seed"], sort=False, as_index=False)[
-        "accuracy"
-    ].mean()
+    over_shots = gained.groupby(["axis", "variant", "arm", "seed"], as_index=False)["accuracy"].mean()
     found: dict[str, dict[tuple[str, str], dict[str, Interval]]] = {}
     for axis in (a for a in (KIND, NUMBER, ENCODER) if a in axes):
-        first, *others = names = axes[axis]
-        pairs = (
-            [(b, a) for a, b in itertools.pairwise(names)] if axis == NUMBER else [(v, first) for v in others]
-        )
+        first, *others = axes[axis]
+        pairs = zip(others, axes[axis] if axis == NUMBER else itertools.repeat(first), strict=False)
         mine = over_shots[over_shots["axis"].eq(axis)]
         found[axis] = {
             pair: by_key(contrast(mine, *pair, ["arm"], column="variant"), "arm") for pair in pairs
@@ -218,26 +111,15 @@ def _steps(axes: Mapping[str, Sequence[str]], gained: pd.DataFrame) -> Steps:
     return found
 
 
-def _ratio_gaps(
-    axes: Mapping[str, Sequence[str]], rows: pd.DataFrame
-) -> dict[tuple[str, str, str], Interval]:
-    """{(variant, arm, shots): difference to the accuracy at r = 1}."""
-    gaps: dict[tuple[str, str, str], Interval] = {}
+def _ratio_gaps(axes: Mapping[str, Sequence[str]], rows: pd.DataFrame) -> dict[str, Interval]:
+    """{variant, arm, shots: difference to the accuracy at r = 1}."""
+    gaps: dict[str, Interval] = {}
     for other in (v for v in axes[RATIO] if v != REFERENCE):
         for arm in UML:
             mine = rows[rows["axis"].eq(RATIO) & rows["arm"].eq(arm)]
             found = by_key(contrast(mine, other, REFERENCE, ["shots"], column="variant"), "shots")
-            gaps |= {(other, arm, k): found[k] for k in mine["shots"].unique()}
+            gaps |= {f"{other}, {ARMS[arm].label}, {k} shots": found[k] for k in mine["shots"].unique()}
     return gaps
-
-
-def _stable(gaps: Mapping[Any, Interval]) -> list[str]:
-    """Whether a batch ratio changes as good as nothing, as equivalence: within `STABLE` points of r = 1, or beyond."""
-    words = []
-    for gap in gaps.values():
-        within, beyond = -STABLE < gap.low and gap.high < STABLE, gap.low > STABLE or gap.high < -STABLE
-        words.append("holds" if within else "fails" if beyond else "undecided")
-    return words
 
 
 # ---------------------------------------------------------------- report
@@ -257,14 +139,14 @@ def report_of(plan: Plan, cells: pd.DataFrame) -> Report:
     axes = {axis: [variant.name for variant in variants] for axis, variants in plan.axes.items()}
     rows = first_test(cells, task)
     gained = _gains(rows)
-    gains = by_key(means(gained, _PLACE), *_PLACE)
-    accuracies = by_key(means(rows, _PLACE), *_PLACE)
+    gains = by_key(means(gained, PLACE), *PLACE)
+    accuracies = by_key(means(rows, PLACE), *PLACE)
     entries: list[dict[str, Any]] = [
-        dict(zip(_PLACE, place, strict=True)) | {"accuracy": accuracies[place]}
-        for place in rows[[*_PLACE]].drop_duplicates().itertuples(index=False, name=None)
+        dict(zip(PLACE, place, strict=True)) | {"accuracy": accuracies[place]}
+        for place in rows[[*PLACE]].drop_duplicates().itertuples(index=False, name=None)
     ]
     for entry in entries:
-        place = tuple(entry[name] for name in _PLACE)
+        place = tuple(entry[name] for name in PLACE)
         entry |= {"minus_control": gains[place]} if place in gains else {}
     steps, gaps = _steps(axes, gained), _ratio_gaps(axes, rows)
     summary = {
@@ -282,17 +164,16 @@ def report_of(plan: Plan, cells: pd.DataFrame) -> Report:
         "verdicts": [
             *_kinds(plan, shots, gains),
             *(f"{axis}: {line}" for axis in steps for line in _step_lines(axis, steps)),
-            f"{RATIO}: {_ratio_line(gaps)}",
+            f"{RATIO}: {little_impact(gaps) if gaps else _ONE_RATIO}",
         ],
         "findings": records(_findings(task.name, axes, shots, gains, steps, gaps)),
     }
-    return Report(summary, _markdown(summary), cells, long_form(entries, _PLACE))
+    return Report(summary, _markdown(summary), cells, long_form(entries, PLACE))
 
 
 def _published(task: Task) -> list[dict[str, Any]]:
     """The paper's numbers for this data set and these encoders: unrelated text (Table 24), batch ratio (Table 27)."""
-    encoders = task.about.get("encoders", {})
-    which = {"dataset": task.name, "vision": encoders.get("image"), "text": encoders.get("text")}
+    which = {"dataset": task.name, "vision": task.encoders.get("image"), "text": task.encoders.get("text")}
     found = []
     for axis, number in ((KIND, 24), (RATIO, 27)):
         try:
@@ -307,17 +188,12 @@ def _published(task: Task) -> list[dict[str, Any]]:
 
 
 def _kinds(plan: Plan, shots: Sequence[str], gains: Gains) -> list[str]:
-    """What each kind of text gains; not believed where permuted labels gain as well."""
+    """What each kind of text gains."""
     lines = []
     for variant, arm in itertools.product(plan.axes[KIND], UML):
-        words = {}
-        for k in shots:
-            words[k] = direction(gains[KIND, variant.name, arm, k], up="gains", down="loses")
-            if gains[KIND, variant.name, PERMUTED[arm], k].low > 0:
-                words[k] += ", but permuted labels gain,"
-        lines.append(
-            f"{KIND}: {variant.name} text, {ARMS[arm].label} against {ARMS[variant.control].label}: {by_word(words)} shots"
-        )
+        mine, permuted = ({k: gains[KIND, variant.name, a, k] for k in shots} for a in (arm, PERMUTED[arm]))
+        what = f"{variant.name} text, {ARMS[arm].label} against {ARMS[variant.control].label}"
+        lines.append(f"{KIND}: {what}: {gain_words(mine, permuted)} shots")
     return lines
 
 
@@ -336,12 +212,6 @@ def _step_lines(axis: str, steps: Steps, arms: Sequence[str] = UML) -> list[str]
     return lines
 
 
-def _ratio_line(gaps: Mapping[tuple[str, str, str], Interval]) -> str:
-    """Sentence about the paper's claim that the batch ratio has little impact."""
-    named = {f"{variant}, {ARMS[arm].label}, {k} shots": gap for (variant, arm, k), gap in gaps.items()}
-    return little_impact(named) if named else "only r = 1 was measured"
-
-
 def _markdown(summary: dict[str, Any]) -> str:
     lines = [
         f"## {summary['task']}: {summary['classes']} classes, {summary['seeds']} paired repetitions",
@@ -355,12 +225,12 @@ def _markdown(summary: dict[str, Any]) -> str:
     titles = [f"{k} {'shot' if k == '1' else 'shots'}" for k in summary["shots"]]
     for axis, variants in summary["axes"].items():
         rows, said = [], set()
-        base = [e for e in summary["accuracy"] if e["axis"] == _BASELINE]
+        base = [e for e in summary["accuracy"] if e["axis"] == BASELINE]
         rows.append(["no text", "unimodal", *(f"{e['accuracy'].estimate:.1f}" for e in base)])
         for variant in variants:
             mine = [e for e in summary["accuracy"] if (e["axis"], e["variant"]) == (axis, variant)]
             for arm in dict.fromkeys(e["arm"] for e in mine):
-                cells = [entry_text(e) for e in mine if e["arm"] == arm]
+                cells = [with_gain(e, "accuracy", 1) for e in mine if e["arm"] == arm]
                 name = variant if "minus_control" in next(e for e in mine if e["arm"] == arm) else "no text"
                 if (name, arm, *cells) not in said and arm != "unimodal":  # variants share a control
                     said.add((name, arm, *cells))
@@ -369,10 +239,7 @@ def _markdown(summary: dict[str, Any]) -> str:
             values = {e["shots"]: f"{e['accuracy']:.2f}" for e in summary["published"] if e["label"] == label}
             rows.append(["*paper*", f"*{label}*", *(values.get(k, "") for k in summary["shots"])])
         lines += ["", f"### {axis}", "", markdown_table([axis, "arm", *titles], rows)]
-    lines += ["", "### In one line each", "", *(f"- {line}" for line in summary["verdicts"])]
-    if summary["differs_from_paper"]:
-        lines += ["", f"Differs from the paper's protocol: {'; '.join(summary['differs_from_paper'])}."]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *closing_lines(summary)]) + "\n"
 
 
 # ---------------------------------------------------------------- figure and findings
@@ -424,7 +291,7 @@ def _findings(
     shots: Sequence[str],
     gains: Gains,
     steps: Steps,
-    gaps: Mapping[tuple[str, str, str], Interval],
+    gaps: Mapping[str, Interval],
 ) -> dict[tuple[str, int], Finding]:
     """One axis each: gains of its variants over the control, at the fewest and the most shots."""
     found = {}
@@ -445,15 +312,15 @@ def _findings(
         ends = list(dict.fromkeys((shots[0], shots[-1])))
         shown = "; ".join(f"{v}: {', '.join(gain_text(mine[v][k]) for k in ends)}" for v in variants)
         ours = f"{label} minus the matched control at {' and '.join(ends)} shots: {shown}"
-        words = {v: {k: _word(gain) for k, gain in mine[v].items()} for v in variants}
+        words = {v: {k: word(vars(gain)) for k, gain in mine[v].items()} for v in variants}
         evidence = tuple(
-            _evidence(f"{v}: {label} minus the control, {k} shots", mine[v][k], words[v][k])
+            evidence_of(f"{v}: {label} minus the control, {k} shots", mine[v][k])
             for v, k in itertools.product(variants, shots)
         )
         if axis == RATIO:
             found[kind, number] = _little_impact(ours, printed, gaps)
         elif number == 24:
-            related, unrelated = words.values()
+            related, unrelated = words[variants[0]], words["unrelated"]
             verdict = "fails" if "holds" in unrelated.values() else overall([*related.values()])
             text = f"related text gains: {by_word(related)} shots; unrelated text gains: {by_word(unrelated)} shots"
             found[kind, number] = Finding(ours, printed, verdict, text, evidence)
@@ -465,25 +332,16 @@ def _findings(
     return found
 
 
-def _little_impact(ours: str, printed: str, gaps: Mapping[tuple[str, str, str], Interval]) -> Finding:
-    """Holds where every interval lies within `STABLE` points of r = 1, fails where one lies beyond."""
-    words = _stable(gaps)
+def _little_impact(ours: str, printed: str, gaps: Mapping[str, Interval]) -> Finding:
+    """An equivalence: all differences to r = 1 lie within a point."""
+    if not gaps:
+        return Finding(ours, printed, "no claim", _ONE_RATIO)
+    record = little_impact_record(gaps)
     evidence = tuple(
-        _evidence(
-            f"{ARMS[arm].label}: {variant} minus {REFERENCE}, {k} shots, within {STABLE:g} point", gap, word
-        )
-        for ((variant, arm, k), gap), word in zip(gaps.items(), words, strict=True)
+        Evidence(f"{what}, minus {REFERENCE}", gap.estimate, gap.low, gap.high, equivalence(gap))
+        for what, gap in gaps.items()
     )
-    verdict = "fails" if "fails" in words else "undecided" if "undecided" in words else overall(words)
-    return Finding(ours, printed, verdict, _ratio_line(gaps), evidence)
-
-
-def _word(gain: Interval) -> str:
-    return direction(gain, up="holds", down="fails", unclear="undecided")
-
-
-def _evidence(what: str, gain: Interval, verdict: str) -> Evidence:
-    return Evidence(what, gain.estimate, gain.low, gain.high, verdict)
+    return Finding(ours, printed, record.verdict, record.sentence, evidence)
 
 
 def _plan(options: argparse.Namespace) -> Plan:
@@ -519,7 +377,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     store = harness.Cells(options.runs / f"{NAME}.jsonl")
     print(f"{plan.task.name}: {len(cells)} cells of {cells[0].steps:,} run-steps at most", flush=True)
     computed = compute(cells, store, options.device)
-    rows = _rows(plan, store)
+    rows = ablation_rows(plan, store)
     report = report_of(plan, rows)
     name = f"{NAME}_{label_of(options, plan.task)}"
     _draw(report.summary, _gains(first_test(rows, plan.task)), options.out / f"{name}.png")

@@ -11,9 +11,10 @@ from neural.data.task import Task
 from neural.heads.runs import Schedule
 from studies.head_presets import Grid, Preset, resized
 from studies.lab.table import by_test
-from studies.report_tables import gain_text
+from studies.report_tables import by_word, direction
+from studies.reporting import Interval
 
-__all__ = ["GRID", "SCHEDULE", "entry_text", "first_test", "lighter", "result_columns"]
+__all__ = ["GRID", "SCHEDULE", "check_sizes", "first_test", "gain_words", "lighter", "result_columns"]
 
 #: Four trainings per cell, where the few-shot study has more: a surface or an ablation has many more cells.
 SCHEDULE = Schedule(iterations=1000, warmup=50, eval_every=100, patience=5)
@@ -56,7 +57,18 @@ def first_test(cells: pd.DataFrame, task: Task) -> pd.DataFrame:
     return rows[rows["test"].eq(next(iter(task.tests)))]
 
 
-def entry_text(entry: Mapping[str, Any]) -> str:
-    """Accuracy of a report's entry, in brackets the difference to the control where there is one."""
-    text = f"{entry['accuracy'].estimate:.1f}"
-    return f"{text} ({gain_text(entry['minus_control'])})" if "minus_control" in entry else text
+def check_sizes(preset: Preset, sizes: Mapping[str, float | None]) -> None:
+    """Refuse fewer than two repetitions, and sizes (by their option) that are not positive and finite."""
+    if preset.seeds < 2:
+        raise ValueError(f"--seeds: intervals need at least 2 paired repetitions, got {preset.seeds}")
+    for option, value in sizes.items():
+        if value is not None and not 0 < value < float("inf"):
+            raise ValueError(f"{option}: must be positive and finite, got {value:g}")
+
+
+def gain_words(gains: Mapping[str, Interval], permuted: Mapping[str, Interval]) -> str:
+    """Whether text gains at each number of shots; not believed where permuted labels gain as well."""
+    words = {k: direction(gain, up="gains", down="loses") for k, gain in gains.items()}
+    return by_word({
+        k: f"{word}, but permuted labels gain," if permuted[k].low > 0 else word for k, word in words.items()
+    })

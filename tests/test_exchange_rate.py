@@ -11,11 +11,13 @@ import pytest
 from neural.data.concepts import concepts
 from neural.heads.runs import Schedule
 from studies import exchange_rate
-from studies.exchange_rate import main, report_of
+from studies.exchange_rate import main
 from studies.harness import Interval
 from studies.head_presets import Grid, Preset, resized
+from studies.lab import exchange_report
+from studies.lab.exchange_report import report_of
 from studies.lab.table import table
-from studies.lab.text_surface import ARM, PERMUTED, Plan, Surface, aligned_against, words_per_text
+from studies.lab.text_surface import ARM, PERMUTED, Plan, Surface, aligned_against
 from studies.task_sources import make_task
 
 TINY = ["--dataset", "concepts", "--set", "n_classes=6", "rank=3", "test_per_class=10", "dims=32", "--quick"]
@@ -201,7 +203,7 @@ def test_texts_that_are_worth_nothing_have_no_price(task):
 
 def test_published_words_only_for_the_papers_data_and_encoders():
     def words(name, **encoders):
-        return exchange_rate._published(SimpleNamespace(name=name, about={"encoders": encoders}))
+        return exchange_report._published(SimpleNamespace(name=name, encoders=encoders))
 
     assert words("oxford_pets", image="dinov2-s14", text="openllama-3b") == 1034
     assert words("oxford_pets", image="clip-rn50", text="clip-rn50") == 228
@@ -258,13 +260,6 @@ def test_findings_are_about_the_figures_of_the_data_set_or_of_such_encoders():
     assert {number for _, number in exchange_rate._findings(summary)} == {8, *range(22, 30)}
     summary["surfaces"][0]["task"] = "oxford_pets"
     assert {number for _, number in exchange_rate._findings(summary)} == {8, 9}
-
-
-def test_words_of_sentences():
-    sentences = SimpleNamespace(name="mine", about={"words per sentence": 7.5})
-    assert words_per_text(sentences) == 7.5
-    about = {"novel": "ab", "texts": "coarse", "seed": 0}
-    assert words_per_text(SimpleNamespace(name="glyphs", about=about)) == 7.0
 
 
 def test_counts_are_means_where_classes_have_fewer_rows(task):

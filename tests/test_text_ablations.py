@@ -14,8 +14,17 @@ from studies.head_cells import HeadCell
 from studies.head_presets import PRESETS, Grid, Preset
 from studies.lab.finding import findings_of
 from studies.lab.table import table
-from studies.lab.text_variants import KIND, NUMBER, RATIO, Variant, deal_sentences, hashed_words
-from studies.text_ablations import AblationCell, Plan, main, report_of
+from studies.lab.text_variants import (
+    KIND,
+    NUMBER,
+    RATIO,
+    AblationCell,
+    Plan,
+    Variant,
+    deal_sentences,
+    hashed_words,
+)
+from studies.text_ablations import main, report_of
 from studies.text_sweep import lighter
 
 TINY = ["--dataset", "concepts", "--set", "n_classes=6", "rank=3", "test_per_class=10", "--quick"]
@@ -220,13 +229,30 @@ def test_number_of_texts_is_said_step_by_step(plan):
     assert "from 1 per class to all +3.0 [" in step
 
 
+@pytest.mark.parametrize(
+    ("kind", "judged"),
+    [
+        ("as given", {("Figure", 31), ("Figure", 32), ("Figure", 33)}),
+        ("unrelated", {("Figure", 33), ("Table", 24)}),
+    ],
+)
+def test_what_a_run_left_out_is_not_judged(task, kind, judged):
+    plan = Plan(
+        {axis: (Variant(name, task),) for axis, name in ((KIND, kind), (NUMBER, "all"), (RATIO, "r = 1"))},
+        SMALL,
+    )
+    found = findings_of(planted(plan, {}).summary["findings"])
+    assert {exhibit for exhibit, finding in found.items() if finding.verdict != "no claim"} == judged
+    assert found["Table", 27].holds == "only r = 1 was measured"
+
+
 # ---------------------------------------------------------------- the paper's numbers, variants, options
 
 
 def test_published_tables_stand_beside_ours_where_data_and_encoders_are_the_papers(plan, task, monkeypatch):
     assert text_ablations._published(task) == []
-    about = {"encoders": {"image": "dinov2-s14", "text": "openllama-3b"}}
-    found = text_ablations._published(SimpleNamespace(name="sun397", about=about))
+    encoders = {"image": "dinov2-s14", "text": "openllama-3b"}
+    found = text_ablations._published(SimpleNamespace(name="sun397", encoders=encoders))
     cells = {(e["table"], e["label"], e["shots"]): e["accuracy"] for e in found}
     assert cells[24, "UML (Image + Unrelated Text)", "1"] == 35.27
     assert cells[27, "UML (init), r = 0.25", "1"] == 42.60

@@ -19,7 +19,6 @@ from fisherkit.exchange_fit import (
     lack_of_fit,
     words,
 )
-from neural.data.glyph_names import labelled_texts
 from neural.data.task import Task
 from studies.finished_cells import Cells
 from studies.head_cells import HeadCell
@@ -27,7 +26,7 @@ from studies.head_presets import Preset
 from studies.lab.table import by_key, contrast, table
 from studies.report_tables import direction
 from studies.reporting import Interval
-from studies.text_sweep import first_test, result_columns
+from studies.text_sweep import check_sizes, first_test, result_columns
 
 __all__ = [
     "ARM",
@@ -40,7 +39,6 @@ __all__ = [
     "aligned_against",
     "finite",
     "surface_rows",
-    "words_per_text",
 ]
 
 ARM, PERMUTED = "uml_init", "init_permuted"
@@ -49,29 +47,6 @@ FITS: dict[str, Callable[..., Plane | PowerLaw]] = {
     "plane": fit_plane,
     "power law": lambda *rows, **options: fit_power_law(*rows, starts=2, **options),
 }
-
-
-def words_per_text(task: Task) -> float | None:
-    """Mean number of words of the task's texts.
-
-    Args:
-        task: glyphs, or one encoded from sentences.
-
-    Returns:
-        Words, separated by space; None where the auxiliary rows are not sentences, or the sentences not known.
-
-    Example:
-        >>> from neural.data.concepts import concepts
-        >>> words_per_text(concepts(seed=0, n_classes=4)) is None
-        True
-    """
-    if "words per sentence" in task.about:
-        return float(task.about["words per sentence"])
-    if task.name == "glyphs":
-        about = task.about
-        sentences, _ = labelled_texts(list(about["novel"]), about["texts"], about["seed"])
-        return float(np.mean([len(sentence.split()) for sentence in sentences]))
-    return None
 
 
 @dataclass(frozen=True)
@@ -125,13 +100,7 @@ class Plan:
                 f"--shots, --text-rows: {len(self.preset.shots)} x {len(rows)} pairs of counts are too few for the five "
                 "parameters of the power law; give at least six pairs"
             )
-        if self.preset.seeds < 2:
-            raise ValueError(
-                f"--seeds: intervals need at least 2 paired repetitions, got {self.preset.seeds}"
-            )
-        for option, value in (("--logit-scale", self.logit_scale), ("--words-per-text", self.words)):
-            if value is not None and not (np.isfinite(value) and value > 0):
-                raise ValueError(f"{option}: must be positive and finite, got {value:g}")
+        check_sizes(self.preset, {"--logit-scale": self.logit_scale, "--words-per-text": self.words})
 
     @property
     def auxiliary(self) -> str:

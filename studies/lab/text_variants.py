@@ -1,29 +1,45 @@
-"""Kinds, amounts and encodings of text about one target, for glyphs, concepts, data sets on disk and one's own files."""
+"""Kinds, amounts and encodings of text about one target, on disk or made, and what is trained on them."""
 
 import argparse
 import hashlib
+import itertools
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from sklearn.feature_extraction.text import HashingVectorizer
 
-from neural.data.glyph_names import labelled_texts
+from fisherkit.checks import as_whole
+from neural.data.glyphs import GlyphTask
 from neural.data.task import Embeddings, Task
+from neural.heads.runs import HeadRun
 from studies.files import write_atomic
+from studies.finished_cells import Cells
+from studies.head_cells import HeadCell
 from studies.head_presets import Preset
+from studies.lab.table import shots_label, table
 from studies.task_options import task_of
+from studies.text_sweep import check_sizes, result_columns
 
 __all__ = [
+    "BASELINE",
     "ENCODER",
     "KIND",
     "NUMBER",
+    "PERMUTED",
+    "PLACE",
     "RATIO",
     "REFERENCE",
+    "UML",
+    "AblationCell",
     "Axes",
+    "Plan",
     "Variant",
+    "ablation_rows",
     "axes_of",
     "deal_sentences",
     "hashed_words",
@@ -32,6 +48,12 @@ __all__ = [
 KIND, NUMBER, ENCODER, RATIO = "kind of text", "texts per class", "text encoder", "batch ratio"
 #: The batch ratio that the others are compared with.
 REFERENCE = "r = 1"
+UML = ("uml", "uml_init")
+PERMUTED = {"uml": "uml_permuted", "uml_init": "init_permuted"}
+#: The axis of the plain head without text, one for all.
+BASELINE = "baseline"
+#: What a row of the table is of, beside its seed.
+PLACE = ("axis", "variant", "arm", "shots")
 _ROWS = (1, 2, 4, 8)
 _RATIOS = (0.25, 0.5, 1.0, 2.0, 4.0)
 
@@ -59,6 +81,112 @@ class Variant:
 
 
 Axes = dict[str, tuple[Variant, ...]]
+
+
+@dataclass(frozen=True, eq=False)
+class AblationCell(HeadCell):
+    """A cell in which a step has another number of auxiliary than of target rows.
+
+    Attributes:
+        ratio: auxiliary rows per target row of a step, > 0; rounded to whole rows, at least one.
+    """
+
+    ratio: float = 1.0
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """A plain cell's key where the ratio is one."""
+        return super().key if self.ratio == 1 else super().key | {"ratio": self.ratio}
+
+    def runs(self) -> list[HeadRun]:
+        """The trainings, one per setting, with batches of that ratio."""
+        return [
+            replace(
+                run,
+                batch_sizes={
+                    name: size if name == run.target else max(1, round(self.ratio * size))
+                    for name, size in run.batch_sizes.items()
+                },
+            )
+            for run in super().runs()
+        ]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which cells the study has.
+
+    Attributes:
+        axes: {axis: variants}; every axis has the reference among its variants.
+        preset: shots, repetitions, schedule, grid.
+        logit_scale: fixed factor of all logits.
+
+    Raises:
+        ValueError: fewer than two seeds, shots below one, a logit scale or a ratio that is not positive.
+    """
+
+    axes: Axes
+    preset: Preset
+    logit_scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_sizes(self.preset, {"--logit-scale": self.logit_scale})
+        for k in self.preset.shots:
+            if k is not None:
+                as_whole(k, "--shots", least=1)
+        for variant in self.variants:
+            check_sizes(self.preset, {"--ratios": variant.ratio})
+
+    @property
+    def variants(self) -> list[Variant]:
+        """All variants of all axes."""
+        return [variant for axis in self.axes.values() for variant in axis]
+
+    @property
+    def task(self) -> Task:
+        """The first variant's, whose target all share."""
+        return self.variants[0].task
+
+    def cell(self, variant: Variant, arm: str, shots: int | None, seed: int) -> HeadCell:
+        """One arm with one kind of text; without text, variants of one dimension share a cell."""
+        if arm in {"unimodal", "matched"}:
+            same = (variant.task.dims, variant.task.aligned)
+            alike = next(
+                v for v in self.variants if arm == "unimodal" or (v.task.dims, v.task.aligned) == same
+            )
+            return HeadCell(alike.task, arm, shots, seed, self.preset, self.logit_scale)
+        rows, ratio = variant.rows, variant.ratio
+        return AblationCell(variant.task, arm, shots, seed, self.preset, self.logit_scale, rows, ratio)
+
+    def points(self) -> list[tuple[str, Variant, str]]:
+        """(axis, variant, arm), controls included; permuted labels where kinds of text are compared."""
+        points = [
+            (axis, variant, arm)
+            for axis, variants in self.axes.items()
+            for variant in variants
+            for arm in (variant.control, *UML, *(PERMUTED.values() if axis == KIND else ()))
+        ]
+        return [*points, (BASELINE, self.variants[0], "unimodal")]
+
+    def cells(self) -> list[HeadCell]:
+        """All cells, each once by its key when computed."""
+        return [
+            self.cell(variant, arm, shots, seed)
+            for seed in range(self.preset.seeds)
+            for shots in self.preset.shots
+            for _, variant, arm in self.points()
+        ]
+
+
+def ablation_rows(plan: Plan, store: Cells) -> pd.DataFrame:
+    """The table: a row per axis, variant, arm, number of shots and repetition."""
+    rows = []
+    for axis, variant, arm in plan.points():
+        for shots, seed in itertools.product(plan.preset.shots, range(plan.preset.seeds)):
+            place = (axis, variant.name, arm, shots_label(shots))
+            result = store.get(plan.cell(variant, arm, shots, seed).key)
+            rows.append(dict(zip(PLACE, place, strict=True)) | {"seed": seed} | result_columns(result))
+    return table(rows)
 
 
 def hashed_words(sentences: Sequence[str], dim: int) -> np.ndarray:
@@ -130,10 +258,9 @@ def _kinds_and_encoders(
 
     if options.target_features is not None or options.dataset == "digits":
         return (Variant("as given", task),), ()
-    if options.dataset == "glyphs":
-        given = task.about["texts"]
-        order = dict.fromkeys([given, "fine", "coarse", "unrelated"])
-        kinds = tuple(Variant(n, task if n == given else other(f"texts={n}")) for n in order)
+    if isinstance(task, GlyphTask):
+        order = dict.fromkeys([task.texts, "fine", "coarse", "unrelated"])
+        kinds = tuple(Variant(n, task if n == task.texts else other(f"texts={n}")) for n in order)
         return kinds, _glyph_encoders(task, other)
     if options.dataset == "concepts":
         kinds = (
@@ -156,9 +283,8 @@ def _kinds_and_encoders(
     return kinds, (Variant(str(options.text), task), *(Variant(name, made(text=name)) for name in names))
 
 
-def _glyph_encoders(task: Task, other: Callable[[str], Task]) -> tuple[Variant, ...]:
-    about, dim = task.about, task.dims["text"]
-    sentences, labels = labelled_texts(list(about["novel"]), about["texts"], about["seed"])
+def _glyph_encoders(task: GlyphTask, other: Callable[[str], Task]) -> tuple[Variant, ...]:
+    dim, (sentences, labels) = task.dims["text"], task.sentences()
     hashed = Embeddings(hashed_words(sentences, dim), np.array(labels), "text")
     return (
         Variant(f"pieces of words, {dim} features", task),
