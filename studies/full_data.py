@@ -173,7 +173,7 @@ def _ratio_gaps(values: pd.DataFrame) -> dict[str, Interval]:
 
 def _published(plan: FullDataPlan) -> list[dict[str, Any]]:
     """The paper's numbers for this data set: of the same encoders where ours have names, in all parts of this study."""
-    encoders = dict(plan.task.about.get("encoders", {}))
+    encoders = plan.task.encoders
     vision, text = (
         PRINTED_ENCODERS.get(name, name) for name in (str(encoders.get("image")), str(encoders.get("text")))
     )

@@ -88,7 +88,7 @@ def summarise(plan: Plan, cells: pd.DataFrame) -> dict[str, Any]:
 
 def _published(plan: Plan) -> list[dict[str, Any]]:
     """The paper's linear probes of the same data set and encoders, where it has them; never mixed with ours."""
-    encoders = dict(plan.task.about.get("encoders", {}))
+    encoders = plan.task.encoders
     vision, text = (
         PRINTED_ENCODERS.get(str(name), name) for name in (encoders.get("image"), encoders.get("text"))
     )

@@ -253,9 +253,10 @@ def test_published_numbers_stand_beside_ours(tmp_path):
     where = ["--dataset", "oxford_pets", "--data", str(tmp_path), "--vision", "colours", "--text", "letters"]
     summary = main([*where, *QUICK, *places(tmp_path)])
     assert summary["published"] == [], "the paper has no such encoders"
-    about = {"encoders": {"image": "dinov2-s14", "text": "openllama-3b"}}
+    encoders = {"image": "dinov2-s14", "text": "openllama-3b"}
     plan = SimpleNamespace(
-        task=SimpleNamespace(name="oxford_pets", about=about), preset=SimpleNamespace(shots=(1, 2, None))
+        task=SimpleNamespace(name="oxford_pets", encoders=encoders),
+        preset=SimpleNamespace(shots=(1, 2, None)),
     )
     found = _published(plan)
     assert {"shots": "1", "arm": "uml_init", "accuracy": 73.59} in found

@@ -187,7 +187,7 @@ def test_tables_agree_with_the_rows(planned):
 def summary_under_other_names(planned, dataset, vision, text):
     """As if the cells were of another data set and other encoders: name and record are all that published numbers go by."""
     plan, cells = planned
-    named = replace(plan.task, name=dataset, about={"encoders": {"image": vision, "text": text}})
+    named = replace(plan.task, name=dataset, encoders={"image": vision, "text": text})
     named.__dict__["fingerprint"] = plan.task.fingerprint
     other = replace(plan, task=named)
     return summarise(other, measured(rows_of(other, cells), "test"))

@@ -16,8 +16,8 @@ import torch
 from torch import nn
 
 from fisherkit.checks import as_whole
-from neural.data.glyph_pictures import SIDE, Jitter
-from neural.data.glyphs import GlyphSettings, LabelledPictures, glyph_encoder, glyph_pools
+from neural.data.glyph_pictures import SIDE
+from neural.data.glyphs import GlyphTask, LabelledPictures, glyph_encoder, glyph_pools
 from neural.data.pixels import PixelEncoder, keep_pixels
 from neural.data.task import Embeddings, Numbered, Task
 from neural.datasets import SPECS, ImageDataset, load, open_dataset
@@ -205,14 +205,12 @@ def glyph_fine_tuning(
     Raises:
         ValueError: a task of another source, whose inputs are not known.
     """
-    if task.name != "glyphs" or "settings" not in task.about:
-        raise ValueError(
+    if not isinstance(task, GlyphTask):
+        raise ValueError(  # noqa: TRY004 - a choice on the command line
             f"fine-tuning needs the pictures behind the features, and {task.name!r} gives features alone; choose "
             "--dataset glyphs or images on disk, or --parts linear"
         )
-    made = dict(task.about["settings"])
-    settings = GlyphSettings(**made | {"jitter": Jitter(**made["jitter"])})
-    seed = int(task.about["seed"])
+    settings, seed = task.settings, task.seed
     pools = glyph_pools(settings, seed=seed, cache=cache)
     first = next(iter(task.tests))
     pictures = replace(
