@@ -31,8 +31,8 @@ def cells(count: int, batch: int) -> list:
     Returns:
         `neural.heads.runs.HeadRun`.
     """
-    from neural.data.task import Embeddings
     from neural.heads.runs import HeadRun
+    from neural.tasks.task import Embeddings
 
     rng = np.random.default_rng(0)
 

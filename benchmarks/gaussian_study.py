@@ -30,7 +30,7 @@ def compare_shape(cells: list[dict], steps: int, rounds: int) -> dict[str, Timin
     Returns:
         {way: Timing}, seconds for all cells.
     """
-    from neural.training import train_batched, train_reference
+    from neural.autoencoder.training import train_batched, train_reference
     from studies.lab.gaussian_cells import make_run
 
     runs = [make_run(cell) for cell in cells]

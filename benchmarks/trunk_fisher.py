@@ -37,7 +37,7 @@ def problem(*, quick: bool) -> tuple:
     import torch
 
     from fisherkit.factor import e14_world
-    from neural.autoencoder import Architecture, SharedAutoencoder
+    from neural.autoencoder.model import Architecture, SharedAutoencoder
 
     samples, width = (32, 8) if quick else (256, 34)
     world = e14_world(0)

@@ -29,7 +29,7 @@ from fisherkit.covariances import covariance_information_root, linear_code_error
 from fisherkit.layout import check_modality_name
 from fisherkit.projection import project_out
 from fisherkit.psd import PSD
-from fisherkit.simulation import Seed, streams
+from fisherkit.streams import Seed, streams
 
 __all__ = [
     "FactorModality",

@@ -4,56 +4,23 @@ Each modality draws from a stream of its own, keyed by the seed and its name: wh
 is added, renamed or drawn in another number. Keys are cryptographic digests: no two names share a stream by accident.
 """
 
-import hashlib
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fisherkit.accumulation import declared, design_root
-from fisherkit.checks import as_counts, as_instance, as_names, as_seed, as_whole, require_memory
+from fisherkit.checks import as_counts, as_instance, as_whole, require_memory
 from fisherkit.model import LinearGaussian
 from fisherkit.samples import Samples
 from fisherkit.statistics import RootStatistics, Statistics
+from fisherkit.streams import Seed, keyed_streams, streams
 
-__all__ = ["draw_theta", "simulate", "simulate_statistics", "streams"]
+__all__ = ["draw_theta", "simulate", "simulate_statistics"]
 
 Array = NDArray[np.float64]
-Seed = int | np.random.Generator | np.random.SeedSequence
 Theta = ArrayLike | Mapping[str, ArrayLike]
-
-
-def streams(seed: Seed, names: Iterable[str]) -> dict[str, np.random.Generator]:
-    """Independent generators by name; the stream of a name does not depend on which other names there are.
-
-    Args:
-        seed: whole number, SeedSequence or Generator (a Generator is advanced by one draw).
-        names: what the streams are for.
-
-    Returns:
-        {name: Generator}.
-
-    Example:
-        >>> alone = streams(7, ["x"])["x"].standard_normal()
-        >>> alone == streams(7, ["y", "x"])["x"].standard_normal()
-        True
-    """
-    return _keyed_streams(seed, as_names(names, what="stream"), b"stream")
-
-
-def _keyed_streams(seed: Seed, names: Iterable[str], kind: bytes) -> dict[str, np.random.Generator]:
-    """Generators by name; names of different kinds never share one."""
-    entropy = as_seed(seed).integers(0, 2**63, size=2).tolist()
-    digests = {
-        name: hashlib.sha256(kind + b"\0" + name.encode("utf-8", "surrogatepass")).digest() for name in names
-    }
-    return {
-        name: np.random.default_rng(
-            np.random.SeedSequence(entropy, spawn_key=np.frombuffer(digest, dtype="<u4").tolist())
-        )
-        for name, digest in digests.items()
-    }
 
 
 def draw_theta(model: LinearGaussian, seed: Seed) -> Array:
@@ -67,7 +34,7 @@ def draw_theta(model: LinearGaussian, seed: Seed) -> Array:
         (d,) vector.
     """
     as_instance(model, LinearGaussian, "model")
-    rngs = _keyed_streams(seed, model.slices, b"theta")
+    rngs = keyed_streams(seed, model.slices, b"theta")
     blocks = {name: rngs[name].standard_normal(part.stop - part.start) for name, part in model.slices.items()}
     return model.layout.pack(blocks)
 

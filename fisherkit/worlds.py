@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from fisherkit.checks import as_mapping, as_number, as_whole, check_names, freeze, require_memory
 from fisherkit.layout import check_modality_name
 from fisherkit.model import LinearGaussian, Modality
-from fisherkit.simulation import Seed, streams
+from fisherkit.streams import Seed, streams
 
 __all__ = ["blind_spot_model", "e14_model", "random_model"]
 

@@ -16,7 +16,7 @@ __all__ = ["COMMAND_MODULES", "main"]
 COMMAND_MODULES = (
     "neural.datasets.doctor_report",
     "neural.datasets.array_trees",
-    "neural.features.maintenance",
+    "neural.embed.maintenance",
 )
 
 

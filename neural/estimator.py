@@ -20,11 +20,11 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from fisherkit.checks import UnknownNameError, as_array, as_whole
-from fisherkit.simulation import streams
-from neural.data.task import Embeddings
+from fisherkit.streams import streams
 from neural.heads.model import class_mean_head
 from neural.heads.runs import HeadFit, HeadRun, Schedule
 from neural.heads.training import train_head
+from neural.tasks.task import Embeddings
 
 try:
     from sklearn.utils.validation import validate_data
@@ -104,7 +104,7 @@ class UnpairedClassifier(ClassifierMixin, BaseEstimator):
         64 simulated classes, two pictures and 32 sentences of each, no sentence of a picture. Test accuracy without
         sentences, plain and with a projection as large as theirs, and with sentences:
 
-        >>> from neural.data.concepts import concepts
+        >>> from neural.worlds.concepts import concepts
         >>> task = concepts(seed=2)
         >>> few, test, text = task.few_shot(2, seed=2).train, task.tests["test"], task.auxiliaries["text"]
         >>> plain, aux = UnpairedClassifier(random_state=1), (text.features, text.labels)

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from fisherkit.simulation import Seed, streams
+from fisherkit.streams import Seed, streams
 
 __all__ = ["RowStream", "torch_generator"]
 

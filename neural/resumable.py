@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
-from neural.checkpoints import Checkpoints
+from neural.store.checkpoints import Checkpoints
 
 __all__ = ["PRECISIONS", "train_resumably"]
 

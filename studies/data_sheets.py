@@ -23,13 +23,13 @@ import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from neural.data.concepts import concepts
-from neural.data.digits import digits
-from neural.data.glyph_names import fine_texts
-from neural.data.glyphs import POOLS, GlyphSettings
-from neural.data.task import Task
 from neural.datasets.doctor import Checkup, examine
 from neural.heads.runs import WARMUP_START
+from neural.tasks.task import Task
+from neural.worlds.concepts import concepts
+from neural.worlds.digits import digits
+from neural.worlds.glyph_names import fine_texts
+from neural.worlds.glyphs import POOLS, GlyphSettings
 from studies import harness
 from studies.head_presets import PRESETS, Preset
 from studies.lab.finding import Finding, records

@@ -32,8 +32,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from neural.data.task import Task
 from neural.heads.arms import ARMS
+from neural.tasks.task import Task
 from studies import harness
 from studies.head_cells import compute
 from studies.head_presets import Preset

@@ -39,10 +39,10 @@ import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from neural.data.task import Task
-from neural.encoders import encoder
+from neural.embed import encoder
 from neural.heads.arms import ARMS
 from neural.heads.runs import Schedule
+from neural.tasks.task import Task
 from studies import harness
 from studies.harness import Interval
 from studies.head_cells import compute

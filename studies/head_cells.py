@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from neural.data.task import Task
 from neural.heads.analysis import class_separation, functional_margins, gradient_alignment
 from neural.heads.arms import ARMS, Setting, arm_runs, select
 from neural.heads.model import SharedHead
 from neural.heads.runs import HeadFit, HeadRun
 from neural.heads.sweep import heads_per_tensor, train_heads
+from neural.tasks.task import Task
 from studies import harness
 from studies.head_presets import Preset
 

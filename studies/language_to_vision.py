@@ -37,8 +37,8 @@ import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from neural.checkpoints import DivergedError
 from neural.datasets import open_dataset
+from neural.store.checkpoints import DivergedError
 from neural.transfer.initialisations import INITIALISATIONS
 from neural.transfer.masked_language import BertSettings, small_bert
 from neural.transfer.pictures import PictureTask, file_task, glyph_task

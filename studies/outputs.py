@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import pandas as pd
 
-from neural.data.task import Task
+from neural.tasks.task import Task
 from studies import harness
 from studies.lab.table import write_table
 

@@ -34,9 +34,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import numpy as np
 import pandas as pd
 
-from neural.data.task import Task
 from neural.datasets import SPECS
 from neural.heads.arms import arm_names
+from neural.tasks.task import Task
 from studies import harness
 from studies.head_cells import compute, of_its_classes
 from studies.head_presets import PRESETS, Preset

@@ -29,9 +29,9 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from neural.data.glyphs import DEFAULT
-from neural.picture_encoder import FEATURES
+from neural.embed.picture_encoder import FEATURES
 from neural.sequences.glyphs import TOKENS, GlyphSequenceSettings, name_tokens, patches
+from neural.worlds.glyphs import DEFAULT
 from studies import harness
 from studies.lab.figures import arm_style
 from studies.lab.finding import Finding, records

@@ -5,10 +5,10 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
-from neural.data.files import from_files
-from neural.data.task import Task
 from neural.datasets import SPECS
 from neural.datasets.shifted_imagenet import SHIFTS
+from neural.tasks.files import from_files
+from neural.tasks.task import Task
 from studies import harness
 from studies.head_presets import PRESETS, Preset, resized
 from studies.task_sources import IMAGENET, SOURCES, encoded_task, make_task, parse_settings

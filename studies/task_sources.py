@@ -13,11 +13,6 @@ from typing import Any
 import numpy as np
 
 from fisherkit.checks import UnknownNameError
-from neural.data.concepts import ConceptWorld, concepts
-from neural.data.digits import digits
-from neural.data.encoded import encode_task
-from neural.data.glyphs import GlyphSettings, glyphs
-from neural.data.task import Task
 from neural.datasets import (
     SPECS,
     DatasetError,
@@ -31,7 +26,12 @@ from neural.datasets import (
 from neural.datasets.class_texts import from_templates, template_set
 from neural.datasets.imagenet import ClassNames
 from neural.datasets.shifted_imagenet import SHIFTS, ShiftedTest, load_shifted
-from neural.encoders import encoder
+from neural.embed import encoder
+from neural.tasks.encoded import encode_task
+from neural.tasks.task import Task
+from neural.worlds.concepts import ConceptWorld, concepts
+from neural.worlds.digits import digits
+from neural.worlds.glyphs import GlyphSettings, glyphs
 from studies.harness import progress_bar
 
 __all__ = [
@@ -212,7 +212,7 @@ def encoded_task(
     Args:
         dataset: key (`neural.datasets.SPECS`), or path of a folder with one subfolder per class or of a list.
         root: data root.
-        vision: encoder of images, see `neural.encoders.encoder`.
+        vision: encoder of images, see `neural.embed.encoder`.
         text: encoder of sentences; with the name of a CLIP in both places the spaces are aligned.
         texts: "descriptions" (sentences from a file) or a set of templates.
         descriptions: JSON file {class: [sentences]}; None takes the data set's own below the root.
@@ -254,7 +254,7 @@ def encoded_task(
         raise UnknownNameError(dataset, [*SOURCES, *SPECS], "data set (and no such path):")
     for option, name in (("--vision", vision), ("--text", text)):
         if name is None:
-            raise ValueError(f"{option}: name an encoder for {dataset!r} (see `neural.encoders.table`)")
+            raise ValueError(f"{option}: name an encoder for {dataset!r} (see `neural.embed.table`)")
     tests = _shifted_tests(images, root, shifted) if dataset == IMAGENET else {}
     subsets = None
     if dataset in SPECS:

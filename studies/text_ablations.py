@@ -34,8 +34,8 @@ import pandas as pd
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from fisherkit.checks import UnknownNameError
-from neural.data.task import Task
 from neural.heads.arms import ARMS
+from neural.tasks.task import Task
 from studies import harness
 from studies.harness import Interval
 from studies.head_cells import compute

@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from neural.data.task import Task
 from neural.heads.runs import Schedule
+from neural.tasks.task import Task
 from studies.head_presets import Grid, Preset, resized
 from studies.lab.table import by_test
 from studies.report_tables import by_word, direction

@@ -43,11 +43,11 @@ import pandas as pd
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from fisherkit.checks import UnknownNameError
-from neural.data.glyph_outline_rows import glyph_modalities
-from neural.data.glyphs import GlyphSettings
-from neural.data.imagenet_esc import ImagenetEsc, open_imagenet_esc
-from neural.data.modalities import Modalities, of_task
 from neural.heads.runs import Schedule
+from neural.tasks.imagenet_esc import ImagenetEsc, open_imagenet_esc
+from neural.tasks.modalities import Modalities, of_task
+from neural.worlds.glyph_outline_rows import glyph_modalities
+from neural.worlds.glyphs import GlyphSettings
 from studies import harness
 from studies.harness import Interval
 from studies.head_cells import compute

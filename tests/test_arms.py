@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fisherkit.checks import UnknownNameError
-from neural.data.concepts import concepts
-from neural.data.task import Embeddings, FewShot, Numbered, Task
 from neural.heads.arms import ARMS, Setting, arm_names, arm_runs, permuted_classes, select, settings_grid
 from neural.heads.model import class_mean_head
 from neural.heads.runs import HeadFit, Schedule
 from neural.heads.sweep import train_heads
+from neural.tasks.task import Embeddings, FewShot, Numbered, Task
+from neural.worlds.concepts import concepts
 
 AXES = {
     "learning_rates": (0.01, 0.001),

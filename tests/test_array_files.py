@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from safetensors.torch import save_file
 
-from neural.array_files import as_array, read_npz, read_safetensors, read_torch
+from neural.datasets.array_files import as_array, read_npz, read_safetensors, read_torch
 from neural.datasets.reading import DatasetError, MissingError
 
 ARRAYS = hnp.arrays(

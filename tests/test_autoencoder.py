@@ -6,8 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neural.autoencoder import Architecture, SharedAutoencoder, mean_squared_errors, uml_objective
-from neural.batched_autoencoder import BatchedAutoencoder, append_ones
+from neural.autoencoder.batched import BatchedAutoencoder, append_ones
+from neural.autoencoder.model import Architecture, SharedAutoencoder, mean_squared_errors, uml_objective
 from tests.comparators import assert_allclose_report
 
 NAMES = ("x", "y", "z")

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from safetensors.torch import save
 from torch import nn
 
-from neural.array_cache import CorruptCacheWarning
-from neural.checkpoints import Checkpoints, DivergedError
 from neural.minibatches import RowStream, torch_generator
 from neural.resumable import train_resumably
+from neural.store.array_cache import CorruptCacheWarning
+from neural.store.checkpoints import Checkpoints, DivergedError
 
 ROWS = {"data": torch.tensor([4, 2])}
 

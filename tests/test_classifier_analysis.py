@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fisherkit.checks import UnknownNameError
-from neural.data.concepts import concepts
-from neural.data.task import Embeddings
 from neural.heads.analysis import functional_margins
 from neural.heads.model import HeadLayout, SharedHead
+from neural.tasks.task import Embeddings
+from neural.worlds.concepts import concepts
 from studies import classifier_analysis
 from studies.harness import Cells, Interval, paired_difference
 from studies.head_cells import compute

@@ -6,7 +6,7 @@ from scipy.stats import chi2
 
 from fisherkit.checks import UnknownNameError
 from fisherkit.model import Modality
-from neural.data.concepts import ConceptWorld, concepts
+from neural.worlds.concepts import ConceptWorld, concepts
 
 FALSE_ALARM = 1e-6
 

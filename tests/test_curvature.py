@@ -15,7 +15,7 @@ from torch import nn
 
 import fisherkit as fk
 from fisherkit.theorems.additivity import proposition_1
-from neural.autoencoder import Architecture, SharedAutoencoder
+from neural.autoencoder.model import Architecture, SharedAutoencoder
 from neural.curvature import (
     Categorical,
     Gaussian,

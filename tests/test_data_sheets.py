@@ -8,11 +8,11 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 
-from neural.data import glyphs as glyph_source
-from neural.data.glyph_classes import GlyphClasses
-from neural.data.glyph_names import fine_texts
-from neural.data.glyphs import GlyphSettings, glyphs
 from neural.heads.runs import Schedule
+from neural.worlds import glyphs as glyph_source
+from neural.worlds.glyph_classes import GlyphClasses
+from neural.worlds.glyph_names import fine_texts
+from neural.worlds.glyphs import GlyphSettings, glyphs
 from studies import data_sheets
 from studies.head_presets import PRESETS
 from studies.lab.page import print_style

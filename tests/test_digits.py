@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neural.data.digits import DESCRIPTIONS, digits, log_mel_statistics, read_recordings
+from neural.worlds.digits import DESCRIPTIONS, digits, log_mel_statistics, read_recordings
 
 RECORDINGS = Path(__file__).parents[2] / "shared" / "data" / "fsdd" / "recordings"
 

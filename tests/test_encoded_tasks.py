@@ -10,11 +10,11 @@ import pytest
 from PIL import Image
 
 from fisherkit.checks import UnknownNameError
-from neural.data.encoded import encode_task
 from neural.datasets import SPECS, DatasetError, MissingError, load, load_few_shot, load_texts
 from neural.datasets.shifted_imagenet import SHIFTS, load_shifted
-from neural.encoders import encode, encoder, register
-from neural.encoders.registry import _FUNCTIONS
+from neural.embed import encode, encoder, register
+from neural.embed.registry import _FUNCTIONS
+from neural.tasks.encoded import encode_task
 from studies.image_text_fewshot import _figure, _published, as_markdown, main
 from studies.lab.table import read_table
 from studies.task_sources import encoded_task

@@ -19,7 +19,7 @@ from scipy.io import wavfile
 from transformers import AutoModel, AutoTokenizer
 
 from fisherkit.checks import UnknownNameError
-from neural.encoders import (
+from neural.embed import (
     CATALOGUE,
     EncoderUnavailableError,
     ImageTransform,
@@ -32,10 +32,10 @@ from neural.encoders import (
     register_checkpoint,
     table,
 )
-from neural.encoders.audio import read_wave
-from neural.encoders.families import FAMILIES
-from neural.encoders.images import native_transform, read_image
-from neural.encoders.pooling import Hidden, pool
+from neural.embed.families import FAMILIES
+from neural.embed.images import native_transform, read_image
+from neural.embed.pooling import Hidden, pool
+from neural.embed.waveforms import read_wave
 from tests import tiny_encoders as tiny
 from tests.comparators import assert_allclose_report
 from tests.strategies import seeds

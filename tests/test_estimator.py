@@ -20,12 +20,12 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import neural.estimator
 from fisherkit.checks import UnknownNameError
-from neural.data.concepts import concepts
-from neural.data.task import Embeddings
 from neural.estimator import UnpairedClassifier
 from neural.heads.model import class_mean_head
 from neural.heads.runs import HeadRun, Schedule
 from neural.heads.training import train_head
+from neural.tasks.task import Embeddings
+from neural.worlds.concepts import concepts
 
 CLASSES, DIMS = 12, {"image": 20, "text": 6, "sound": 9}
 BRIEF = {"max_iter": 60, "random_state": 0}

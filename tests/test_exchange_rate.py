@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from neural.data.concepts import concepts
 from neural.heads.runs import Schedule
+from neural.worlds.concepts import concepts
 from studies import exchange_rate
 from studies.exchange_rate import main
 from studies.harness import Interval

@@ -20,15 +20,15 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from fisherkit.checks import UnknownNameError
-from neural.array_cache import CorruptCacheWarning
-from neural.encoders import FunctionEncoder, encode, encode_tokens, encoder
-from neural.features import cache as cache_module
-from neural.features import digests as digests_module
-from neural.features.cache import features, token_features
-from neural.features.claims import Claim
-from neural.features.digests import digests_of
-from neural.features.maintenance import add_command, entries, remove, verify
-from neural.features.shards import shard_paths
+from neural.embed import FunctionEncoder, encode, encode_tokens, encoder
+from neural.embed import cache as cache_module
+from neural.embed import digests as digests_module
+from neural.embed.cache import features, token_features
+from neural.embed.claims import Claim
+from neural.embed.digests import digests_of
+from neural.embed.maintenance import add_command, entries, remove, verify
+from neural.embed.shards import shard_paths
+from neural.store.array_cache import CorruptCacheWarning
 from tests import tiny_encoders as tiny
 from tests.strategies import seeds
 
@@ -221,8 +221,8 @@ def test_images_go_through_the_cache(tmp_path):
 WORKER = """
 import os, sys, time
 from pathlib import Path
-from neural.encoders import register
-from neural.features.cache import features
+from neural.embed import register
+from neural.embed.cache import features
 from tests.test_feature_cache import vectors, words
 
 @register("slow", modality="text", version="1")

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from safetensors.numpy import save_file
 
-from neural.data.files import from_files, stratified_split
+from neural.tasks.files import from_files, stratified_split
 
 NAMES = ["cat", "dog", "owl"]
 

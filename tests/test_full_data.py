@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from neural.data.concepts import concepts
 from neural.heads.arms import ARMS
 from neural.heads.runs import Schedule
+from neural.worlds.concepts import concepts
 from studies import full_data, harness
 from studies.full_data import gains_of
 from studies.head_cells import compute

@@ -8,12 +8,12 @@ import pytest
 import torch
 from PIL import Image
 
-from neural.data.pixels import PixelEncoder
 from neural.datasets import load
-from neural.encoders import encoder
+from neural.embed import encoder
 from neural.heads.arms import ARMS
 from neural.heads.runs import Schedule
 from neural.heads.training import train_head
+from neural.tasks.pixels import PixelEncoder
 from studies import full_data, harness
 from studies.lab.fine_tuning import FineTuneCell, image_files, image_fine_tuning, tuning_differences
 from studies.task_sources import encoded_task

@@ -13,12 +13,14 @@ from hypothesis import strategies as st
 from matplotlib.ft2font import FT2Font
 
 from fisherkit.checks import UnknownNameError
-from neural.array_cache import CorruptCacheWarning
-from neural.data import glyphs as source
-from neural.data.glyph_classes import choose_classes, homoglyph_groups, look_alikes
-from neural.data.glyph_names import TEXTS, coarse_text, corpus_characters, fine_texts, labelled_texts
-from neural.data.glyph_outlines import outline
-from neural.data.glyph_pictures import (
+from neural.embed.picture_encoder import encode
+from neural.embed.word_encoder import WordEncoder
+from neural.store.array_cache import CorruptCacheWarning
+from neural.worlds import glyphs as source
+from neural.worlds.glyph_classes import choose_classes, homoglyph_groups, look_alikes
+from neural.worlds.glyph_names import TEXTS, coarse_text, corpus_characters, fine_texts, labelled_texts
+from neural.worlds.glyph_outlines import outline
+from neural.worlds.glyph_pictures import (
     BOLD,
     FACES,
     MASTER_SIDE,
@@ -32,9 +34,7 @@ from neural.data.glyph_pictures import (
     face_path,
     jittered,
 )
-from neural.data.glyphs import POOLS, GlyphSettings, draw_pool, glyph_encoder, glyph_pools, glyphs
-from neural.picture_encoder import encode
-from neural.word_encoder import WordEncoder
+from neural.worlds.glyphs import POOLS, GlyphSettings, draw_pool, glyph_encoder, glyph_pools, glyphs
 from tests.comparators import assert_allclose_report
 
 SMALL = GlyphSettings(

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import davies_bouldin_score, silhouette_score
 
-from neural.data.task import Embeddings
 from neural.heads.analysis import class_separation, functional_margins, gradient_alignment
 from neural.heads.model import HeadLayout, SharedHead
+from neural.tasks.task import Embeddings
 
 LAYOUT = HeadLayout((("image", 5), ("text", 3)), 4, 3, ("image",), learn_scales=True, logit_scale=7.0)
 

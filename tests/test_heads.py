@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fisherkit.checks import UnknownNameError
-from neural.data.task import Embeddings
 from neural.heads import group, optimiser, sweep
 from neural.heads.batched import BatchedHead
 from neural.heads.capture import restore
@@ -18,6 +17,7 @@ from neural.heads.model import HeadLayout, SharedHead, class_mean_head, supervis
 from neural.heads.runs import HeadFit, HeadRun, Schedule
 from neural.heads.sweep import heads_per_tensor, train_heads
 from neural.heads.training import train_head
+from neural.tasks.task import Embeddings
 
 CLASSES, D_IMAGE, D_TEXT = 6, 5, 4
 SHORT = Schedule(iterations=40, warmup=5, eval_every=10, patience=None)

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from fisherkit.checks import UnknownNameError
-from neural.data.concepts import concepts
 from neural.heads.arms import ARMS
 from neural.heads.runs import Schedule
+from neural.worlds.concepts import concepts
 from studies import harness, head_cells
 from studies.harness import Interval
 from studies.head_cells import compute

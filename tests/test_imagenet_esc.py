@@ -8,10 +8,10 @@ import torch
 from safetensors.numpy import save_file
 
 from fisherkit.checks import UnknownNameError
-from neural.data.imagenet_esc import ImagenetEsc, open_imagenet_esc
 from neural.datasets.audio import IMAGENET_ESC, imagenet_esc
 from neural.datasets.esc_features import read_images, read_names, read_sounds
 from neural.datasets.reading import DatasetError, MissingError
+from neural.tasks.imagenet_esc import ImagenetEsc, open_imagenet_esc
 
 CLIPS, TRAIN, TEST = 8, 6, 3
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from neural.datasets import SPECS, load
-from neural.encoders import register
-from neural.encoders.catalogue import CATALOGUE
+from neural.embed import register
+from neural.embed.catalogue import CATALOGUE
 from neural.heads.runs import Schedule
 from studies import head_presets, reproduce
 from studies.lab import sequences as sequence_grid

@@ -6,16 +6,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fisherkit.checks import UnknownNameError
-from neural.data import glyph_outline_rows
-from neural.data.concepts import ConceptWorld, concepts
-from neural.data.digits import digits
-from neural.data.glyph_classes import choose_classes
-from neural.data.glyph_outline_rows import OutlineJitter, draw_outlines, glyph_modalities, outline_pools
-from neural.data.glyph_outlines import outline
-from neural.data.glyph_pictures import PLAIN
-from neural.data.glyphs import GlyphSettings
-from neural.data.modalities import POOLS, Modalities, deal, of_task
-from neural.data.task import Embeddings
+from neural.tasks.modalities import POOLS, Modalities, deal, of_task
+from neural.tasks.task import Embeddings
+from neural.worlds import glyph_outline_rows
+from neural.worlds.concepts import ConceptWorld, concepts
+from neural.worlds.digits import digits
+from neural.worlds.glyph_classes import choose_classes
+from neural.worlds.glyph_outline_rows import OutlineJitter, draw_outlines, glyph_modalities, outline_pools
+from neural.worlds.glyph_outlines import outline
+from neural.worlds.glyph_pictures import PLAIN
+from neural.worlds.glyphs import GlyphSettings
 from tests.comparators import assert_allclose_report
 
 SMALL = GlyphSettings(

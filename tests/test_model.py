@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import fisherkit as fk
-from fisherkit import simulation
+from fisherkit.streams import streams
 
 EYE = np.eye(2)
 
@@ -221,8 +221,8 @@ def test_noise_whose_square_leaves_float64_is_refused(noise, size):
 @pytest.mark.parametrize(("one", "other"), [("plumless", "buckeroo"), ("codding", "gnu"), ("é", "e")])
 def test_names_do_not_share_streams(one, other):
     """The first two have one CRC-32."""
-    streams = simulation.streams(0, [one, other])
-    assert streams[one].standard_normal() != streams[other].standard_normal()
+    rngs = streams(0, [one, other])
+    assert rngs[one].standard_normal() != rngs[other].standard_normal()
     model = fk.LinearGaussian({one: fk.Modality(EYE), other: fk.Modality(EYE)})
     samples = fk.simulate(model, 3, seed=0, theta=[0.0, 0.0])
     assert (samples[one] != samples[other]).all()

@@ -33,6 +33,7 @@ from fisherkit import (
     theorems,
 )
 from fisherkit.cluster import accumulate_dask, fit_dask
+from fisherkit.streams import streams
 from tests.odd_inputs import ODD
 
 LIBRARY = str(Path(fk.__file__).parent)
@@ -106,7 +107,7 @@ row(fk.blind_spot_model, angle=1.0, seed=0, shared_dim=4, seen=2, noise_std=1.0)
 row(fk.Samples, model=WORLD, data={"x": np.ones((3, 2))}, theta=np.ones(3))
 row(SAMPLES.subset, names=["x"])
 row(SAMPLES.__getitem__, name="x")
-row(simulation.streams, seed=0, names=["x"])
+row(streams, seed=0, names=["x"])
 row(simulation.draw_theta, model=WORLD, seed=0)
 row(fk.simulate, model=WORLD, counts=3, seed=0, theta=np.ones(3), replicates=2, skip=HUGE)
 row(fk.simulate_statistics, model=WORLD, counts=3, seed=0, theta=np.ones(3), replicates=2, skip=HUGE)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from neural.picture_encoder import FEATURES, PictureEncoder, _Pretraining, encode, pretrain
+from neural.embed.picture_encoder import FEATURES, PictureEncoder, _Pretraining, encode, pretrain
 from tests.comparators import assert_allclose_report
 
 

@@ -7,14 +7,14 @@ import pytest
 import torch
 from PIL import Image
 
-from neural.array_cache import CorruptCacheWarning
-from neural.data import pixels as pixels_module
-from neural.data.pixels import PixelEncoder, keep_pixels
-from neural.data.task import Numbered
-from neural.encoders import FunctionEncoder, encode, encoder
-from neural.encoders.images import ImageTransform
+from neural.embed import FunctionEncoder, encode, encoder
+from neural.embed.images import ImageTransform
 from neural.heads.runs import HeadRun, Schedule
 from neural.heads.training import train_head
+from neural.store.array_cache import CorruptCacheWarning
+from neural.tasks import pixels as pixels_module
+from neural.tasks.pixels import PixelEncoder, keep_pixels
+from neural.tasks.task import Numbered
 from tests import tiny_encoders as tiny
 
 FAMILIES = (*tiny.IMAGE_FAMILIES, "clip")

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from neural.data.concepts import concepts
 from neural.datasets.shifted_imagenet import SHIFTS
 from neural.heads.runs import Schedule
 from neural.heads.sweep import train_heads
+from neural.worlds.concepts import concepts
 from studies import harness, image_text_fewshot, robustness
 from studies.head_cells import HeadCell
 from studies.head_presets import PRESETS, Grid, Preset

@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 from matplotlib.text import Text
 
-from neural.data.glyph_classes import choose_classes
-from neural.data.glyph_names import fine_texts
-from neural.data.glyphs import draw_pool
+from neural.worlds.glyph_classes import choose_classes
+from neural.worlds.glyph_names import fine_texts
+from neural.worlds.glyphs import draw_pool
 from studies import harness, schematics
 from studies.lab.page import MATH, SMALL, Page, class_name, picture, print_style, sentence, wrapped
 
@@ -159,7 +159,7 @@ def test_cards_refuse_what_does_not_fit():
 
 def test_specimens_say_what_they_are_and_where_from():
     assert picture("é", 3).pixels.shape == (32, 32)
-    assert picture("é", 1).source == "neural.data.glyphs.draw_pool: pool 'train', seed 0, picture 1"
+    assert picture("é", 1).source == "neural.worlds.glyphs.draw_pool: pool 'train', seed 0, picture 1"
     assert sentence("é", 2).text == "e carrying acute"
     assert class_name("é") == "é latin small letter e with acute"
 

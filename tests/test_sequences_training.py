@@ -13,12 +13,12 @@ from safetensors import safe_open
 from sklearn.linear_model import LogisticRegression
 
 from fisherkit.checks import UnknownNameError
-from neural.checkpoints import DivergedError
 from neural.minibatches import RowStream, torch_generator
 from neural.sequences.data import SequenceSet
 from neural.sequences.model import SharedTransformer, TransformerSettings, embeddings
 from neural.sequences.probe import fit_probe
 from neural.sequences.training import Curriculum, TrainSettings, train
+from neural.store.checkpoints import DivergedError
 
 SHAPE = TransformerSettings(width=8, layers=1, heads=2, feedforward=16, dropout=0.0, norm_first=True)
 BOTH = TrainSettings(12, {"image": 4, "text": 6}, learning_rate=1e-2, checkpoint_every=5)

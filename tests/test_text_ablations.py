@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from neural.data.concepts import concepts
 from neural.heads.runs import Schedule
+from neural.worlds.concepts import concepts
 from studies import harness, text_ablations
 from studies.head_cells import HeadCell
 from studies.head_presets import PRESETS, Grid, Preset
@@ -146,14 +146,14 @@ def test_variants_of_one_dimension_share_the_control(plan, task):
 
 
 def concepts_with_dim(dim):
-    from neural.data.concepts import ConceptWorld
+    from neural.worlds.concepts import ConceptWorld
 
     return concepts(ConceptWorld(dims={"text": dim}), seed=0, n_classes=5, test_per_class=10)
 
 
 def test_target_is_the_same_whatever_the_text():
     """What lets variants share a control: the target's rows do not depend on the text's law."""
-    from neural.data.concepts import ConceptWorld
+    from neural.worlds.concepts import ConceptWorld
 
     one = concepts(ConceptWorld(), seed=0, n_classes=5, test_per_class=10)
     for world in (

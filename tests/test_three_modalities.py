@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from fisherkit.checks import UnknownNameError
-from neural.data.concepts import ConceptWorld, concepts
-from neural.data.modalities import of_task
 from neural.heads.arms import permuted_classes
 from neural.heads.runs import Schedule
+from neural.tasks.modalities import of_task
+from neural.worlds.concepts import ConceptWorld, concepts
 from studies import three_modalities
 from studies.head_presets import PRESETS, Grid, Preset, resized
 from studies.lab.finding import findings_of

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fisherkit.factor import linear_code_error
+from neural.autoencoder.runs import Run
+from neural.autoencoder.training import train_batched, train_reference
 from neural.minibatches import RowStream, torch_generator
-from neural.runs import Run
-from neural.training import train_batched, train_reference
 from tests.comparators import assert_allclose_report
 
 SMALL = {"adapter_width": 6, "hidden_width": 5, "latent_dim": 2}

@@ -15,15 +15,15 @@ from torch import nn
 from torch.nn import functional as F
 
 from fisherkit.checks import UnknownNameError
-from neural.checkpoints import DivergedError
-from neural.data.glyphs import GlyphSettings
 from neural.datasets import DatasetError, open_dataset
+from neural.store.checkpoints import DivergedError
 from neural.transfer.initialisations import INITIALISATIONS, initialise
 from neural.transfer.masked_language import BertSettings, Masking, small_bert, word_pieces
 from neural.transfer.model import PatchSettings, PatchTransformer, cut_patches
 from neural.transfer.pictures import file_task, glyph_task
 from neural.transfer.stack import LanguageStack, find_language, load_stack
 from neural.transfer.training import Schedule, train
+from neural.worlds.glyphs import GlyphSettings
 from tests.tiny_encoders import quiet, save_image, save_text
 
 SMALL = PatchSettings(channels=1, side=8, patch=4, dropout=0.1)

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from fisherkit.checks import as_array, as_fraction, as_number, as_seed, as_whole, check_function
 from fisherkit.exchange_fit.parametric import Plane, PowerLaw
 from fisherkit.exchange_fit.rows import Rows, Surface
-from fisherkit.simulation import Seed
+from fisherkit.streams import Seed
 
 __all__ = ["Interval", "LackOfFit", "bootstrap", "describe", "lack_of_fit", "words"]
 

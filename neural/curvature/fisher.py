@@ -25,7 +25,7 @@ from fisherkit.checks import UnknownNameError, as_whole
 from fisherkit.information import schur_complement
 from fisherkit.projection import project_out
 from fisherkit.psd import PSD
-from fisherkit.simulation import Seed
+from fisherkit.streams import Seed
 from neural.curvature.jacobian import Branch, sample_jacobians
 from neural.curvature.likelihood import Likelihood
 from neural.curvature.partition import Entry, Partition
@@ -64,7 +64,7 @@ class TrunkInformation:
 
     Example:
         >>> from neural.curvature import Gaussian, Partition, trunk_fisher
-        >>> from neural.autoencoder import Architecture, SharedAutoencoder
+        >>> from neural.autoencoder.model import Architecture, SharedAutoencoder
         >>> net = SharedAutoencoder(Architecture((("x", 3), ("y", 2)), 2, 2, 1), seed=0, dtype=torch.float64)
         >>> rows = {"x": torch.ones(5, 3), "y": torch.eye(2)}
         >>> information = trunk_fisher(net, rows, Gaussian(0.09))

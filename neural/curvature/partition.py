@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from torch import nn
 
 from fisherkit.checks import UnknownNameError
-from neural.autoencoder import SharedAutoencoder
+from neural.autoencoder.model import SharedAutoencoder
 from neural.heads.model import SharedHead, weight_of
 
 __all__ = ["Entry", "Partition"]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fisherkit.files import write_atomic
-from neural.array_files import read_npz
+from neural.datasets.array_files import read_npz
 from neural.datasets.reading import DatasetError, listed
 from neural.datasets.restricted_pickle import MAX_BYTES, load_pickle
 

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fisherkit.simulation import streams
-from neural.array_files import read_npz, read_safetensors, read_torch
+from fisherkit.streams import streams
+from neural.datasets.array_files import read_npz, read_safetensors, read_torch
 from neural.datasets.audio import Esc50, EscPair
 from neural.datasets.items import Items
 from neural.datasets.reading import DatasetError, listed, read_json

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fisherkit.checks import as_whole
-from neural.data.embeddings import draw_per_class
 from neural.datasets.reading import DatasetError, MissingError, listed
+from neural.labelled_rows import draw_per_class
 
 __all__ = ["FewShotItems", "ImageDataset", "Items", "draw_per_class", "missing_labels"]
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from fisherkit.simulation import streams
+from fisherkit.streams import streams
 
 __all__ = ["FRACTIONS", "split_by_class"]
 

@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from neural.data.task import Embeddings
 from neural.heads.model import SharedHead
+from neural.tasks.task import Embeddings
 
 __all__ = ["class_separation", "functional_margins", "gradient_alignment"]
 

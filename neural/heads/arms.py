@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from fisherkit.checks import UnknownNameError
-from neural.data.task import Embeddings, FewShot, Task
 from neural.heads.model import class_mean_head
 from neural.heads.runs import HeadFit, HeadRun
+from neural.tasks.task import Embeddings, FewShot, Task
 
 __all__ = ["ARMS", "Arm", "Setting", "arm_names", "arm_runs", "permuted_classes", "select", "settings_grid"]
 

@@ -15,8 +15,8 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from fisherkit.checks import UnknownNameError, as_matrix, as_whole
-from neural.data.task import Embeddings
 from neural.minibatches import torch_generator
+from neural.tasks.task import Embeddings
 
 __all__ = ["HeadLayout", "SharedHead", "class_mean_head", "supervised_objective", "weight_of"]
 

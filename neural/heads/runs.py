@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from fisherkit.checks import UnknownNameError, as_whole
-from neural.data.task import Embeddings
 from neural.heads.model import HeadLayout, SharedHead
 from neural.minibatches import RowStream, torch_generator
+from neural.tasks.task import Embeddings
 
 __all__ = ["HeadFit", "HeadRun", "Schedule"]
 

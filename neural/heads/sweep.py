@@ -47,7 +47,7 @@ def train_heads(
         MemoryError: likewise, where the host says so.
 
     Example:
-        >>> from neural.data.task import Embeddings
+        >>> from neural.tasks.task import Embeddings
         >>> rows = Embeddings(np.eye(4), [0, 1, 2, 3], "image")
         >>> runs = [
         ...     HeadRun(f"seed {s}", 4, {"image": rows}, rows, {"image": 4}, seed=s, learning_rate=0.1) for s in range(3)

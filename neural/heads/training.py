@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from neural.data.task import Embeddings
 from neural.heads.model import supervised_objective
 from neural.heads.runs import HeadFit, HeadRun, Schedule
+from neural.tasks.task import Embeddings
 
 __all__ = ["train_head"]
 

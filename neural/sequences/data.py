@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from fisherkit.checks import as_whole
-from fisherkit.simulation import Seed, streams
+from fisherkit.streams import Seed, streams
 
 __all__ = ["Batch", "Modality", "SequenceSet", "pack", "scrambled", "standardised"]
 

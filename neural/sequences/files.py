@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from safetensors.torch import save
 
 from fisherkit.files import write_atomic
-from neural.array_files import read_safetensors
+from neural.datasets.array_files import read_safetensors
 from neural.sequences.data import SequenceSet, pack, standardised
 from neural.sequences.task import SequenceTask
 

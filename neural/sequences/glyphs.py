@@ -16,14 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fisherkit.checks import UnknownNameError, as_whole
-from fisherkit.simulation import streams
-from neural.array_cache import ArrayCache
-from neural.data.glyph_classes import choose_classes
-from neural.data.glyph_names import corpus_characters, unrelated_names
-from neural.data.glyph_pictures import PLAIN, SIDE, Jitter, drawing_versions
-from neural.data.glyphs import draw_pool
+from fisherkit.streams import streams
 from neural.sequences.data import SequenceSet, standardised
 from neural.sequences.task import SequenceTask
+from neural.store.array_cache import ArrayCache
+from neural.worlds.glyph_classes import choose_classes
+from neural.worlds.glyph_names import corpus_characters, unrelated_names
+from neural.worlds.glyph_pictures import PLAIN, SIDE, Jitter, drawing_versions
+from neural.worlds.glyphs import draw_pool
 
 __all__ = [
     "LABELS",

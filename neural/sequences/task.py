@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fisherkit.checks import UnknownNameError
-from fisherkit.simulation import Seed, streams
+from fisherkit.streams import Seed, streams
 from neural.sequences.data import SequenceSet
 
 __all__ = ["SequenceTask", "disjoint_halves"]

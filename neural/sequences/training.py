@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fisherkit.checks import UnknownNameError, as_whole
-from neural.checkpoints import Checkpoints
 from neural.minibatches import RowStream, torch_generator
 from neural.resumable import PRECISIONS, train_resumably
 from neural.sequences.data import SequenceSet
 from neural.sequences.model import SharedTransformer, predicted_steps
+from neural.store.checkpoints import Checkpoints
 
 __all__ = [
     "Curriculum",

@@ -16,12 +16,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fisherkit.checks import as_whole
-from neural.array_cache import ArrayCache, content_key
-from neural.data.glyph_names import corpus_characters, fine_texts
 from neural.minibatches import torch_generator
+from neural.store.array_cache import ArrayCache, content_key
 from neural.transfer.initialisations import randomise
 from neural.transfer.stack import LanguageStack
 from neural.transfer.training import Schedule, train
+from neural.worlds.glyph_names import corpus_characters, fine_texts
 
 __all__ = ["BertSettings", "Masking", "corpus_sentences", "pretrain_bert", "small_bert", "word_pieces"]
 

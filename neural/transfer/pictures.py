@@ -13,13 +13,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from neural.array_cache import content_key
-from neural.data.glyph_pictures import SIDE, Pictures
-from neural.data.glyphs import GlyphSettings, glyph_pools
 from neural.datasets.items import ImageDataset, draw_per_class
 from neural.datasets.reading import DatasetError
-from neural.encoders.images import ImageTransform, read_image
+from neural.embed.images import ImageTransform, read_image
+from neural.store.array_cache import content_key
 from neural.transfer.model import PatchSettings
+from neural.worlds.glyph_pictures import SIDE, Pictures
+from neural.worlds.glyphs import GlyphSettings, glyph_pools
 
 __all__ = ["ArrayPictures", "FilePictures", "PictureSet", "PictureTask", "file_task", "glyph_task"]
 

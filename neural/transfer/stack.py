@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from neural.encoders.catalogue import CATALOGUE, listing
-from neural.encoders.checkpoint import Checkpoint
+from neural.embed.catalogue import CATALOGUE, listing
+from neural.embed.weights import Checkpoint
 
 __all__ = ["KINDS", "LanguageStack", "find_language", "load_stack"]
 
@@ -114,7 +114,7 @@ def find_language(
     """Where a language model's files are.
 
     Args:
-        name: short name of `neural.encoders.CATALOGUE`, folder that ``save_pretrained`` wrote, or hub name.
+        name: short name of `neural.embed.CATALOGUE`, folder that ``save_pretrained`` wrote, or hub name.
         revision: commit, tag or branch on the hub; None takes the catalogue's, or "main".
         local_files_only: use the local hub cache and no network.
 

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from fisherkit.checks import UnknownNameError, as_whole
-from fisherkit.simulation import streams
-from neural.checkpoints import Checkpoints
+from fisherkit.streams import streams
 from neural.minibatches import RowStream, torch_generator
 from neural.resumable import PRECISIONS, train_resumably
+from neural.store.checkpoints import Checkpoints
 
 __all__ = ["Log", "Schedule", "train"]
 

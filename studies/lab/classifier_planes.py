@@ -9,10 +9,10 @@ import torch
 from numpy.typing import NDArray
 
 from fisherkit.checks import UnknownNameError
-from neural.data.task import Embeddings, Task
 from neural.heads.arms import ARMS, permuted_classes
 from neural.heads.model import SharedHead, class_mean_head
 from neural.heads.runs import HeadFit
+from neural.tasks.task import Embeddings, Task
 from studies.lab.figures import arm_style, place_style
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ import pandas as pd
 
 from fisherkit.checks import UnknownNameError
 from fisherkit.exchange_fit import describe, fit_plane, words
-from neural.data.task import Task
 from neural.heads.arms import ARMS
+from neural.tasks.task import Task
 from studies.head_presets import differences
 from studies.lab.heads import closing_lines, with_gain
 from studies.lab.table import by_key, long_form, means

@@ -16,15 +16,15 @@ import torch
 from torch import nn
 
 from fisherkit.checks import as_whole
-from neural.data.glyph_pictures import SIDE
-from neural.data.glyphs import GlyphTask, LabelledPictures, glyph_encoder, glyph_pools
-from neural.data.pixels import PixelEncoder, keep_pixels
-from neural.data.task import Embeddings, Numbered, Task
 from neural.datasets import SPECS, ImageDataset, load, open_dataset
-from neural.encoders import Encoder
+from neural.embed import Encoder
 from neural.heads.arms import ARMS, Setting, arm_runs, select
 from neural.heads.runs import HeadFit, HeadRun, Schedule
 from neural.heads.training import train_head
+from neural.tasks.pixels import PixelEncoder, keep_pixels
+from neural.tasks.task import Embeddings, Numbered, Task
+from neural.worlds.glyph_pictures import SIDE
+from neural.worlds.glyphs import GlyphTask, LabelledPictures, glyph_encoder, glyph_pools
 from studies import harness
 from studies.head_presets import PRESETS
 
@@ -193,7 +193,7 @@ def glyph_fine_tuning(
     """Fine-tuning on the pictures behind the features of a glyphs task.
 
     Args:
-        task: from `neural.data.glyphs.glyphs`; its auxiliary rows are used as they are.
+        task: from `neural.worlds.glyphs.glyphs`; its auxiliary rows are used as they are.
         schedule: of each training.
         learning_rates: to choose from.
         batch_size: pictures per step.

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from neural.data.task import Task
 from neural.heads.arms import ARMS, arm_names
+from neural.tasks.task import Task
 from studies import harness
 from studies.head_cells import HeadCell
 from studies.head_presets import Preset

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from fisherkit.factor import FactorWorld, e14_world, linear_code_error, loading_information
 from fisherkit.psd import PSD
-from neural.runs import Curve, Run
-from neural.training import runs_per_tensor, train_batched
+from neural.autoencoder.runs import Curve, Run
+from neural.autoencoder.training import runs_per_tensor, train_batched
 from studies import harness
 from studies.harness import cell_key
 from studies.lab.table import table

@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 
 from fisherkit.checks import UnknownNameError, as_whole
-from neural.data.task import Task
 from neural.heads.arms import ARMS, arm_names
 from neural.heads.runs import HeadFit
 from neural.heads.sweep import train_heads
+from neural.tasks.task import Task
 from studies.harness import Cells
 from studies.head_cells import HeadCell
 from studies.head_presets import Preset, differences

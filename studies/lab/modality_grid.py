@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 
 from fisherkit.checks import UnknownNameError, as_whole
-from neural.data.imagenet_esc import ImagenetEsc
-from neural.data.modalities import Modalities
-from neural.data.task import Embeddings, Task
 from neural.heads.arms import ARMS, permuted_classes
+from neural.tasks.imagenet_esc import ImagenetEsc
+from neural.tasks.modalities import Modalities
+from neural.tasks.task import Embeddings, Task
 from studies import harness
 from studies.head_cells import HeadCell
 from studies.head_presets import Preset

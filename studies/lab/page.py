@@ -18,9 +18,9 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
 from matplotlib.textpath import TextPath
 from numpy.typing import NDArray
 
-from neural.data.glyph_names import fine_texts
-from neural.data.glyph_pictures import Jitter
-from neural.data.glyphs import DEFAULT, draw_pool
+from neural.worlds.glyph_names import fine_texts
+from neural.worlds.glyph_pictures import Jitter
+from neural.worlds.glyphs import DEFAULT, draw_pool
 from studies import harness
 from studies.lab.figures import place_style
 
@@ -62,7 +62,7 @@ class Specimen:
 def picture(character: str, index: int, jitter: Jitter = DEFAULT.jitter) -> Specimen:
     """The index-th picture of a character in the training pool of the task "glyphs", from 0."""
     drawn = draw_pool([character], _POOL, index + 1, jitter=jitter, seed=_SEED).pictures[index]
-    source = f"neural.data.glyphs.draw_pool: pool {_POOL!r}, seed {_SEED}, picture {index}"
+    source = f"neural.worlds.glyphs.draw_pool: pool {_POOL!r}, seed {_SEED}, picture {index}"
     if jitter != DEFAULT.jitter:
         source += f", {jitter}"
     return Specimen("picture", character, source, pixels=drawn)
@@ -70,7 +70,7 @@ def picture(character: str, index: int, jitter: Jitter = DEFAULT.jitter) -> Spec
 
 def sentence(character: str, number: int) -> Specimen:
     """The number-th sentence of the task "glyphs" about a character, from 0."""
-    source = f"neural.data.glyph_names.fine_texts: sentence {number}"
+    source = f"neural.worlds.glyph_names.fine_texts: sentence {number}"
     return Specimen("sentence", character, source, text=fine_texts(character)[number])
 
 

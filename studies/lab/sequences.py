@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from fisherkit.checks import UnknownNameError, as_whole
-from neural.checkpoints import DivergedError
 from neural.sequences.data import SequenceSet, scrambled
 from neural.sequences.model import SharedTransformer, TransformerSettings, embeddings
 from neural.sequences.probe import Probe, fit_probe
 from neural.sequences.task import SequenceTask, disjoint_halves
 from neural.sequences.training import Curriculum, History, Precision, TrainSettings, train
+from neural.store.checkpoints import DivergedError
 from studies import harness
 
 __all__ = [

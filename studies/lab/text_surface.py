@@ -19,7 +19,7 @@ from fisherkit.exchange_fit import (
     lack_of_fit,
     words,
 )
-from neural.data.task import Task
+from neural.tasks.task import Task
 from studies.finished_cells import Cells
 from studies.head_cells import HeadCell
 from studies.head_presets import Preset

@@ -14,9 +14,9 @@ import pandas as pd
 from sklearn.feature_extraction.text import HashingVectorizer
 
 from fisherkit.checks import as_whole
-from neural.data.glyphs import GlyphTask
-from neural.data.task import Embeddings, Task
 from neural.heads.runs import HeadRun
+from neural.tasks.task import Embeddings, Task
+from neural.worlds.glyphs import GlyphTask
 from studies.files import write_atomic
 from studies.finished_cells import Cells
 from studies.head_cells import HeadCell

@@ -14,13 +14,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fisherkit.checks import UnknownNameError
-from neural.data.glyph_pictures import Jitter
-from neural.data.glyphs import GlyphSettings
 from neural.transfer.initialisations import INITIALISATIONS, initialise
 from neural.transfer.model import PatchTransformer
 from neural.transfer.pictures import PictureSet, PictureTask
 from neural.transfer.stack import LanguageStack
 from neural.transfer.training import Schedule, train
+from neural.worlds.glyph_pictures import Jitter
+from neural.worlds.glyphs import GlyphSettings
 from studies import harness
 
 __all__ = ["ARMS", "MODES", "PRESETS", "Plan", "Preset", "arm_label", "compute", "run_cell"]

@@ -8,8 +8,8 @@ from fisherkit.checks import UnknownNameError
 from neural.datasets.descriptions import find_descriptions
 from neural.datasets.doctor import examine
 from neural.datasets.reading import MissingError
-from neural.encoders import encoder
-from neural.encoders.catalogue import listing
+from neural.embed import encoder
+from neural.embed.catalogue import listing
 from studies.paper.exhibits import EXHIBITS, Exhibit, check_numbers
 from studies.paper.jobs import JOBS, Job, jobs_for
 from studies.paper.published import PRINTED_ENCODERS, published

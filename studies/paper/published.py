@@ -42,7 +42,7 @@ MAIN_TABLES = (1, *range(6, 24), 25, 26)
 WHOLE = ("shots", "figure", "classes", "train", "val", "test")
 NUMBERS = ("value", "ratio")
 
-#: {short name of an encoder (`neural.encoders`): its name in the tables}, where the two differ.
+#: {short name of an encoder (`neural.embed`): its name in the tables}, where the two differ.
 PRINTED_ENCODERS = {"clip-vit-b16": "clip-b16"}
 
 Selection = str | float | None

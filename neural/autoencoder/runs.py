@@ -1,0 +1,143 @@
+"""What a training run is made of, checked before anything is trained, and what comes out of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fisherkit.checks import UnknownNameError
+from neural.autoencoder.model import Architecture, SharedAutoencoder
+from neural.minibatches import RowStream, torch_generator
+
+__all__ = ["Curve", "Run"]
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One training run: its data, its batches, its seed, what to validate on.
+
+    Attributes:
+        name: how messages call it.
+        data: {modality: (n_k, m_k) float tensor}, the training rows; unpaired.
+        batch_sizes: {modality: rows per step}, the same modalities, between 1 and n_k.
+        seed: whole number >= 0 for initial weights and row order. Equal seeds give equal trunks, equal x-parts and
+            the same order of x-rows whatever other modalities there are.
+        weights: {modality: loss weight >= 0}; a modality left out weighs 1.
+        validation: {label: (modality, (n, m_k) rows)}.
+        adapter_width: see `neural.autoencoder.model.Architecture`.
+        hidden_width: see there.
+        latent_dim: see there.
+
+    Raises:
+        UnknownNameError: batch size, weight or validation set of a modality without data.
+        TypeError: rows that are no floating-point tensor.
+        ValueError: no data, rows of wrong shape or not finite, batch larger than the data, negative weight or seed.
+
+    Example:
+        >>> run = Run("x only", {"x": torch.zeros(100, 4)}, {"x": 10}, seed=0, latent_dim=2)
+        >>> run.architecture.dims
+        (('x', 4),)
+    """
+
+    name: str
+    data: Mapping[str, Tensor]
+    batch_sizes: Mapping[str, int]
+    seed: int
+    weights: Mapping[str, float] = field(default_factory=dict)
+    validation: Mapping[str, tuple[str, Tensor]] = field(default_factory=dict)
+    adapter_width: int = 128
+    hidden_width: int = 128
+    latent_dim: int = 10
+
+    def __post_init__(self) -> None:
+        if not self.data:
+            raise ValueError(f"run {self.name!r}: data: no modality given; pass {{'x': rows}} at least")
+        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
+            raise ValueError(f"run {self.name!r}: seed must be a whole number >= 0, got {self.seed!r}")
+        for modality, rows in self.data.items():
+            _check_rows(rows, f"run {self.name!r}: data of {modality!r}")
+        named = [*self.batch_sizes, *self.weights, *(modality for modality, _ in self.validation.values())]
+        for modality in named:
+            if modality not in self.data:
+                raise UnknownNameError(modality, self.data, f"modality in run {self.name!r}:")
+        for modality, rows in self.data.items():
+            size = self.batch_sizes.get(modality)
+            if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= len(rows):
+                raise ValueError(
+                    f"run {self.name!r}: batch size of {modality!r} must be between 1 and its {len(rows)} training "
+                    f"rows, got {size}; change the batch size or the sample budget (or leave {modality!r} out)"
+                )
+        for modality, weight in self.weights.items():
+            if not (np.isfinite(weight) and weight >= 0):
+                raise ValueError(f"run {self.name!r}: loss weight of {modality!r} must be >= 0, got {weight}")
+        for label, (modality, rows) in self.validation.items():
+            what = f"run {self.name!r}: validation set {label!r}"
+            _check_rows(rows, what)
+            if rows.shape[1] != self.data[modality].shape[1]:
+                raise ValueError(
+                    f"{what}: {rows.shape[1]} columns, but {modality!r} has {self.data[modality].shape[1]}"
+                )
+
+    @property
+    def architecture(self) -> Architecture:
+        """Sizes of the network that this run trains."""
+        dims = tuple((name, rows.shape[1]) for name, rows in self.data.items())
+        return Architecture(dims, self.adapter_width, self.hidden_width, self.latent_dim)
+
+    def initial_model(self, dtype: torch.dtype = torch.float32) -> SharedAutoencoder:
+        """The network before the first step.
+
+        Args:
+            dtype: floating-point type.
+
+        Returns:
+            The network, on the CPU.
+        """
+        return SharedAutoencoder(self.architecture, seed=self.seed, dtype=dtype)
+
+    def row_streams(self) -> dict[str, RowStream]:
+        """Fresh row order of each modality, from the start.
+
+        Returns:
+            {modality: stream}.
+        """
+        return {
+            name: RowStream(len(rows), torch_generator(self.seed, f"rows of {name}"))
+            for name, rows in self.data.items()
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """What a run did.
+
+    Attributes:
+        name: the run's.
+        eval_steps: (E,) optimiser steps after which the network was validated.
+        validation: {label: (E,) mean squared error}, data units squared.
+        losses: {modality: (steps,) minibatch mean squared error before each step}.
+        model: the network after the last step, on the CPU.
+    """
+
+    name: str
+    eval_steps: NDArray[np.int64]
+    validation: dict[str, NDArray[np.float64]]
+    losses: dict[str, NDArray[np.float64]]
+    model: SharedAutoencoder
+
+
+def _check_rows(rows: Tensor, what: str) -> None:
+    if not isinstance(rows, Tensor) or not rows.is_floating_point():
+        kind = rows.dtype if isinstance(rows, Tensor) else type(rows).__name__
+        raise TypeError(
+            f"{what}: expected a floating-point tensor, got {kind}; use torch.as_tensor(rows).float()"
+        )
+    if rows.ndim != 2 or not len(rows):
+        raise ValueError(f"{what}: expected shape (n, m) with n >= 1, got {tuple(rows.shape)}")
+    finite = torch.isfinite(rows)
+    if not finite.all():
+        row, column = (~finite).nonzero()[0].tolist()
+        raise ValueError(f"{what}: not finite at row {row}, column {column}; remove or impute such rows")
