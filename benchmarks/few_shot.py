@@ -72,7 +72,7 @@ def side_by_side(runs: list, schedule: object, workers: int) -> list:
     from tqdm import tqdm
 
     from neural.heads.sweep import heads_per_tensor, train_heads
-    from studies.parallel import in_parallel
+    from neural.results.parallel import in_parallel
 
     size = heads_per_tensor("cpu")
     portions = [list(range(i, min(i + size, len(runs)))) for i in range(0, len(runs), size)]
@@ -102,7 +102,7 @@ def compare(batch: int, *, quick: bool) -> dict[str, Timing]:
     from neural.heads.runs import Schedule
     from neural.heads.sweep import train_heads
     from neural.heads.training import train_head
-    from studies.parallel import usable_cores
+    from neural.results.parallel import usable_cores
 
     cores = usable_cores()
     steps = 20 if quick else 200

@@ -31,12 +31,18 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import numpy as np
 import pandas as pd
 
+from neural.fewshot.cells import compute
+from neural.fewshot.plan import CELLS, Plan, cell_rows, chosen_heads, closing_lines, with_gain
+from neural.fewshot.presets import PRESETS
 from neural.heads.arms import arm_names
 from neural.heads.runs import HeadFit
+from neural.results.cells import Cells
+from neural.results.contrasts import entries, long_form
+from neural.results.figures import draw_means, figure_style, save_figure
+from neural.results.parallel import one_torch_thread
+from neural.results.table import by_measure
+from neural.results.text import by_word, direction, gain_text, markdown_table
 from neural.tasks.task import Task
-from studies import harness
-from studies.head_cells import compute
-from studies.head_presets import PRESETS
 from studies.lab.classifier_planes import (
     confused_pairs,
     decision_plane,
@@ -45,13 +51,10 @@ from studies.lab.classifier_planes import (
     named_pairs,
     prototypes,
 )
-from studies.lab.figures import draw_means
 from studies.lab.finding import NOT_PRINTED, Finding, evidence_of, overall, records
-from studies.lab.heads import CELLS, Plan, cell_rows, chosen_heads, closing_lines, with_gain
-from studies.lab.table import by_measure, entries, long_form
-from studies.outputs import Report, write_head_report
-from studies.report_tables import by_word, direction, gain_text, markdown_table
-from studies.task_options import add_task_options, label_of, task_and_preset
+from studies.lab.options import command_parser, usage_errors
+from studies.lab.outputs import Report, write_head_report
+from studies.lab.task_options import add_task_options, label_of, task_and_preset
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -244,7 +247,7 @@ def _figure(summary: Mapping[str, Any], rows: pd.DataFrame, path: Path) -> None:
     """Planes of class pairs, separation measures, prototypes beside texts."""
     import matplotlib.pyplot as plt
 
-    with harness.figure_style():
+    with figure_style():
         figure = plt.figure(figsize=(12.5, 10.2))
         parts = figure.add_gridspec(3, 1, height_ratios=[1, 1, 1.05])
         planes, measures, heat_maps = (parts[i, 0] for i in range(3))
@@ -256,7 +259,7 @@ def _figure(summary: Mapping[str, Any], rows: pd.DataFrame, path: Path) -> None:
         for i, what in enumerate(_MEASURES):
             _draw_measure(figure.add_subplot(grid[i]), rows[rows["what"].eq(what)], summary, what)
         _draw_prototypes(figure, heat_maps, summary)
-        harness.save_figure(figure, path)
+        save_figure(figure, path)
 
 
 def _draw_measure(axes: "Axes", rows: pd.DataFrame, summary: Mapping[str, Any], what: str) -> None:
@@ -361,22 +364,22 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
         The summary that is also written as JSON.
     """
     began = time.perf_counter()
-    parser = harness.parser(__doc__, seeds=PRESETS["default"].seeds, device=True)
+    parser = command_parser(__doc__, seeds=PRESETS["default"].seeds, device=True)
     add_task_options(parser)
     parser.add_argument(
         "--pairs", nargs="+", default=[], metavar="CLASS", help="two or four names of classes"
     )
     options = parser.parse_args(arguments)
-    with harness.usage_errors(parser):
+    with usage_errors(parser):
         task, preset = task_and_preset(options)
         there = arm_names(task)
         plan = Plan(task, preset, tuple(arm for arm in ARMS if arm in there))
         pairs = named_pairs(task, options.pairs)
-    cells = harness.Cells(options.runs / CELLS)
+    cells = Cells(options.runs / CELLS)
     print(f"{task.name}: {len(plan.cells())} cells", flush=True)
     computed = compute(plan.cells(), cells, options.device)
     rows = _rows(plan, cell_rows(plan, cells))
-    with harness.one_torch_thread():
+    with one_torch_thread():
         heads = chosen_heads(plan, cells, preset.shots[-1], _SEED, options.device)
         summary = _summarise(plan, rows, heads, pairs)
     summary["findings"] = records(_findings(summary))

@@ -6,7 +6,7 @@
 
 Table 3: classes and rows of the tasks glyphs, concepts and digits; of the paper's data sets the printed sizes and, with
 --data, the numbers found (of a split file, its entries, whether or not the images are there). Table 4: all sentences
-about some characters, with their first pictures. Table 5: the grids of `studies/head_presets.py`.
+about some characters, with their first pictures. Table 5: the grids of `neural/fewshot/presets.py`.
 
 Writes data_sheets.png (Tables 3 and 4), data_sheets.csv (one row per entry: table, row, column, ours, published),
 data_sheets.md (all three) and data_sheets.json.
@@ -23,20 +23,24 @@ import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from fisherkit.files import write_atomic
 from neural.datasets.doctor import Checkup, examine
+from neural.fewshot.presets import PRESETS, Preset
 from neural.heads.runs import WARMUP_START
+from neural.results.figures import save_figure
+from neural.results.files import write_json
+from neural.results.provenance import provenance
+from neural.results.table import write_table
+from neural.results.text import markdown_table
 from neural.tasks.task import Task
 from neural.worlds.concepts import concepts
 from neural.worlds.digits import digits
 from neural.worlds.glyph_names import fine_texts
 from neural.worlds.glyphs import POOLS, GlyphSettings
-from studies import harness
-from studies.head_presets import PRESETS, Preset
 from studies.lab.finding import Finding, records
+from studies.lab.options import command_parser
 from studies.lab.page import Page, class_name, picture, print_style
-from studies.lab.table import write_table
-from studies.paper.published import published
-from studies.report_tables import markdown_table
+from studies.published.numbers import published
 
 NAME = "data_sheets"
 CHARACTERS = "êЖ½ß"
@@ -245,7 +249,7 @@ Rows of the project's tasks; of the paper's data sets as printed, and the number
 
 ## Table 5: hyperparameters
 
-Presets of `studies/head_presets.py`; "paper" is meant to agree with the printed grid.
+Presets of `neural/fewshot/presets.py`; "paper" is meant to agree with the printed grid.
 
 {markdown_table(["hyperparameter", "printed", *dict.fromkeys(grids.column)], grid_lines)}
 """
@@ -274,16 +278,16 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
         The summary that is also written as JSON.
     """
     began = time.perf_counter()
-    parser = harness.parser(__doc__)
+    parser = command_parser(__doc__)
     parser.add_argument("--data", type=Path, metavar="ROOT", help="folder of the paper's data sets")
     options = parser.parse_args(arguments)
     found = find_data_sets(options.data)
     table = pd.DataFrame([*size_rows(found), *sentence_rows(), *grid_rows()], dtype=object)
     with print_style():
-        harness.save_figure(draw(table[table.table == 3]).figure, options.out / f"{NAME}.png")
+        save_figure(draw(table[table.table == 3]).figure, options.out / f"{NAME}.png")
     write_table(options.out / f"{NAME}.csv", table.drop(columns="differs"))
     text = as_markdown(table)
-    harness.write_atomic(options.out / f"{NAME}.md", text.encode())
+    write_atomic(options.out / f"{NAME}.md", text.encode())
     differences = [
         f"Table {entry.table}, {entry.row}, {entry.column}: {entry.ours} (printed {entry.published})"
         for entry in table[table.differs.astype(bool)].itertuples()
@@ -295,9 +299,9 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
         "on_disk": {key: checkup.state for key, checkup in found.items()},
         "differences": differences,
         "findings": records(_findings()),
-        "provenance": harness.provenance(config=config, seconds=seconds),
+        "provenance": provenance(config=config, seconds=seconds),
     }
-    harness.write_json(options.out / f"{NAME}.json", summary)
+    write_json(options.out / f"{NAME}.json", summary)
     print(text)
     looked = f"found below {options.data}" if found else "no --data given"
     print(f"counts that differ from the printed ones ({looked}): {'; '.join(differences) or 'none'}")

@@ -30,11 +30,15 @@ from fisherkit.allocation import Allocation, allocate
 from fisherkit.criteria import a_criterion, c_criterion
 from fisherkit.exchange import ExchangeSurface, Isoline, exchange_rate, isoline
 from fisherkit.levels import CountCriterion
-from studies import harness
-from studies.harness import Interval, seed_of
+from neural.results.cells import seed_of
+from neural.results.figures import error_bars, figure_style, place_style, save_figure
+from neural.results.files import write_json
+from neural.results.intervals import Interval, plausible_coverage
+from neural.results.provenance import provenance
+from neural.results.table import write_table
+from neural.results.text import text_table
 from studies.lab import known_loadings
-from studies.lab.figures import place_style
-from studies.lab.table import write_table
+from studies.lab.options import command_parser
 
 NAME = "exchange_isolines"
 SURFACES: dict[str, Callable[..., Any]] = {
@@ -308,7 +312,7 @@ def _draw_fits(
 ) -> None:
     """Rates read off fitted surfaces against the true one."""
     for i, rate in enumerate(rates.values()):
-        bars = harness.error_bars([rate.estimate], [rate.low], [rate.high])
+        bars = error_bars([rate.estimate], [rate.low], [rate.high])
         ax.errorbar([i], [rate.estimate], bars, **(place_style(i) | {"linestyle": "none", "capsize": 4}))
     ax.axhline(TRUE_RATE, color="black", linestyle="--", linewidth=0.9, label="true rate 1/9")
     p = {name: test.p_value for name, test in tests.items()}
@@ -334,9 +338,9 @@ def _report(
     ]
     header = ["surface fitted to measured errors", "x samples per y sample [95%]", "in words (true: 9)"]
     lines = [
-        harness.table(header, words),
+        text_table(header, words),
         f"plane: {plane.verdict}",
-        known_loadings.coverage_text(counts, good=harness.plausible_coverage(inside, total)),
+        known_loadings.coverage_text(counts, good=plausible_coverage(inside, total)),
         f"optimal allocations: certified relative gap at most {summary['largest_certified_gap']:.0e}",
     ]
     return "\n".join(lines)
@@ -352,14 +356,14 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
         The summary that is also written as JSON.
     """
     began = time.perf_counter()
-    options = harness.parser(__doc__).parse_args(arguments)
+    options = command_parser(__doc__).parse_args(arguments)
     replicates = 10_000 if options.quick else 100_000
     lines, levels = level_rows(replicates)
     others = (noise_rows, overlap_rows, frontier_rows)
     rows = pd.DataFrame([*levels, *(row for make in others for row in make(replicates))])
     rates, tests = fitted_rates(100 if options.quick else 500)
     by_panel = dict(iter(rows.groupby("panel")))
-    with harness.figure_style():
+    with figure_style():
         figure, axes = plt.subplots(2, 4, figsize=(16.5, 7.6))
         _draw_levels(axes[0, 0], lines, by_panel["levels"])
         _draw_noise(axes[0, 1], by_panel["noise"])
@@ -369,7 +373,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
         _draw_prices(axes[1, 1], pd.DataFrame(price_rows()))
         _draw_shares(axes[1, 2], *share_grid())
         _draw_fits(axes[1, 3], rates, tests)
-        harness.save_figure(figure, options.out / f"{NAME}.png")
+        save_figure(figure, options.out / f"{NAME}.png")
     write_table(options.out / f"{NAME}.csv", rows)
     seconds = time.perf_counter() - began
     summary = {
@@ -379,9 +383,9 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
         "fitted_rates": {n: {"estimate": r.estimate, "low": r.low, "high": r.high} for n, r in rates.items()},
         "true_rate": TRUE_RATE,
         "lack_of_fit_p": {name: test.p_value for name, test in tests.items()},
-        "provenance": harness.provenance(config={"quick": options.quick}, seconds=seconds),
+        "provenance": provenance(config={"quick": options.quick}, seconds=seconds),
     }
-    harness.write_json(options.out / f"{NAME}.json", summary)
+    write_json(options.out / f"{NAME}.json", summary)
     print(_report(summary, rates, tests["plane"]))
     print(f"wall time {seconds:.1f} s")
     print(f"figure {options.out / NAME}.png")

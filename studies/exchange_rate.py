@@ -32,21 +32,22 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from neural.fewshot.cells import compute
+from neural.fewshot.presets import Preset
 from neural.heads.arms import ARMS
+from neural.results.cells import Cells
+from neural.results.figures import draw_means, error_bars, figure_style, place_style, save_figure
 from neural.tasks.task import Task
-from studies import harness
-from studies.head_cells import compute
-from studies.head_presets import Preset
 from studies.lab.exchange_report import count_text, report_of
-from studies.lab.figures import draw_means, place_style
 from studies.lab.finding import Evidence, Finding, overall, records
+from studies.lab.options import check_device, command_parser, usage_errors
+from studies.lab.outputs import write_head_report
+from studies.lab.task_options import add_task_options, chosen_preset, fitted_preset, label_of, task_of
+from studies.lab.task_sources import SOURCES
 from studies.lab.text_surface import ARM, FITS, PERMUTED, Plan, Surface, surface_rows
-from studies.outputs import write_head_report
-from studies.paper.printed import words_printed
-from studies.paper.published import published
-from studies.task_options import add_task_options, chosen_preset, fitted_preset, label_of, task_of
-from studies.task_sources import SOURCES
-from studies.text_sweep import lighter
+from studies.lab.text_sweep import lighter
+from studies.published.numbers import published
+from studies.published.printed import words_printed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -72,7 +73,7 @@ def _draw(surfaces: Sequence[Surface], summaries: Sequence[dict[str, Any]], path
     """One row of panels per surface: one, or unaligned and aligned."""
     import matplotlib.pyplot as plt
 
-    with harness.figure_style():
+    with figure_style():
         figure, grid = plt.subplots(len(surfaces), 3, figsize=(13.5, 4.2 * len(surfaces)), squeeze=False)
         letters = iter("abcdef")
         for row, surface, summary in zip(grid, surfaces, summaries, strict=True):
@@ -83,7 +84,7 @@ def _draw(surfaces: Sequence[Surface], summaries: Sequence[dict[str, Any]], path
             row[1].set_title(f"({next(letters)}) UML (init) and the control, 95% intervals")
             _prices(row[2], summary)
             row[2].set_title(f"({next(letters)}) What an image is worth, 95% intervals")
-        harness.save_figure(figure, path)
+        save_figure(figure, path)
 
 
 def _isolines(axes: "Axes", surface: Surface) -> None:
@@ -156,7 +157,7 @@ def _prices(axes: "Axes", summary: dict[str, Any]) -> None:
             axes.annotate("∞", (i, 0.5), xycoords=("data", "axes fraction"), ha="center", fontsize=14)
             continue
         low, high = (price[end] or price["estimate"] for end in ("low", "high"))
-        bars = harness.error_bars([price["estimate"]], [low], [high])
+        bars = error_bars([price["estimate"]], [low], [high])
         style = place_style(i) | {"linestyle": "none"}
         axes.errorbar([i], [price["estimate"]], bars, capsize=4, **style)
         if price["high"] is None:  # no upper end: texts may be worth nothing
@@ -254,7 +255,7 @@ def _tasks(options: argparse.Namespace, preset: Preset) -> list[Task]:
 
 
 def _plans(options: argparse.Namespace) -> list[Plan]:
-    harness.check_device(options.device)
+    check_device(options.device)
     preset = lighter(chosen_preset(options), options, seeds=SEEDS)
     plans = []
     for task in _tasks(options, preset):
@@ -279,7 +280,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
         The summary that is also written as JSON.
     """
     began = time.perf_counter()
-    parser = harness.parser(__doc__, seeds=SEEDS, device=True)
+    parser = command_parser(__doc__, seeds=SEEDS, device=True)
     add_task_options(parser)
     add = parser.add_argument
     add("--text-rows", type=int, nargs="+", metavar="T", help="texts per class (default 1 2 4 8)")
@@ -287,10 +288,10 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     add("--pair", nargs="?", const="", metavar="ENCODER", help="also with aligned encoders, and compare")
     add("--logit-scale", type=float, default=1.0, help="fixed factor of all logits")
     options = parser.parse_args(arguments)
-    with harness.usage_errors(parser):
+    with usage_errors(parser):
         plans = _plans(options)
     cells = [cell for plan in plans for cell in plan.cells()]
-    store = harness.Cells(options.runs / f"{NAME}.jsonl")
+    store = Cells(options.runs / f"{NAME}.jsonl")
     print(f"{plans[0].task.name}: {len(cells)} cells of {cells[0].steps:,} run-steps at most", flush=True)
     computed = compute(cells, store, options.device)
     replicates = 200 if options.quick else 1000

@@ -40,13 +40,16 @@ import pandas as pd
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from neural.embed import encoder
+from neural.fewshot.cells import compute
+from neural.fewshot.presets import PRESETS, differences, resized
 from neural.heads.arms import ARMS
 from neural.heads.runs import Schedule
+from neural.results.cells import Cells
+from neural.results.contrasts import by_key, contrast, long_form, means, paired
+from neural.results.intervals import Interval
+from neural.results.parallel import one_torch_thread
+from neural.results.text import by_word, direction, equivalence, gain_text, little_impact_record
 from neural.tasks.task import Task
-from studies import harness
-from studies.harness import Interval
-from studies.head_cells import compute
-from studies.head_presets import PRESETS, differences, resized
 from studies.lab.finding import Evidence, Finding, evidence_of, overall, records
 from studies.lab.fine_tuning import (
     PAPER_BATCH,
@@ -60,14 +63,13 @@ from studies.lab.fine_tuning import (
 )
 from studies.lab.full_data_grid import PARTS, TABLES, WITH_TEXT, FullDataPlan, Row, measured, rows_of
 from studies.lab.full_data_report import as_markdown, draw
-from studies.lab.table import by_key, contrast, long_form, means, paired
-from studies.outputs import Report, write_report
+from studies.lab.options import check_device, command_parser, usage_errors
+from studies.lab.outputs import Report, write_report
+from studies.lab.task_options import add_task_options, chosen_preset, label_of, task_of
+from studies.lab.task_sources import SOURCES
 from studies.paper.exhibits import contents
-from studies.paper.printed import gains_printed
-from studies.paper.published import PRINTED_ENCODERS, published
-from studies.report_tables import by_word, direction, equivalence, gain_text, little_impact_record
-from studies.task_options import add_task_options, chosen_preset, label_of, task_of
-from studies.task_sources import SOURCES
+from studies.published.numbers import PRINTED_ENCODERS, published
+from studies.published.printed import gains_printed
 
 __all__ = ["gains_of", "main", "summarise"]
 
@@ -292,7 +294,7 @@ def _tuning(options: Namespace, task: Task) -> FineTuning:
         return image_fine_tuning(
             task, images, vision, schedule, rates, options.batch_size, cache=cache / "pixels"
         )
-    with harness.one_torch_thread():
+    with one_torch_thread():
         return glyph_fine_tuning(
             task, schedule, options.learning_rates or RATES, options.batch_size, cache=cache
         )
@@ -321,15 +323,15 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
         The summary that is also written as JSON.
     """
     began = time.perf_counter()
-    parser = harness.parser(__doc__, seeds=SEEDS, device=True)
+    parser = command_parser(__doc__, seeds=SEEDS, device=True)
     add_task_options(parser)
     _add_options(parser)
     options = parser.parse_args(arguments)
-    with harness.usage_errors(parser):
-        harness.check_device(options.device)
+    with usage_errors(parser):
+        check_device(options.device)
         plan = _plan(options)
     heads, tuned = plan.head_cells(), plan.tuned_cells()
-    store = harness.Cells(options.runs / f"{NAME}.jsonl")
+    store = Cells(options.runs / f"{NAME}.jsonl")
     print(f"{plan.task.name}: {len(heads)} linear probes, {len(tuned)} fine-tunings", flush=True)
     computed = compute(heads, store, options.device)
     computed += fine_tune(tuned, store, options.device)

@@ -35,9 +35,14 @@ from matplotlib.axes import Axes
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from studies import harness
-from studies.harness import Interval
-from studies.lab.figures import arm_style, draw_means, place_style
+from neural.results.cells import Cells
+from neural.results.contrasts import by_key, means, paired
+from neural.results.figures import arm_style, draw_means, figure_style, place_style, save_figure
+from neural.results.files import write_json
+from neural.results.intervals import Interval
+from neural.results.provenance import provenance
+from neural.results.table import write_table
+from neural.results.text import text_table
 from studies.lab.finding import NOT_PRINTED, Evidence, Finding, overall, records
 from studies.lab.gaussian_cells import (
     ARMS,
@@ -50,7 +55,7 @@ from studies.lab.gaussian_cells import (
     rows_of,
     world,
 )
-from studies.lab.table import by_key, means, paired, write_table
+from studies.lab.options import check_device, command_parser, usage_errors
 
 __all__ = ["main", "verdict"]
 
@@ -127,7 +132,7 @@ def _draw(
         "uml / x, training law": "attenuated x (training law)",
         "x half / x": "un-attenuated, x half to x",
     }
-    with harness.figure_style():
+    with figure_style():
         figure, axes = plt.subplots(2, 2, figsize=(9.2, 7.0))
         steps = {*plan.eval_steps[::2], plan.steps}  # every other one, to tell the arms apart
         curves = arms[(arms["setting"] == "usual") & arms["step"].isin(steps)]
@@ -143,7 +148,7 @@ def _draw(
             f"Fisher information of y about x's loadings: {summary['fisher']['trace_y_separate']:.3g}",
             fontsize=9.5,
         )
-        harness.save_figure(figure, path)
+        save_figure(figure, path)
 
 
 def _draw_curves(axes: Axes, rows: pd.DataFrame, floors: Mapping[str, float]) -> None:
@@ -319,11 +324,11 @@ def _as_text(summary: Mapping[str, Any]) -> str:
     )
     lines = [
         "Validation mean squared error of x (un-attenuated), geometric mean [95% interval] over paired seeds",
-        harness.table(["arm", "steps", "error of x", "ratio to x", "ratio to x 2b"], rows),
+        text_table(["arm", "steps", "error of x", "ratio to x", "ratio to x 2b"], rows),
         "",
         f"linear codes, unlimited data: best {best:.3f}, fitted to attenuated x {fitted:.3f}",
         "x samples that one y sample replaced:",
-        harness.table(["steps", "budget N", "rate", ""], rates),
+        text_table(["steps", "budget N", "rate", ""], rates),
         information,
         "",
     ]
@@ -345,14 +350,14 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
         The summary that is also written as JSON.
     """
     began = time.perf_counter()
-    parser = harness.parser(__doc__, seeds=8, device=True)
+    parser = command_parser(__doc__, seeds=8, device=True)
     parser.add_argument("--steps", type=int, default=None, help="optimiser steps (default 10,000)")
     parser.add_argument("--batch", type=int, default=128, help="b, rows per step (default 128)")
     options = parser.parse_args(arguments)
-    with harness.usage_errors(parser):
+    with usage_errors(parser):
         plan = Plan(quick=options.quick, seeds=options.seeds, steps=options.steps, batch=options.batch)
-        harness.check_device(options.device)
-    cells, planned = harness.Cells(options.runs / f"{NAME}.jsonl"), plan.cells()
+        check_device(options.device)
+    cells, planned = Cells(options.runs / f"{NAME}.jsonl"), plan.cells()
     todo = cells.missing(planned)
     compute(todo, cells, options.device)
     rows = rows_of(plan, cells)
@@ -366,12 +371,12 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     six_digits = {name: rows[name].map("{:.6g}".format) for name in (_ERROR, "mse_x_attenuated")}
     write_table(options.out / f"{NAME}.csv", rows.assign(**six_digits))
     seconds = time.perf_counter() - began
-    summary["provenance"] = harness.provenance(config=vars(plan), seconds=seconds, device=options.device) | {
+    summary["provenance"] = provenance(config=vars(plan), seconds=seconds, device=options.device) | {
         "cells_computed_now": len(todo),
         "cells_in_all": len(planned),
         "training_seconds_in_all": round(sum(cells.get(cell)["seconds"] for cell in planned), 1),
     }
-    harness.write_json(options.out / f"{NAME}.json", summary)
+    write_json(options.out / f"{NAME}.json", summary)
     print(f"wall time {seconds:.0f} s: {len(todo)} cells trained, {len(planned) - len(todo)} were finished")
     print(f"figure {figure}")
     return summary

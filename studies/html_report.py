@@ -24,8 +24,9 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from studies.harness import FIGURES, ROOT, write_atomic
+from fisherkit.files import write_atomic
 from studies.lab.finding import VERDICTS
+from studies.lab.options import FIGURES, ROOT
 from studies.paper.exhibits import EXHIBITS, Item, contents
 from studies.paper.gallery import Result, Row, explanations, results
 from studies.paper.jobs import JOBS, Job, load_jobs

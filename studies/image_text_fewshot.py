@@ -34,20 +34,29 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import pandas as pd
 
+from neural.fewshot.cells import compute
+from neural.fewshot.plan import CELLS, MEASURES, Plan, cell_rows, closing_lines, gains_over, with_gain
+from neural.fewshot.presets import PRESETS
 from neural.heads.arms import ARMS
-from studies import harness
-from studies.harness import Interval
-from studies.head_cells import compute
-from studies.head_presets import PRESETS
-from studies.lab.figures import arm_style, draw_means, draw_published, place_style
+from neural.results.cells import Cells
+from neural.results.contrasts import by_key, contrast, entries, long_form
+from neural.results.figures import (
+    arm_style,
+    draw_means,
+    draw_published,
+    figure_style,
+    place_style,
+    save_figure,
+)
+from neural.results.intervals import Interval
+from neural.results.table import by_measure, by_test, shots_label
+from neural.results.text import by_word, gain_text, markdown_table
 from studies.lab.finding import Finding, evidence_of, overall, pick, records
-from studies.lab.heads import CELLS, MEASURES, Plan, cell_rows, closing_lines, gains_over, with_gain
-from studies.lab.table import by_key, by_measure, by_test, contrast, entries, long_form, shots_label
-from studies.outputs import Report, write_head_report
-from studies.paper.printed import gains_printed
-from studies.paper.published import PRINTED_ENCODERS, reference
-from studies.report_tables import by_word, gain_text, markdown_table
-from studies.task_options import add_task_options, label_of, task_and_preset
+from studies.lab.options import command_parser, usage_errors
+from studies.lab.outputs import Report, write_head_report
+from studies.lab.task_options import add_task_options, label_of, task_and_preset
+from studies.published.numbers import PRINTED_ENCODERS, reference
+from studies.published.printed import gains_printed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -217,7 +226,7 @@ def _figure(summary: Mapping[str, Any], cells: pd.DataFrame, path: Path) -> None
     labels = {arm: label for arm, label in summary["arms"].items() if arm != "matched_2b"}
     rows = by_test(cells)
     gains = gains_over(control, rows, ["test", "shots"])
-    with harness.figure_style():
+    with figure_style():
         figure, grid = plt.subplots(2, 2, figsize=(10.5, 7.6))
         curves, differences, separation = grid[0, 0], grid[0, 1], grid[1, 1]
         draw_means(curves, rows[rows["test"].eq(first)], "shots", labels=labels, order=shots)
@@ -236,7 +245,7 @@ def _figure(summary: Mapping[str, Any], cells: pd.DataFrame, path: Path) -> None
         separation.set_title("(d) Separation of test rows by the head (logits of length one)")
         for axes in (curves, differences, separation):
             axes.set(xlabel="target training rows per class (shots)")
-        harness.save_figure(figure, path)
+        save_figure(figure, path)
 
 
 def _draw_published(axes: "Axes", summary: Mapping[str, Any]) -> None:
@@ -317,15 +326,15 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
         The summary that is also written as JSON.
     """
     began = time.perf_counter()
-    parser = harness.parser(__doc__, seeds=PRESETS["default"].seeds, device=True)
+    parser = command_parser(__doc__, seeds=PRESETS["default"].seeds, device=True)
     add_task_options(parser)
     parser.add_argument("--arms", nargs="+", default=[], metavar="ARM", help=", ".join(ARMS))
     parser.add_argument("--logit-scale", type=float, default=1.0, help="fixed factor of all logits")
     options = parser.parse_args(arguments)
-    with harness.usage_errors(parser):
+    with usage_errors(parser):
         task, preset = task_and_preset(options)
         plan = Plan(task, preset, tuple(options.arms), options.logit_scale)
-    cells = harness.Cells(options.runs / CELLS)
+    cells = Cells(options.runs / CELLS)
     print(_heading(plan), flush=True)
     computed = compute(plan.cells(), cells, options.device)
     rows = cell_rows(plan, cells)

@@ -25,10 +25,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import fisherkit as fk
 from fisherkit import plots
-from studies import harness
-from studies.lab.figures import place_style
+from neural.results.cells import seed_of
+from neural.results.figures import error_bars, figure_style, place_style, save_figure
+from neural.results.files import write_json
+from neural.results.intervals import Interval, plausible_coverage
+from neural.results.provenance import provenance
+from neural.results.table import write_table
+from neural.results.text import text_table
 from studies.lab.known_loadings import coverage, coverage_text, draw_curves, known_loading_world
-from studies.lab.table import write_table
+from studies.lab.options import command_parser
 
 NAME = "information_gain"
 ARMS = {"x only": ("x",), "x + y": ("x", "y"), "x + y + z": ("x", "y", "z")}  # N samples in all, split evenly
@@ -100,7 +105,7 @@ def _variance(
     key: tuple[float, ...],
 ) -> float:
     """Monte-Carlo variance of fits along v."""
-    drawn = fk.simulate_statistics(world, counts, seed=harness.seed_of(*key), replicates=replicates)
+    drawn = fk.simulate_statistics(world, counts, seed=seed_of(*key), replicates=replicates)
     return float((fk.fit(drawn).theta @ v).var(ddof=1))
 
 
@@ -150,7 +155,7 @@ def _draw_exchange(ax: Axes, rows: pd.DataFrame) -> None:
     """Measured against predicted exchange rate, with 95% intervals."""
     for i, (attenuation, part) in enumerate(rows.groupby("attenuation")):
         shown = part[part.measured > 0]
-        bars = harness.error_bars(shown.measured, np.maximum(shown.low, 1e-3), shown.high)
+        bars = error_bars(shown.measured, np.maximum(shown.low, 1e-3), shown.high)
         look = place_style(i) | {
             "linestyle": "none",
             "capsize": 2,
@@ -201,10 +206,10 @@ def _report(exchange: pd.DataFrame, counts: dict[str, tuple[int, int]]) -> str:
     rates = []
     for row in shown.itertuples():
         name = "seen in full" if row.direction == 0 else f"attenuated, no. {row.direction + 1}"
-        measured = harness.Interval(row.measured, row.low, row.high, 0)
+        measured = Interval(row.measured, row.low, row.high, 0)
         rates.append((name, f"{row.predicted:.4g}", measured))
-    good = all(harness.plausible_coverage(inside, total) for inside, total in counts.values())
-    return f"""{harness.table(header, rates)}
+    good = all(plausible_coverage(inside, total) for inside, total in counts.values())
+    return f"""{text_table(header, rates)}
 (samples of x that one sample of y replaces; E.14's dimensions, attenuation 0.05, noise std 0.3)
 With known loadings the {coverage_text(counts, good=good)}"""
 
@@ -219,17 +224,17 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
         The summary that is also written as JSON.
     """
     began = time.perf_counter()
-    options = harness.parser(__doc__).parse_args(arguments)
+    options = command_parser(__doc__).parse_args(arguments)
     replicates = 5_000 if options.quick else 20_000
     variance, exchange = variance_rows(replicates), exchange_rows(replicates)
-    with harness.figure_style():
+    with figure_style():
         figure, axes = plt.subplots(2, 3, figsize=(12, 7.5))
         _draw_theorems(axes[0, 0], axes[0, 1], replicates)
         _draw_variance(axes[0, 2], variance)
         _draw_exchange(axes[1, 0], exchange)
         _draw_blocks(axes[1, 1])
         _draw_gaps(axes[1, 2])
-        harness.save_figure(figure, options.out / f"{NAME}.png")
+        save_figure(figure, options.out / f"{NAME}.png")
     rows = pd.concat([variance, exchange], ignore_index=True)
     counts = coverage(rows.sort_values("panel"))
     write_table(options.out / f"{NAME}.csv", rows)
@@ -238,9 +243,9 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     summary = {
         "inside_95_percent_interval": counts,
         "replicates": replicates,
-        "provenance": harness.provenance(config=config, seconds=seconds),
+        "provenance": provenance(config=config, seconds=seconds),
     }
-    harness.write_json(options.out / f"{NAME}.json", summary)
+    write_json(options.out / f"{NAME}.json", summary)
     print(_report(exchange, counts))
     print(f"wall time {seconds:.1f} s")
     print(f"figure {options.out / NAME}.png")

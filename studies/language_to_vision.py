@@ -38,19 +38,22 @@ import pandas as pd
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from neural.datasets import open_dataset
+from neural.results.cells import Cells
+from neural.results.contrasts import by_key, contrast, means, paired
+from neural.results.figures import arm_style, draw_means, figure_style, save_figure
+from neural.results.intervals import Interval
+from neural.results.parallel import one_torch_thread, progress_bar
+from neural.results.table import table
+from neural.results.text import direction, gain_text, markdown_table
 from neural.store.checkpoints import DivergedError
 from neural.transfer.initialisations import INITIALISATIONS
 from neural.transfer.masked_language import BertSettings, small_bert
 from neural.transfer.pictures import PictureTask, file_task, glyph_task
 from neural.transfer.stack import LanguageStack, find_language, load_stack
-from studies import harness
-from studies.harness import Interval
-from studies.lab.figures import arm_style, draw_means
 from studies.lab.finding import NOT_PRINTED, Evidence, Finding, overall, points, records, word
-from studies.lab.table import by_key, contrast, means, paired, table
+from studies.lab.options import check_device, command_parser, usage_errors
+from studies.lab.outputs import Report, write_report
 from studies.lab.transfer import ARMS, MODES, PRESETS, Plan, Preset, arm_label, compute
-from studies.outputs import Report, write_report
-from studies.report_tables import direction, gain_text, markdown_table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -64,7 +67,7 @@ QUICK_BERT_STEPS = 600
 # ---------------------------------------------------------------- what is reported
 
 
-def _rows(plan: Plan, cells: harness.Cells) -> pd.DataFrame:
+def _rows(plan: Plan, cells: Cells) -> pd.DataFrame:
     """One row per finished cell and evaluation step."""
     looks = plan.preset.schedule.looks
     return table(
@@ -238,7 +241,7 @@ def _draw(summary: Mapping[str, Any], chosen: pd.DataFrame, path: Path, title: s
 
     claims = dict(reversed(_controls(list(summary["arms"])).items()))  # unfrozen first, as in the paper
     unfreeze_at = summary["unfreeze_at"]
-    with harness.figure_style():
+    with figure_style():
         figure, grid = plt.subplots(
             2, len(claims), figsize=(4.9 * len(claims), 7.2), squeeze=False, sharey="row"
         )
@@ -260,7 +263,7 @@ def _draw(summary: Mapping[str, Any], chosen: pd.DataFrame, path: Path, title: s
         grid[0, 0].set_ylabel("test accuracy (%)")
         grid[1, 0].set_ylabel("paired difference (points)")
         figure.suptitle(f"{title}; {summary['seeds']} paired repetitions, 95% intervals", fontsize=9.5)
-        harness.save_figure(figure, path)
+        save_figure(figure, path)
 
 
 def _draw_steps(axes: "Axes", rows: pd.DataFrame, labels: Mapping[str, str]) -> None:
@@ -284,7 +287,7 @@ def _language(
         return stack, dict(checkpoint.fingerprint), {"name": options.language, **checkpoint.fingerprint}
     steps = options.bert_steps or (QUICK_BERT_STEPS if options.quick else BertSettings().steps)
     settings = BertSettings(steps=steps)
-    with harness.one_torch_thread(), harness.progress_bar(settings.steps, " steps of pretraining") as bar:
+    with one_torch_thread(), progress_bar(settings.steps, " steps of pretraining") as bar:
         stack, about = small_bert(settings, seed=options.data_seed, cache=cache, progress=bar.update)
     told = {"name": "small BERT", **about, "settings": asdict(settings)}
     return stack, {"small BERT": about["fingerprint"]}, told
@@ -316,7 +319,7 @@ def _preset(options: argparse.Namespace) -> Preset:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = harness.parser(__doc__, seeds=PRESETS["default"].seeds, device=True)
+    parser = command_parser(__doc__, seeds=PRESETS["default"].seeds, device=True)
     add = parser.add_argument
     add("--preset", choices=[name for name in PRESETS if name != "quick"], default="default")
     add("--language", metavar="MODEL", help="bert-large, hub name, or folder of save_pretrained")
@@ -347,15 +350,15 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     parser = _parser()
     options = parser.parse_args(arguments)
     cache = options.runs / "cache"
-    with harness.usage_errors(parser):
-        harness.check_device(options.device)
+    with usage_errors(parser):
+        check_device(options.device)
         preset = _preset(options)
         pictures = _pictures(options, preset, cache)
         stack, key, about = _language(options, cache)
         plan = Plan(key, pictures, preset, tuple(options.arms))
         todo_all = plan.cells()
     prepared = time.perf_counter() - began
-    cells = harness.Cells(options.runs / f"{NAME}.jsonl")
+    cells = Cells(options.runs / f"{NAME}.jsonl")
     todo = cells.missing(todo_all)
     task = plan.task(0)
     name = f"{NAME}_{task.name}"

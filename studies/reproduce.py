@@ -27,7 +27,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from studies import harness
+from neural.results.parallel import progress_bar
+from neural.results.text import text_table
+from studies.lab.options import FIGURES, ROOT, check_device, command_parser, usage_errors
 from studies.paper.gallery import write_gallery
 from studies.paper.jobs import JOBS, PLAN, Job, jobs_for, save_jobs
 from studies.paper.jobs_on_disk import jobs_on_disk
@@ -37,13 +39,13 @@ __all__ = ["main"]
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = harness.parser(__doc__, device=True)
+    parser = command_parser(__doc__, device=True)
     add = parser.add_argument
     add("--figure", type=int, nargs="+", default=[], metavar="N", help="figures of the paper")
     add("--table", type=int, nargs="+", default=[], metavar="N", help="tables of the paper")
     add("--only", nargs="+", default=[], metavar="NAME", help="runs by name")
     add("--list", action="store_true", help="show the plan and stop")
-    add("--runs", type=Path, default=harness.ROOT / "runs", help="folder of finished cells, for resuming")
+    add("--runs", type=Path, default=ROOT / "runs", help="folder of finished cells, for resuming")
     add("--scheduler", metavar="ADDRESS", help="of a Dask cluster")
     disk = parser.add_argument_group("real data sets")
     disk.add_argument("--data", type=Path, metavar="ROOT", help="folder of data sets")
@@ -64,7 +66,7 @@ def _jobs(options: argparse.Namespace) -> tuple[list[Job], list[str]]:
         if options.encoders:
             raise ValueError("--encoders: the embedded data bring their own; give --data ROOT as well")
         return jobs_for(*wanted), []
-    if options.out in {harness.FIGURES, harness.FIGURES / "quick"}:
+    if options.out in {FIGURES, FIGURES / "quick"}:
         options.out /= "on_disk"  # real results never among those of the embedded data
     if options.scheduler:
         options.data = options.data.resolve()  # a worker may have another working folder
@@ -91,7 +93,7 @@ def _plan(jobs: Sequence[Job], options: argparse.Namespace) -> str:
         for job in jobs
         for arguments in [job.arguments(quick=options.quick)]
     ]
-    table = harness.table(["run", "makes", "about", "command"], rows)
+    table = text_table(["run", "makes", "about", "command"], rows)
     return f"{table}\n\n{len(jobs)} runs, {_about(jobs, options)}"
 
 
@@ -133,7 +135,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     parser = _parser()
     options = parser.parse_args(arguments)
-    with harness.usage_errors(parser):
+    with usage_errors(parser):
         jobs, lacking = _jobs(options)
         impossible = [f"not possible: {line}" for line in lacking]
         if options.list:
@@ -144,12 +146,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if ranks > 1 and options.device == "cuda":
             options.device = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
         if not options.scheduler:
-            harness.check_device(options.device)
+            check_device(options.device)
     mine = deal(jobs, ranks, quick=options.quick)[rank]
     began, failed = time.perf_counter(), []
     print("\n".join([f"{len(mine)} runs, {_about(mine, options)}", *impossible]))
     try:
-        with harness.progress_bar(_seconds(mine, options), " s of the plan") as bar:
+        with progress_bar(_seconds(mine, options), " s of the plan") as bar:
             for done, outcome in enumerate(_outcomes(mine, options), start=1):
                 bar.update(_seconds([outcome.job], options))
                 name = f"{outcome.job.name} ({outcome.job.contents})"

@@ -35,19 +35,21 @@ import numpy as np
 import pandas as pd
 
 from neural.datasets import SPECS
+from neural.fewshot.cells import compute, of_its_classes
+from neural.fewshot.plan import CELLS, Plan, cell_rows, closing_lines, gains_over, with_gain
+from neural.fewshot.presets import PRESETS, Preset
 from neural.heads.arms import arm_names
+from neural.results.cells import Cells
+from neural.results.contrasts import by_key, contrast, entries, long_form
+from neural.results.figures import draw_means, figure_style, save_figure
+from neural.results.table import by_test
+from neural.results.text import by_word, direction, gain_text, markdown_table
 from neural.tasks.task import Task
-from studies import harness
-from studies.head_cells import compute, of_its_classes
-from studies.head_presets import PRESETS, Preset
-from studies.lab.figures import draw_means
 from studies.lab.finding import NOT_PRINTED, Finding, evidence_of, overall, pick, records
-from studies.lab.heads import CELLS, Plan, cell_rows, closing_lines, gains_over, with_gain
-from studies.lab.table import by_key, by_test, contrast, entries, long_form
-from studies.outputs import Report, write_head_report
-from studies.report_tables import by_word, direction, gain_text, markdown_table
-from studies.task_options import add_task_options, label_of, task_and_preset
-from studies.task_sources import IMAGENET, shifts_below
+from studies.lab.options import command_parser, usage_errors
+from studies.lab.outputs import Report, write_head_report
+from studies.lab.task_options import add_task_options, label_of, task_and_preset
+from studies.lab.task_sources import IMAGENET, shifts_below
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -191,7 +193,7 @@ def _figure(summary: Mapping[str, Any], cells: pd.DataFrame, path: Path) -> None
     shots, control = summary["shots"], summary["control"]
     rows = by_test(cells)
     gains = gains_over(control, rows, ["test", "shots"])
-    with harness.figure_style():
+    with figure_style():
         figure, grid = plt.subplots(
             2, len(shots), figsize=(1.2 + 2.5 * len(shots), 6.2), sharex=True, sharey="row", squeeze=False
         )
@@ -217,7 +219,7 @@ def _figure(summary: Mapping[str, Any], cells: pd.DataFrame, path: Path) -> None
         if summary["among"]:
             note += f"\n{', '.join(summary['among'])}: among their own classes"
         figure.supxlabel(note, fontsize=9)
-        harness.save_figure(figure, path)
+        save_figure(figure, path)
 
 
 def _points(axes: "Axes", rows: pd.DataFrame, summary: Mapping[str, Any], *, without: str) -> None:
@@ -276,14 +278,14 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
         The summary that is also written as JSON.
     """
     began = time.perf_counter()
-    parser = harness.parser(__doc__, seeds=PRESETS["default"].seeds, device=True)
+    parser = command_parser(__doc__, seeds=PRESETS["default"].seeds, device=True)
     add_task_options(parser)
     options = parser.parse_args(arguments)
-    with harness.usage_errors(parser):
+    with usage_errors(parser):
         _refuse_without_shift(options)
         task, preset = task_and_preset(options)
         plan = _plan(task, preset)
-    cells = harness.Cells(options.runs / CELLS)
+    cells = Cells(options.runs / CELLS)
     print(f"{task.name}: tests {', '.join(task.tests)}; {len(plan.cells())} cells", flush=True)
     computed = compute(plan.cells(), cells, options.device)
     rows = cell_rows(plan, cells)

@@ -30,11 +30,14 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from neural.embed.picture_encoder import FEATURES
+from neural.results.figures import arm_style, error_bars, save_figure
+from neural.results.files import write_csv, write_json
+from neural.results.provenance import provenance
+from neural.results.text import text_table
 from neural.sequences.glyphs import TOKENS, GlyphSequenceSettings, name_tokens, patches
 from neural.worlds.glyphs import DEFAULT
-from studies import harness
-from studies.lab.figures import arm_style
 from studies.lab.finding import Finding, records
+from studies.lab.options import command_parser
 from studies.lab.page import SMALL, Page, Specimen, picture, print_style, sentence, wrapped
 from studies.lab.sequences import PRESETS
 
@@ -119,7 +122,7 @@ def _plot_gains(page: Page, gains: pd.DataFrame) -> None:
     thin: dict[str, Any] = {"markersize": 3.5, "linewidth": 0.9, "elinewidth": 0.8, "capsize": 1.5}
     for i, (arm, label) in enumerate(SHOWN_ARMS.items()):
         part = gains[gains.arm == arm]
-        bars = harness.error_bars(part.estimate, part.low, part.high)
+        bars = error_bars(part.estimate, part.low, part.high)
         aside = part.shots * 2 ** (0.16 * (i - 1))
         ax.errorbar(aside, part.estimate, bars, label=label, **arm_style(arm), **thin)
     ax.axhline(0, color="black", linewidth=0.6)
@@ -286,14 +289,14 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
         The summary that is also written as JSON.
     """
     began = time.perf_counter()
-    options = harness.parser(__doc__).parse_args(arguments)
+    options = command_parser(__doc__).parse_args(arguments)
     gains = read_gains(options.out / ACCURACIES)
     with print_style():
         pages = draw_pages(gains)
         for page in pages:
-            harness.save_figure(page.figure, options.out / f"schematic_figure_{page.name}.png")
+            save_figure(page.figure, options.out / f"schematic_figure_{page.name}.png")
     rows = [row for page in pages for row in page.rows]
-    harness.write_csv(options.out / f"{NAME}.csv", rows)
+    write_csv(options.out / f"{NAME}.csv", rows)
     counts = Counter((row["figure"], row["what"]) for row in rows)
     accuracies = None if gains is None else {
         "source": ACCURACIES,
@@ -306,10 +309,10 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
         "classes": sorted({row["class"] for row in rows}),
         "accuracies": accuracies,
         "findings": records(_findings()),
-        "provenance": harness.provenance(config={"quick": options.quick}, seconds=seconds),
+        "provenance": provenance(config={"quick": options.quick}, seconds=seconds),
     }
-    harness.write_json(options.out / f"{NAME}.json", summary)
-    print(harness.table(["figure", "what", "drawn"], [(*key, n) for key, n in counts.items()]))
+    write_json(options.out / f"{NAME}.json", summary)
+    print(text_table(["figure", "what", "drawn"], [(*key, n) for key, n in counts.items()]))
     print(
         f"accuracies in Figure 1: {'none, the few-shot study has not run' if gains is None else ACCURACIES}"
     )

@@ -37,22 +37,25 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from neural.results.cells import Cells
+from neural.results.contrasts import by_key, means, paired
+from neural.results.figures import arm_style, draw_means, draw_published, figure_style, save_figure
+from neural.results.intervals import Interval
+from neural.results.parallel import one_torch_thread
+from neural.results.table import table
+from neural.results.text import direction, gain_text, markdown_table
 from neural.sequences.clips import MULTIBENCH, multibench_sequences
 from neural.sequences.files import sequences_from_files
 from neural.sequences.glyphs import GlyphSequenceSettings, glyph_sequences
 from neural.sequences.task import SequenceTask
 from neural.sequences.training import Curriculum, mixed_precision
-from studies import harness
-from studies.harness import Interval
-from studies.lab.figures import arm_style, draw_means, draw_published
 from studies.lab.finding import Evidence, Finding, overall, points, records, word
+from studies.lab.options import check_device, command_parser, usage_errors
+from studies.lab.outputs import Report, write_report
 from studies.lab.sequences import ARMS, CONTRASTS, PRESETS, Plan, Preset, arm_data, compute
-from studies.lab.table import by_key, means, paired, table
-from studies.outputs import Report, write_report
-from studies.paper.printed import gains_printed
-from studies.paper.published import published
-from studies.report_tables import direction, gain_text, markdown_table
-from studies.task_sources import parse_settings, settings_from
+from studies.lab.task_sources import parse_settings, settings_from
+from studies.published.numbers import published
+from studies.published.printed import gains_printed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -65,7 +68,7 @@ NAME = "self_supervised"
 # ---------------------------------------------------------------- what is reported
 
 
-def _rows(plan: Plan, cells: harness.Cells) -> pd.DataFrame:
+def _rows(plan: Plan, cells: Cells) -> pd.DataFrame:
     """One row per finished cell."""
     kept = ("accuracy", "val_accuracy", "val_loss", "strength", "seconds")
     return table(
@@ -84,9 +87,7 @@ def _differences(plan: Plan, percent: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(found) if found else pd.DataFrame(columns=["seed", "accuracy", "contrast"])
 
 
-def _summary(
-    plan: Plan, cells: harness.Cells, percent: pd.DataFrame, differences: pd.DataFrame
-) -> dict[str, Any]:
+def _summary(plan: Plan, cells: Cells, percent: pd.DataFrame, differences: pd.DataFrame) -> dict[str, Any]:
     """Everything that is reported, as plain data; loss curves and diverged trainings are no columns of the table."""
     task, preset = plan.tasks[0], plan.preset
     accuracy = by_key(means(percent, ["arm"]), "arm")
@@ -214,7 +215,7 @@ def _draw(summary: Mapping[str, Any], percent: pd.DataFrame, differences: pd.Dat
     """Accuracies, paired differences, and what training did to the target's loss."""
     import matplotlib.pyplot as plt
 
-    with harness.figure_style():
+    with figure_style():
         figure, (left, middle, right) = plt.subplots(1, 3, figsize=(13.5, 4.2), width_ratios=(1.15, 1, 1))
         _draw_accuracies(left, summary, percent)
         _draw_differences(middle, summary, differences)
@@ -224,7 +225,7 @@ def _draw(summary: Mapping[str, Any], percent: pd.DataFrame, differences: pd.Dat
             f"{summary['seeds']} paired repetitions, 95% intervals",
             fontsize=9.5,
         )
-        harness.save_figure(figure, path)
+        save_figure(figure, path)
 
 
 def _draw_accuracies(axes: "Axes", summary: Mapping[str, Any], percent: pd.DataFrame) -> None:
@@ -296,7 +297,7 @@ def _tasks(options: argparse.Namespace, seeds: int) -> list[SequenceTask]:
     known = [field.name for field in fields(GlyphSequenceSettings) if field.name != "jitter"]
     settings = settings_from(GlyphSequenceSettings, given, known, "glyphs")
     cache, first = options.runs / "cache", options.data_seed
-    with harness.one_torch_thread():
+    with one_torch_thread():
         return [glyph_sequences(settings, seed=first + seed, cache=cache) for seed in range(seeds)]
 
 
@@ -319,7 +320,7 @@ def _preset(options: argparse.Namespace) -> Preset:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = harness.parser(__doc__, seeds=PRESETS["default"].seeds, device=True)
+    parser = command_parser(__doc__, seeds=PRESETS["default"].seeds, device=True)
     add = parser.add_argument
     add("--preset", choices=[name for name in PRESETS if name != "quick"], default="default")
     add("--arms", nargs="+", default=[], metavar="ARM", help=", ".join(ARMS))
@@ -361,12 +362,12 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     began = time.perf_counter()
     parser = _parser()
     options = parser.parse_args(arguments)
-    with harness.usage_errors(parser):
-        harness.check_device(options.device)
+    with usage_errors(parser):
+        check_device(options.device)
         preset = _preset(options)
         mixed_precision(preset.precision, torch.device(options.device))
         plan = Plan(_tasks(options, preset.seeds), preset, tuple(options.arms))
-    cells = harness.Cells(options.runs / f"{NAME}.jsonl")
+    cells = Cells(options.runs / f"{NAME}.jsonl")
     todo = cells.missing(plan.cells())
     task = plan.tasks[0]
     learned = ", ".join(

@@ -29,10 +29,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import fisherkit as fk
 from fisherkit.chunked import fit_chunks, from_npy
-from studies import harness
-from studies.lab.figures import place_style
+from neural.results.figures import error_bars, figure_style, place_style, save_figure
+from neural.results.files import write_json
+from neural.results.provenance import provenance
+from neural.results.table import table, write_table
+from neural.results.text import text_table
 from studies.lab.memory import extra_peak
-from studies.lab.table import table, write_table
+from studies.lab.options import command_parser
 
 NAME = "streaming_memory"
 M, SHARED, PRIVATE, NOISE = 20, 8, 2, 0.5
@@ -110,11 +113,11 @@ def _draw(rows: pd.DataFrame, path: Path) -> None:
     """Extra memory against samples, one line per way."""
     shown = rows.assign(extra_mb=rows["extra_mb"].clip(lower=0.1))
     files = rows.drop_duplicates("samples")
-    with harness.figure_style():
+    with figure_style():
         figure, axes = plt.subplots(figsize=(5.6, 3.8))
         for i, (way, label) in enumerate(WAYS.items()):
             found = shown[shown["way"] == way].groupby("samples")["extra_mb"].agg(["median", "min", "max"])
-            bars = harness.error_bars(found["median"], found["min"], found["max"])
+            bars = error_bars(found["median"], found["min"], found["max"])
             axes.errorbar(found.index, found["median"], bars, capsize=2, label=label, **place_style(i))
         sizes = files["samples"], files["file_mb"]
         axes.plot(*sizes, color="0.5", linewidth=0.9, linestyle=(0, (1, 2)), label="size of the files")
@@ -124,7 +127,7 @@ def _draw(rows: pd.DataFrame, path: Path) -> None:
         axes.set(xscale="log", yscale="log", xlabel="samples", ylabel="extra memory at the peak (MB)")
         axes.set_title("Memory of a fit: median, least and most")
         axes.legend()
-        harness.save_figure(figure, path)
+        save_figure(figure, path)
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
@@ -137,7 +140,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
         The summary that is also written as JSON.
     """
     began = time.perf_counter()
-    options = harness.parser(__doc__).parse_args(arguments)
+    options = command_parser(__doc__).parse_args(arguments)
     sizes = (3_000, 10_000, 30_000) if options.quick else (3_000, 10_000, 30_000, 100_000, 300_000)
     rows = _rows(sizes, repeats=1 if options.quick else 3)
     largest = rows[rows["samples"] == sizes[-1]].groupby("way", sort=False)["extra_mb"].max().to_dict()
@@ -148,11 +151,11 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     summary = {
         "extra_mb_at_the_largest_size": largest,
         "streamed_extra_mb_at_any_size": streamed,
-        "provenance": harness.provenance(config={"sizes": sizes}, seconds=seconds),
+        "provenance": provenance(config={"sizes": sizes}, seconds=seconds),
     }
-    harness.write_json(options.out / f"{NAME}.json", summary)
+    write_json(options.out / f"{NAME}.json", summary)
     lines = [(WAYS[way], f"{megabytes:.1f} MB") for way, megabytes in largest.items()]
-    print(harness.table(["way", f"extra memory at {sizes[-1]:,} samples"], lines))
+    print(text_table(["way", f"extra memory at {sizes[-1]:,} samples"], lines))
     print(f"streaming fit: at most {streamed:.1f} MB at any size; wall time {seconds:.0f} s")
     print(f"figure {options.out / NAME}.png")
     return summary

@@ -34,16 +34,29 @@ import pandas as pd
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from fisherkit.checks import UnknownNameError
+from neural.fewshot.cells import compute
+from neural.fewshot.plan import closing_lines, gains_over, with_gain
+from neural.fewshot.presets import differences
 from neural.heads.arms import ARMS
+from neural.results.cells import Cells
+from neural.results.contrasts import by_key, contrast, long_form, means
+from neural.results.figures import draw_means, figure_style, place_style, save_figure
+from neural.results.intervals import Interval
+from neural.results.table import shots_label
+from neural.results.text import (
+    by_word,
+    equivalence,
+    gain_text,
+    little_impact,
+    little_impact_record,
+    markdown_table,
+)
 from neural.tasks.task import Task
-from studies import harness
-from studies.harness import Interval
-from studies.head_cells import compute
-from studies.head_presets import differences
-from studies.lab.figures import draw_means, place_style
 from studies.lab.finding import NOT_PRINTED, Evidence, Finding, evidence_of, overall, records, word
-from studies.lab.heads import closing_lines, gains_over, with_gain
-from studies.lab.table import by_key, contrast, long_form, means, shots_label
+from studies.lab.options import check_device, command_parser, usage_errors
+from studies.lab.outputs import Report, write_head_report
+from studies.lab.task_options import add_task_options, chosen_preset, fitted_preset, label_of
+from studies.lab.text_sweep import first_test, gain_words, lighter
 from studies.lab.text_variants import (
     BASELINE,
     ENCODER,
@@ -58,19 +71,8 @@ from studies.lab.text_variants import (
     ablation_rows,
     axes_of,
 )
-from studies.outputs import Report, write_head_report
-from studies.paper.printed import gains_printed
-from studies.paper.published import published
-from studies.report_tables import (
-    by_word,
-    equivalence,
-    gain_text,
-    little_impact,
-    little_impact_record,
-    markdown_table,
-)
-from studies.task_options import add_task_options, chosen_preset, fitted_preset, label_of
-from studies.text_sweep import first_test, gain_words, lighter
+from studies.published.numbers import published
+from studies.published.printed import gains_printed
 
 __all__ = ["main", "report_of"]
 
@@ -250,7 +252,7 @@ def _draw(summary: dict[str, Any], gained: pd.DataFrame, path: Path) -> None:
     import matplotlib.pyplot as plt
 
     axes = summary["axes"]
-    with harness.figure_style():
+    with figure_style():
         figure, grid = plt.subplots(2, len(axes), figsize=(4 * len(axes), 7.2), sharey="row", squeeze=False)
         letters = iter("abcdefgh")
         for arm, row in zip(UML, grid, strict=True):
@@ -272,7 +274,7 @@ def _draw(summary: dict[str, Any], gained: pd.DataFrame, path: Path) -> None:
             row[0].set_ylim(low, high + 0.45 * (high - low))  # room for the legends
             for panel in row:
                 panel.legend(loc="upper right")
-        harness.save_figure(figure, path)
+        save_figure(figure, path)
 
 
 _EXHIBITS = {
@@ -345,7 +347,7 @@ def _little_impact(ours: str, printed: str, gaps: Mapping[str, Interval]) -> Fin
 
 
 def _plan(options: argparse.Namespace) -> Plan:
-    harness.check_device(options.device)
+    check_device(options.device)
     preset = lighter(chosen_preset(options), options, seeds=SEEDS, shots=SHOTS)
     axes = axes_of(options, preset)
     task = next(iter(axes.values()))[0].task
@@ -362,7 +364,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
         The summary that is also written as JSON.
     """
     began = time.perf_counter()
-    parser = harness.parser(__doc__, seeds=SEEDS, device=True)
+    parser = command_parser(__doc__, seeds=SEEDS, device=True)
     add_task_options(parser)
     add = parser.add_argument
     add("--text-rows", type=int, nargs="+", metavar="T", help="texts per class (default 1 2 4 8, and all)")
@@ -371,10 +373,10 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     add("--unrelated", type=Path, metavar="FILE", help="JSON {class: [sentences]} about something else")
     add("--logit-scale", type=float, default=1.0, help="fixed factor of all logits")
     options = parser.parse_args(arguments)
-    with harness.usage_errors(parser):
+    with usage_errors(parser):
         plan = _plan(options)
     cells = plan.cells()
-    store = harness.Cells(options.runs / f"{NAME}.jsonl")
+    store = Cells(options.runs / f"{NAME}.jsonl")
     print(f"{plan.task.name}: {len(cells)} cells of {cells[0].steps:,} run-steps at most", flush=True)
     computed = compute(cells, store, options.device)
     rows = ablation_rows(plan, store)

@@ -43,25 +43,28 @@ import pandas as pd
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from fisherkit.checks import UnknownNameError
+from neural.fewshot.cells import compute
+from neural.fewshot.presets import PRESETS, Grid, Preset, differences, resized
 from neural.heads.runs import Schedule
+from neural.results.cells import Cells
+from neural.results.contrasts import by_key, contrast, means, paired
+from neural.results.intervals import Interval
+from neural.results.parallel import one_torch_thread, progress_bar
+from neural.results.table import shots_label
+from neural.results.text import direction, gain_text
 from neural.tasks.imagenet_esc import ImagenetEsc, open_imagenet_esc
 from neural.tasks.modalities import Modalities, of_task
 from neural.worlds.glyph_outline_rows import glyph_modalities
 from neural.worlds.glyphs import GlyphSettings
-from studies import harness
-from studies.harness import Interval
-from studies.head_cells import compute
-from studies.head_presets import PRESETS, Grid, Preset, differences, resized
 from studies.lab.finding import Finding, evidence_of, overall, records
 from studies.lab.modality_grid import Plan, Training, by_split, rows_of, together
-from studies.lab.table import by_key, contrast, means, paired, shots_label
+from studies.lab.options import check_device, command_parser, usage_errors
+from studies.lab.outputs import Report, write_head_report
+from studies.lab.task_sources import SOURCES, make_task, parse_settings, settings_from
+from studies.lab.text_sweep import GRID, SCHEDULE
 from studies.lab.three_modalities_report import as_markdown, draw, long_table, shots_title, step_label
-from studies.outputs import Report, write_head_report
-from studies.paper.printed import three_modalities_printed
-from studies.paper.published import published
-from studies.report_tables import direction, gain_text
-from studies.task_sources import SOURCES, make_task, parse_settings, settings_from
-from studies.text_sweep import GRID, SCHEDULE
+from studies.published.numbers import published
+from studies.published.printed import three_modalities_printed
 
 __all__ = ["gains_of", "main", "summarise"]
 
@@ -276,7 +279,7 @@ def _source(options: argparse.Namespace, preset: Preset) -> Modalities | Imagene
         )
     if options.dataset == "glyphs":
         sizes = settings_from(GlyphSettings, settings, SOURCES["glyphs"].held, "glyphs")
-        with harness.one_torch_thread(), harness.progress_bar(sizes.steps, " pretraining steps") as bar:
+        with one_torch_thread(), progress_bar(sizes.steps, " pretraining steps") as bar:
             return glyph_modalities(sizes, seed=seed, cache=cache, progress=bar.update)
     if options.dataset == "digits":
         settings = {"speech": options.speech} | settings
@@ -287,7 +290,7 @@ def _source(options: argparse.Namespace, preset: Preset) -> Modalities | Imagene
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = harness.parser(__doc__, seeds=SEEDS, device=True)
+    parser = command_parser(__doc__, seeds=SEEDS, device=True)
     add = parser.add_argument
     add("--preset", choices=[*(name for name in PRESETS if name != "quick"), "esc"], default="default")
     add("--dataset", default="glyphs", metavar="NAME", help=", ".join(DATASETS))
@@ -330,13 +333,13 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     began = time.perf_counter()
     parser = _parser()
     options = parser.parse_args(arguments)
-    with harness.usage_errors(parser):
-        harness.check_device(options.device)
+    with usage_errors(parser):
+        check_device(options.device)
         preset = _preset(options)
         source = _source(options, preset)
         plan = Plan(source, preset, tuple(options.targets), options.auxiliary_rows, options.logit_scale)
         cells = plan.cells()
-    store = harness.Cells(options.runs / f"{NAME}.jsonl")
+    store = Cells(options.runs / f"{NAME}.jsonl")
     print(f"{source.name}: {', '.join(source.modalities)}; {len(cells)} cells", flush=True)
     computed = compute(cells, store, options.device)
     rows = rows_of(plan, store)

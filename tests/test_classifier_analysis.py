@@ -10,14 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fisherkit.checks import UnknownNameError
+from neural.fewshot.cells import compute
+from neural.fewshot.plan import Plan, chosen_heads
+from neural.fewshot.presets import PRESETS, resized
 from neural.heads.analysis import functional_margins
 from neural.heads.model import HeadLayout, SharedHead
+from neural.results.cells import Cells
+from neural.results.intervals import Interval, paired_difference
 from neural.tasks.task import Embeddings
 from neural.worlds.concepts import concepts
 from studies import classifier_analysis
-from studies.harness import Cells, Interval, paired_difference
-from studies.head_cells import compute
-from studies.head_presets import PRESETS, resized
 from studies.lab.classifier_planes import (
     confused_pairs,
     decision_plane,
@@ -25,7 +27,6 @@ from studies.lab.classifier_planes import (
     named_pairs,
     prototype_text_cosines,
 )
-from studies.lab.heads import Plan, chosen_heads
 
 TINY = [
     "--dataset",

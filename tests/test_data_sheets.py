@@ -8,15 +8,15 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 
+from neural.fewshot.presets import PRESETS
 from neural.heads.runs import Schedule
 from neural.worlds import glyphs as glyph_source
 from neural.worlds.glyph_classes import GlyphClasses
 from neural.worlds.glyph_names import fine_texts
 from neural.worlds.glyphs import GlyphSettings, glyphs
 from studies import data_sheets
-from studies.head_presets import PRESETS
 from studies.lab.page import print_style
-from studies.paper.published import published
+from studies.published.numbers import published
 from tests.dataset_builders import build, build_digits
 from tests.test_schematics import assert_legible
 

@@ -14,10 +14,10 @@ from neural.datasets import SPECS, DatasetError, MissingError, load, load_few_sh
 from neural.datasets.shifted_imagenet import SHIFTS, load_shifted
 from neural.embed import encode, encoder, register
 from neural.embed.registry import _FUNCTIONS
+from neural.results.table import read_table
 from neural.tasks.encoded import encode_task
 from studies.image_text_fewshot import _figure, _published, as_markdown, main
-from studies.lab.table import read_table
-from studies.task_sources import encoded_task
+from studies.lab.task_sources import encoded_task
 from tests.dataset_builders import (
     IMAGENET_NAMES,
     LAYOUTS,

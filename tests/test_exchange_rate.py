@@ -8,17 +8,17 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from neural.fewshot.presets import Grid, Preset, resized
 from neural.heads.runs import Schedule
+from neural.results.intervals import Interval
+from neural.results.table import table
 from neural.worlds.concepts import concepts
 from studies import exchange_rate
 from studies.exchange_rate import main
-from studies.harness import Interval
-from studies.head_presets import Grid, Preset, resized
 from studies.lab import exchange_report
 from studies.lab.exchange_report import report_of
-from studies.lab.table import table
+from studies.lab.task_sources import make_task
 from studies.lab.text_surface import ARM, PERMUTED, Plan, Surface, aligned_against
-from studies.task_sources import make_task
 
 TINY = ["--dataset", "concepts", "--set", "n_classes=6", "rank=3", "test_per_class=10", "dims=32", "--quick"]
 SMALL = Preset(

@@ -15,8 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from studies import harness
-from studies.harness import Cells, CorruptCellsWarning
+from neural.results.cells import Cells, CorruptCellsWarning, cell_key
 from tests.strategies import seeds
 from tests.study_helpers import failing_replace
 
@@ -68,8 +67,8 @@ def shuffled(rng, value):
 def test_cell_key_does_not_depend_on_the_order_of_entries(seed, n):
     rng = np.random.default_rng(seed)
     cell = random_cell(rng, n)
-    assert harness.cell_key(shuffled(rng, cell)) == harness.cell_key(cell)
-    assert re.fullmatch(r"[0-9a-f]{16}", harness.cell_key(cell))
+    assert cell_key(shuffled(rng, cell)) == cell_key(cell)
+    assert re.fullmatch(r"[0-9a-f]{16}", cell_key(cell))
 
 
 @given(seeds, st.integers(1, 8))
@@ -79,7 +78,7 @@ def test_cell_key_changes_with_every_setting(seed, n):
     changed = [cell | {name: "another"} for name in cell]
     renamed = [{("renamed" if other == name else other): cell[other] for other in cell} for name in cell]
     dropped = [{other: cell[other] for other in cell if other != name} for name in cell]
-    keys = {harness.cell_key(c) for c in [cell, cell | {"more": None}, *changed, *renamed, *dropped]}
+    keys = {cell_key(c) for c in [cell, cell | {"more": None}, *changed, *renamed, *dropped]}
     assert len(keys) == 2 + 3 * n
 
 
@@ -97,7 +96,7 @@ def test_cell_key_changes_with_every_setting(seed, n):
     ],
 )
 def test_cell_key_tells_close_settings_apart(one, other):
-    assert harness.cell_key(one) != harness.cell_key(other)
+    assert cell_key(one) != cell_key(other)
 
 
 def test_cell_key_is_the_same_in_another_process():
@@ -107,7 +106,7 @@ def test_cell_key_is_the_same_in_another_process():
     finished = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
     )
-    assert finished.stdout.strip() == harness.cell_key({"steps": [1, 2], "lr": 0.1, "arm": "x"})
+    assert finished.stdout.strip() == cell_key({"steps": [1, 2], "lr": 0.1, "arm": "x"})
 
 
 @pytest.mark.parametrize(
@@ -121,7 +120,7 @@ def test_cell_key_is_the_same_in_another_process():
 )
 def test_cell_key_refuses_what_json_cannot_hold(cell, error, message):
     with pytest.raises(error, match=message):
-        harness.cell_key(cell)
+        cell_key(cell)
 
 
 # ---------------------------------------------------------------- finished cells
@@ -388,7 +387,7 @@ def test_a_kill_while_a_damaged_file_is_set_aside_loses_no_intact_cell(tmp_path,
 KILL_WHILE_ADDING = """
 import os, signal, sys, time, warnings
 from pathlib import Path
-from studies.harness import Cells
+from neural.results.cells import Cells
 
 warnings.simplefilter("error")
 path, rounds, pairs = Path(sys.argv[1]), int(sys.argv[2]), 0
@@ -477,7 +476,7 @@ def test_unfinished_cells_come_once_and_in_order(tmp_path):
         SimpleNamespace(key={"seed": seed}, name=name)
         for seed, name in ((2, "a"), (1, "b"), (2, "c"), (3, "d"))
     ]
-    store = harness.Cells(tmp_path / "cells.jsonl")
+    store = Cells(tmp_path / "cells.jsonl")
     assert [cell.name for cell in store.unfinished(cells)] == ["c", "b", "d"]
     store.add([({"seed": 1}, {})])
     assert [cell.key["seed"] for cell in store.unfinished(cells)] == [2, 3]

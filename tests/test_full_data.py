@@ -8,19 +8,20 @@ import pytest
 import torch
 from torch import nn
 
+from neural.fewshot.cells import compute
+from neural.fewshot.presets import Grid, Preset
 from neural.heads.arms import ARMS
 from neural.heads.runs import Schedule
+from neural.results.cells import Cells, cell_key
 from neural.worlds.concepts import concepts
-from studies import full_data, harness
+from studies import full_data
 from studies.full_data import gains_of
-from studies.head_cells import compute
-from studies.head_presets import Grid, Preset
 from studies.lab import fine_tuning
 from studies.lab.fine_tuning import FineTuneCell, FineTuning, fine_tune, glyph_fine_tuning, identity_layer
 from studies.lab.full_data_grid import PARTS, TABLES, FullDataPlan, Row, measured, rows_of
 from studies.lab.full_data_report import as_markdown
 from studies.paper.exhibits import contents
-from studies.paper.published import reference
+from studies.published.numbers import reference
 
 GLYPHS = ["n_classes=4", "n_base=6", "steps=2", "batch=8", "train=2", "val=1", "test=2", "corpus=600"]
 SMALL = Preset(
@@ -104,16 +105,16 @@ def test_every_difference_is_a_cell_of_its_own(tuning):
         FineTuneCell(replace(tuning, learning_rates=(1e-2,)), "uml", 0),
         FineTuneCell(replace(tuning, schedule=Schedule(9, 1, 4, None)), "uml", 0),
     ]
-    assert len({harness.cell_key(cell.key) for cell in cells}) == len(cells)
-    assert harness.cell_key(cells[0].key) == harness.cell_key(FineTuneCell(tuning, "uml", 0).key)
+    assert len({cell_key(cell.key) for cell in cells}) == len(cells)
+    assert cell_key(cells[0].key) == cell_key(FineTuneCell(tuning, "uml", 0).key)
 
 
 def test_killed_fine_tuning_resumes_to_the_same_digits(tuning, tmp_path, monkeypatch):
     cells = [FineTuneCell(tuning, arm, s) for arm in ("matched", "uml") for s in (0, 1)]
-    whole = harness.Cells(tmp_path / "whole.jsonl")
+    whole = Cells(tmp_path / "whole.jsonl")
     assert fine_tune(cells + cells[:1], whole, "cpu") == 4
     assert fine_tune(cells, whole, "cpu") == 0
-    store, add, added = harness.Cells(tmp_path / "killed.jsonl"), harness.Cells.add, []
+    store, add, added = Cells(tmp_path / "killed.jsonl"), Cells.add, []
 
     def killed(self, done):
         added.append(1)
@@ -121,11 +122,11 @@ def test_killed_fine_tuning_resumes_to_the_same_digits(tuning, tmp_path, monkeyp
             raise KeyboardInterrupt
         add(self, done)
 
-    monkeypatch.setattr(harness.Cells, "add", killed)
+    monkeypatch.setattr(Cells, "add", killed)
     with pytest.raises(KeyboardInterrupt):
         fine_tune(cells, store, "cpu")
     monkeypatch.undo()
-    store = harness.Cells(tmp_path / "killed.jsonl")
+    store = Cells(tmp_path / "killed.jsonl")
     assert fine_tune(cells, store, "cpu") == 2
     for cell in cells:
         ours, theirs = (dict(s.get(cell.key)) for s in (store, whole))
@@ -135,7 +136,7 @@ def test_killed_fine_tuning_resumes_to_the_same_digits(tuning, tmp_path, monkeyp
 
 
 def test_best_learning_rate_is_chosen_by_validation(tuning, tmp_path):
-    cell, store = FineTuneCell(tuning, "matched", 0), harness.Cells(tmp_path / "cells.jsonl")
+    cell, store = FineTuneCell(tuning, "matched", 0), Cells(tmp_path / "cells.jsonl")
     fine_tune([cell], store, "cpu")
     result = store.get(cell.key)
     assert result["val_accuracy"] == pytest.approx(max(result["candidates"]), abs=1e-6)
@@ -145,7 +146,7 @@ def test_best_learning_rate_is_chosen_by_validation(tuning, tmp_path):
 @pytest.fixture(scope="module")
 def planned(task, tuning, tmp_path_factory):
     plan = FullDataPlan(task, SMALL, PARTS, tuning, (0.5, 2.0))
-    cells = harness.Cells(tmp_path_factory.mktemp("plan") / "cells.jsonl")
+    cells = Cells(tmp_path_factory.mktemp("plan") / "cells.jsonl")
     compute(plan.head_cells(), cells, "cpu")
     fine_tune(plan.tuned_cells(), cells, "cpu")
     return plan, cells

@@ -13,10 +13,11 @@ from neural.embed import encoder
 from neural.heads.arms import ARMS
 from neural.heads.runs import Schedule
 from neural.heads.training import train_head
+from neural.results.cells import Cells
 from neural.tasks.pixels import PixelEncoder
-from studies import full_data, harness
+from studies import full_data
 from studies.lab.fine_tuning import FineTuneCell, image_files, image_fine_tuning, tuning_differences
-from studies.task_sources import encoded_task
+from studies.lab.task_sources import encoded_task
 from tests import tiny_encoders as tiny
 from tests.dataset_builders import build, write_descriptions, write_json
 
@@ -159,7 +160,7 @@ def test_killed_study_resumes_to_the_same_digits(folders, pets, tmp_path, monkey
     assert whole["control"] == ARMS["matched"].label
     # five arms and one unfrozen; another ratio of two arms
     assert whole["provenance"]["cells_computed_now"] == 2 * (5 + 1 + 2)
-    add, added = harness.Cells.add, []
+    add, added = Cells.add, []
 
     def killed(self, done):
         added.append(1)
@@ -167,7 +168,7 @@ def test_killed_study_resumes_to_the_same_digits(folders, pets, tmp_path, monkey
             raise KeyboardInterrupt
         add(self, done)
 
-    monkeypatch.setattr(harness.Cells, "add", killed)
+    monkeypatch.setattr(Cells, "add", killed)
     with pytest.raises(KeyboardInterrupt):
         full_data.main([*command, *places(tmp_path / "killed")])
     monkeypatch.undo()

@@ -6,9 +6,11 @@ import shutil
 import pandas as pd
 import pytest
 
-from studies.harness import FIGURES as FOLDER
-from studies.harness import ROOT, paired_difference
+from neural.results.intervals import paired_difference
+from neural.results.text import gain_text
 from studies.lab.finding import VERDICTS
+from studies.lab.options import FIGURES as FOLDER
+from studies.lab.options import ROOT
 from studies.paper.exhibits import EXHIBITS, FIGURES, TABLES
 from studies.paper.gallery import (
     as_index,
@@ -21,8 +23,7 @@ from studies.paper.gallery import (
     write_gallery,
 )
 from studies.paper.jobs import JOBS
-from studies.paper.published import FOLDER as PUBLISHED
-from studies.report_tables import gain_text
+from studies.published.numbers import FOLDER as PUBLISHED
 
 PAGE = FOLDER / "README.md"
 BY_NAME = {job.name: job for job in JOBS}

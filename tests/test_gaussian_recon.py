@@ -16,9 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fisherkit.factor import linear_code_error
+from neural.results.cells import cell_key
+from neural.results.intervals import Interval
 from studies import gaussian_recon
 from studies.gaussian_recon import verdict
-from studies.harness import Interval, cell_key
 from studies.lab.finding import findings_of
 from studies.lab.gaussian_cells import ARMS, Plan, exchange_rate, fisher_numbers, make_run, world
 

@@ -7,17 +7,18 @@ import numpy as np
 import pytest
 
 from fisherkit.checks import UnknownNameError
+from neural.fewshot import cells as head_cells
+from neural.fewshot.cells import compute
+from neural.fewshot.plan import MEASURES, Plan, cell_rows
+from neural.fewshot.presets import PRESETS, Grid, Preset, differences, resized
 from neural.heads.arms import ARMS
 from neural.heads.runs import Schedule
+from neural.results.cells import Cells, cell_key
+from neural.results.intervals import Interval
+from neural.results.table import table
 from neural.worlds.concepts import concepts
-from studies import harness, head_cells
-from studies.harness import Interval
-from studies.head_cells import compute
-from studies.head_presets import PRESETS, Grid, Preset, differences, resized
 from studies.image_text_fewshot import _findings, as_markdown, main, summarise
-from studies.lab.heads import MEASURES, Plan, cell_rows
-from studies.lab.table import table
-from studies.task_sources import make_task, parse_settings
+from studies.lab.task_sources import make_task, parse_settings
 
 TINY = ["--dataset", "concepts", "--set", "n_classes=6", "rank=3", "test_per_class=10", "--quick"]
 NAME = "image_text_fewshot_concepts_n-classes-6_rank-3_test-per-class-10"
@@ -97,7 +98,7 @@ def test_second_run_computes_nothing_and_says_the_same(finished):
 def test_killed_run_resumes_to_the_same_digits(finished, tmp_path, monkeypatch):
     _, _, summary = finished
     options = ["--out", str(tmp_path / "out"), "--runs", str(tmp_path / "runs"), "--seeds", "2"]
-    add, added = harness.Cells.add, []
+    add, added = Cells.add, []
 
     def killed(cells, done):
         done = list(done)
@@ -106,7 +107,7 @@ def test_killed_run_resumes_to_the_same_digits(finished, tmp_path, monkeypatch):
             raise KeyboardInterrupt
         add(cells, done)
 
-    monkeypatch.setattr(harness.Cells, "add", killed)
+    monkeypatch.setattr(Cells, "add", killed)
     with pytest.raises(KeyboardInterrupt):
         main([*TINY, *options])
     monkeypatch.undo()
@@ -125,7 +126,7 @@ def test_test_rows_are_looked_at_once_per_cell(task, tmp_path, monkeypatch):
     )
     preset = resized(SMALL, seeds=None, shots=[1])
     plan = Plan(task, Preset(2, (1,), preset.schedule, Grid((1e-2, 1e-3), (0.0,), (4,), (False,), (1.0,))))
-    cells = harness.Cells(tmp_path / "cells.jsonl")
+    cells = Cells(tmp_path / "cells.jsonl")
     compute(plan.cells(), cells, "cpu")
     assert len(looked) == len(plan.cells()) * len(task.tests)
     assert len(set(looked)) == len(plan.cells()), "one head per cell, however many were trained"
@@ -297,7 +298,7 @@ def test_own_file_without_help_is_refused_before_training(capsys, tmp_path):
 def test_test_rows_too_few_for_a_silhouette_lose_no_cell(tmp_path):
     made = concepts(seed=0, n_classes=4, test_per_class=1)
     plan = Plan(made, SMALL, ("uml_init",))
-    store = harness.Cells(tmp_path / "cells.jsonl")
+    store = Cells(tmp_path / "cells.jsonl")
     compute(plan.cells(), store, "cpu")
     assert store.get(plan.cells()[0].key)["silhouette"] is None
     assert "UML (init)" in as_markdown(summarise(plan, cell_rows(plan, store)))
@@ -305,13 +306,11 @@ def test_test_rows_too_few_for_a_silhouette_lose_no_cell(tmp_path):
 
 def test_cells_know_what_they_depend_on(task):
     plan = Plan(task, SMALL)
-    key = harness.cell_key(plan.cell("uml", 1, 0).key)
+    key = cell_key(plan.cell("uml", 1, 0).key)
     other = concepts(seed=1, n_classes=5, test_per_class=10)
-    assert harness.cell_key(Plan(other, SMALL).cell("uml", 1, 0).key) != key
+    assert cell_key(Plan(other, SMALL).cell("uml", 1, 0).key) != key
     more = resized(SMALL, seeds=5, shots=[1, 2, 8])
-    assert harness.cell_key(Plan(task, more).cell("uml", 1, 0).key) == key, (
-        "asking for more recomputes nothing"
-    )
+    assert cell_key(Plan(task, more).cell("uml", 1, 0).key) == key, "asking for more recomputes nothing"
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,13 @@ import pytest
 from neural.datasets import SPECS, load
 from neural.embed import register
 from neural.embed.catalogue import CATALOGUE
+from neural.fewshot import presets as head_presets
 from neural.heads.runs import Schedule
-from studies import head_presets, reproduce
+from studies import reproduce
 from studies.lab import sequences as sequence_grid
 from studies.lab import transfer as transfer_grid
 from studies.paper.jobs_on_disk import jobs_on_disk, parse_encoders
-from studies.paper.published import published
+from studies.published.numbers import published
 from tests.dataset_builders import build, build_everything, write_descriptions
 from tests.tiny_encoders import save_image, save_text
 

@@ -10,18 +10,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from fisherkit.checks import UnknownNameError
-from studies.files import write_csv
-from studies.lab.table import (
-    by_key,
-    by_test,
-    contrast,
-    entries,
-    means,
-    paired,
-    read_table,
-    table,
-    write_table,
-)
+from neural.results.contrasts import by_key, contrast, entries, means, paired
+from neural.results.files import write_csv
+from neural.results.table import by_test, read_table, table, write_table
 
 ARMS = ("matched", "uml", "uml_init")
 

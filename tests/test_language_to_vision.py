@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from fisherkit.checks import UnknownNameError
-from studies import harness
-from studies.harness import Interval
+from neural.results.cells import Cells
+from neural.results.intervals import Interval
 from studies.lab import transfer
 from studies.lab.transfer import ARMS, PRESETS, Plan
 from studies.language_to_vision import main, verdict
@@ -125,11 +125,11 @@ def test_killed_study_resumes_within_a_training(inputs, finished, tmp_path, monk
         return real(*arguments, progress=count, **options)
 
     monkeypatch.setattr(transfer, "train", killed)
-    monkeypatch.setattr(harness, "usable_cores", lambda: 1)
+    monkeypatch.setattr(transfer, "usable_cores", lambda: 1)
     with pytest.raises(KeyboardInterrupt):
         main([*inputs, *places(tmp_path)])
     monkeypatch.setattr(transfer, "train", real)
-    assert len(harness.Cells(tmp_path / "runs" / "language_to_vision.jsonl")) == 3
+    assert len(Cells(tmp_path / "runs" / "language_to_vision.jsonl")) == 3
     assert len(list((tmp_path / "runs" / "language_to_vision").iterdir())) == 1
     again = main([*inputs, *places(tmp_path)])
     assert again["provenance"]["cells_computed_now"] == 2 * len(ARMS) - 3

@@ -5,7 +5,7 @@ import threading
 import pytest
 import torch
 
-from studies.parallel import in_parallel, usable_cores
+from neural.results.parallel import in_parallel, usable_cores
 
 
 class Bar:

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fisherkit.checks import UnknownNameError
-from studies.paper.published import FOLDER, INCONSISTENCIES, MAIN_TABLES, TABLES, published, reference
+from studies.published.numbers import FOLDER, INCONSISTENCIES, MAIN_TABLES, TABLES, published, reference
 
 PAGE = (Path(__file__).resolve().parent.parent / "docs" / "published.md").read_text()
 NUMERIC = [table for table in TABLES if table not in {3, 4, 5}]

@@ -2,8 +2,8 @@
 
 import pytest
 
-from studies.report_tables import by_word, direction, gain_text
-from studies.reporting import Interval
+from neural.results.intervals import Interval
+from neural.results.text import by_word, direction, gain_text
 
 
 @pytest.mark.parametrize(

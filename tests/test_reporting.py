@@ -11,8 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from studies import harness
-from studies.harness import Interval
+from neural.results.figures import figure_style, place_style, save_figure
+from neural.results.intervals import (
+    Interval,
+    geometric_interval,
+    mean_interval,
+    paired_difference,
+    paired_ratio,
+)
+from neural.results.text import text_table
 from tests.comparators import assert_allclose_report
 from tests.strategies import seeds
 from tests.study_helpers import failing_replace
@@ -24,20 +31,20 @@ from tests.study_helpers import failing_replace
 def test_mean_interval_is_students(seed, n):
     rng = np.random.default_rng(seed)
     values = rng.standard_normal(n) * 10.0 ** rng.integers(-6, 6) + rng.integers(-3, 4)
-    got = harness.mean_interval(values)
+    got = mean_interval(values)
     low, high = stats.t.interval(0.95, n - 1, loc=np.mean(values), scale=stats.sem(values))
     assert_allclose_report(
         [got.estimate, got.low, got.high], [np.mean(values), low, high], rtol=1e-9, atol=1e-12
     )
     assert got.n == n
-    assert harness.mean_interval(values.tolist()) == got
+    assert mean_interval(values.tolist()) == got
 
 
 def test_mean_interval_covers_the_mean_as_often_as_it_says():
     # binomial(3000, 0.95) differs from 2850 by 54 or more with probability 1.1e-5; the normal quantile 1.96
     # in place of Student's covers 85.5% at n = 4, which is 285 fewer
     rng = np.random.default_rng(0)
-    intervals = [harness.mean_interval(values) for values in 2.0 + 3.0 * rng.standard_normal((3000, 4))]
+    intervals = [mean_interval(values) for values in 2.0 + 3.0 * rng.standard_normal((3000, 4))]
     covered = sum(not interval.excludes(2.0) for interval in intervals)
     assert abs(covered - 2850) < 54
 
@@ -54,13 +61,13 @@ def test_interval_excludes_what_lies_outside_and_keeps_its_ends():
 def test_paired_difference_is_the_interval_of_differences(seed, n):
     rng = np.random.default_rng(seed)
     treated, control = rng.standard_normal((2, n))
-    got = harness.paired_difference(treated, control)
+    got = paired_difference(treated, control)
     differences = np.array([t - c for t, c in zip(treated, control, strict=True)])
     low, high = stats.t.interval(0.95, n - 1, loc=differences.mean(), scale=stats.sem(differences))
     assert_allclose_report(
         [got.estimate, got.low, got.high], [differences.mean(), low, high], rtol=1e-9, atol=1e-12
     )
-    swapped = harness.paired_difference(control, treated)
+    swapped = paired_difference(control, treated)
     assert_allclose_report(
         [swapped.estimate, swapped.low, swapped.high], [-got.estimate, -got.high, -got.low], atol=1e-14
     )
@@ -71,13 +78,13 @@ def test_paired_ratio_does_not_depend_on_the_scale_of_each_repetition(seed, n):
     rng = np.random.default_rng(seed)
     treated, control = np.exp(rng.standard_normal((2, n)))
     scale = 10.0 ** rng.uniform(-6, 6, n)
-    got = harness.paired_ratio(treated, control)
-    again = harness.paired_ratio(scale * treated, scale * control)
+    got = paired_ratio(treated, control)
+    again = paired_ratio(scale * treated, scale * control)
     assert_allclose_report(
         [again.estimate, again.low, again.high], [got.estimate, got.low, got.high], rtol=1e-9
     )
     assert_allclose_report(got.estimate, np.prod(treated / control) ** (1 / n))
-    inverse = harness.paired_ratio(control, treated)
+    inverse = paired_ratio(control, treated)
     assert_allclose_report(
         [inverse.estimate, inverse.low, inverse.high], [1 / got.estimate, 1 / got.high, 1 / got.low]
     )
@@ -89,7 +96,7 @@ def test_geometric_interval_is_the_t_interval_of_logarithms_in_any_unit(seed, n)
     rng = np.random.default_rng(seed)
     logs = rng.standard_normal(n)
     unit = 10.0 ** rng.integers(-9, 10)
-    got = harness.geometric_interval(unit * np.exp(logs))
+    got = geometric_interval(unit * np.exp(logs))
     low, high = stats.t.interval(0.95, n - 1, loc=logs.mean(), scale=stats.sem(logs))
     assert_allclose_report(
         [got.estimate, got.low, got.high], unit * np.exp([logs.mean(), low, high]), rtol=1e-8
@@ -98,7 +105,7 @@ def test_geometric_interval_is_the_t_interval_of_logarithms_in_any_unit(seed, n)
 
 
 def test_paired_ratio_is_the_t_interval_of_logarithms():
-    got = harness.paired_ratio([1.0, np.e, np.e**2], [1.0, 1.0, 1.0])
+    got = paired_ratio([1.0, np.e, np.e**2], [1.0, 1.0, 1.0])
     low, high = stats.t.interval(0.95, 2, loc=1.0, scale=1 / np.sqrt(3))
     assert_allclose_report([got.estimate, got.low, got.high], np.exp([1.0, low, high]))
 
@@ -114,56 +121,56 @@ def test_pairing_is_narrower_where_repetitions_share_their_difficulty(seed):
     rng = np.random.default_rng(seed)
     difficulty = 10.0 * rng.standard_normal(30)
     treated, control = difficulty + rng.standard_normal((2, 30))
-    paired = harness.paired_difference(treated, control)
+    paired = paired_difference(treated, control)
     unpaired = stats.ttest_ind(treated, control, equal_var=False).confidence_interval(0.95)
     assert paired.high - paired.low < 0.5 * (unpaired.high - unpaired.low)
-    ratio = harness.paired_ratio(np.exp(treated), np.exp(control))
+    ratio = paired_ratio(np.exp(treated), np.exp(control))
     assert np.log(ratio.high / ratio.low) < 0.5 * (unpaired.high - unpaired.low)
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: harness.mean_interval([1.0]), r"at least two repetitions, got shape \(1,\); raise --seeds"),
-        (lambda: harness.mean_interval([]), r"at least two repetitions, got shape \(0,\)"),
-        (lambda: harness.mean_interval(1.0), r"at least two repetitions, got shape \(\)"),
-        (lambda: harness.mean_interval(np.ones((3, 2))), r"at least two repetitions, got shape \(3, 2\)"),
-        (lambda: harness.mean_interval([1.0, np.nan, 2.0]), r"repetition 1 is nan, not finite"),
-        (lambda: harness.mean_interval([1.0, 2.0, -np.inf]), r"repetition 2 is -inf, not finite"),
+        (lambda: mean_interval([1.0]), r"at least two repetitions, got shape \(1,\); raise --seeds"),
+        (lambda: mean_interval([]), r"at least two repetitions, got shape \(0,\)"),
+        (lambda: mean_interval(1.0), r"at least two repetitions, got shape \(\)"),
+        (lambda: mean_interval(np.ones((3, 2))), r"at least two repetitions, got shape \(3, 2\)"),
+        (lambda: mean_interval([1.0, np.nan, 2.0]), r"repetition 1 is nan, not finite"),
+        (lambda: mean_interval([1.0, 2.0, -np.inf]), r"repetition 2 is -inf, not finite"),
         (
-            lambda: harness.paired_difference([1.0, 2.0], [1.0, 2.0, 3.0]),
+            lambda: paired_difference([1.0, 2.0], [1.0, 2.0, 3.0]),
             r"paired values must match one to one, got shapes \(2,\) and \(3,\)",
         ),
         (
-            lambda: harness.paired_difference([1.0, 2.0], [1.0]),
+            lambda: paired_difference([1.0, 2.0], [1.0]),
             r"must match one to one, got shapes \(2,\) and \(1,\)",
         ),
         (
-            lambda: harness.paired_ratio([1.0, 2.0], [1.0]),
+            lambda: paired_ratio([1.0, 2.0], [1.0]),
             r"must match one to one, got shapes \(2,\) and \(1,\)",
         ),
         (
-            lambda: harness.paired_ratio([1.0, 0.0], [1.0, 1.0]),
+            lambda: paired_ratio([1.0, 0.0], [1.0, 1.0]),
             r"treated: a ratio on the log scale needs positive values, got 0\.0",
         ),
         (
-            lambda: harness.paired_ratio([1.0, 2.0], [1.0, -3.0]),
+            lambda: paired_ratio([1.0, 2.0], [1.0, -3.0]),
             r"control: a ratio on the log scale needs positive values, got -3\.0",
         ),
         (
-            lambda: harness.paired_ratio([1.0, np.nan], [1.0, 1.0]),
+            lambda: paired_ratio([1.0, np.nan], [1.0, 1.0]),
             r"treated: a ratio .* positive values, got nan",
         ),
-        (lambda: harness.paired_ratio([1.0, np.inf], [1.0, 1.0]), r"treated: .* got inf"),
-        (lambda: harness.paired_ratio([1.0, 2.0], [1.0, np.inf]), r"control: .* got inf"),
+        (lambda: paired_ratio([1.0, np.inf], [1.0, 1.0]), r"treated: .* got inf"),
+        (lambda: paired_ratio([1.0, 2.0], [1.0, np.inf]), r"control: .* got inf"),
         (
-            lambda: harness.geometric_interval([1.0, -2.0, 0.0]),
+            lambda: geometric_interval([1.0, -2.0, 0.0]),
             r"an interval on the log scale needs positive values, got -2\.0",
         ),
-        (lambda: harness.geometric_interval([1.0, np.nan]), r"needs positive values, got nan"),
-        (lambda: harness.geometric_interval([1.0, np.inf]), r"repetition 1 is inf, not finite"),
-        (lambda: harness.geometric_interval([1.0]), r"at least two repetitions, got shape \(1,\)"),
-        (lambda: harness.paired_ratio([1.0], [1.0]), r"at least two repetitions, got shape \(1,\)"),
+        (lambda: geometric_interval([1.0, np.nan]), r"needs positive values, got nan"),
+        (lambda: geometric_interval([1.0, np.inf]), r"repetition 1 is inf, not finite"),
+        (lambda: geometric_interval([1.0]), r"at least two repetitions, got shape \(1,\)"),
+        (lambda: paired_ratio([1.0], [1.0]), r"at least two repetitions, got shape \(1,\)"),
     ],
 )
 def test_intervals_say_what_is_wrong_with_the_repetitions(call, message):
@@ -180,7 +187,7 @@ def test_table_columns_are_aligned_and_hold_the_cells(seed, width, n):
     words = ["", "x", "x + y", "a longer arm", "θ", "0.25"]
     rows = [[words[i] for i in rng.integers(0, len(words), width)] for _ in range(n)]
     header = [words[1 + i] for i in rng.integers(0, len(words) - 1, width)]
-    lines = harness.table(header, rows).split("\n")
+    lines = text_table(header, rows).split("\n")
     assert len(lines) == n + 2
     rule = lines[1]
     assert re.fullmatch(r"-+(  -+)*", rule)
@@ -195,8 +202,8 @@ def test_table_columns_are_aligned_and_hold_the_cells(seed, width, n):
 
 
 def test_table_prints_whatever_can_be_printed():
-    rows = [[1, None, harness.mean_interval([1.0, 2.0, 3.0])], (np.float64(0.5), Path("a"), True)]
-    assert harness.table(("n", "what", "mse"), iter(rows)).split("\n") == [
+    rows = [[1, None, mean_interval([1.0, 2.0, 3.0])], (np.float64(0.5), Path("a"), True)]
+    assert text_table(("n", "what", "mse"), iter(rows)).split("\n") == [
         "n    what  mse",
         "---  ----  ------------------",
         "1    None  2 [-0.4841, 4.484]",
@@ -215,17 +222,17 @@ def pixels(**style):
 
 
 def test_first_seven_line_styles_differ_in_marker_and_in_dash():
-    styles = [harness.line_style(i) for i in range(7)]
+    styles = [place_style(i) for i in range(7)]
     assert len({pixels(**style | {"marker": ""}) for style in styles}) == 7
     assert len({pixels(**style | {"linestyle": ""}) for style in styles}) == 7
     assert len({style["color"] for style in styles}) == 7
-    assert harness.line_style(7) == styles[0], "then they repeat"
+    assert place_style(7) == styles[0], "then they repeat"
 
 
 def test_figure_style_holds_inside_and_restores_every_setting():
     before = dict(mpl.rcParams)
     with mpl.rc_context({"font.size": 23.0}):
-        with harness.figure_style():
+        with figure_style():
             assert mpl.rcParams["font.size"] != 23.0
             assert not mpl.rcParams["axes.spines.top"]
             assert mpl.rcParams["figure.constrained_layout.use"]
@@ -233,7 +240,7 @@ def test_figure_style_holds_inside_and_restores_every_setting():
     assert dict(mpl.rcParams) == before
 
     def fails():
-        with harness.figure_style():
+        with figure_style():
             raise RuntimeError("while drawing")
 
     with pytest.raises(RuntimeError, match="while drawing"):
@@ -243,7 +250,7 @@ def test_figure_style_holds_inside_and_restores_every_setting():
 
 def simple_figure():
     figure, axes = plt.subplots(figsize=(2, 1), dpi=100)
-    axes.plot([0, 1], [1, 0], **harness.line_style(1))
+    axes.plot([0, 1], [1, 0], **place_style(1))
     return figure
 
 
@@ -251,8 +258,8 @@ def test_save_figure_writes_png_closes_the_figure_and_says_nothing_of_the_softwa
     path = tmp_path / "made" / "figure.png"
     figure = simple_figure()
     others = [n for n in plt.get_fignums() if n != figure.number]
-    with harness.figure_style():
-        harness.save_figure(figure, path)
+    with figure_style():
+        save_figure(figure, path)
     assert plt.get_fignums() == others
     assert path.read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
     assert b"Matplotlib" not in path.read_bytes()
@@ -264,7 +271,7 @@ def test_save_figure_writes_png_closes_the_figure_and_says_nothing_of_the_softwa
 
 def test_the_same_figure_is_the_same_file(tmp_path):
     for name in ("one.png", "two.png"):
-        harness.save_figure(simple_figure(), tmp_path / name)
+        save_figure(simple_figure(), tmp_path / name)
     assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
 
 
@@ -274,6 +281,6 @@ def test_save_figure_keeps_the_old_picture_when_drawing_fails(tmp_path, monkeypa
     figure = simple_figure()
     monkeypatch.setattr(figure, "savefig", lambda *_, **__: failing_replace(None, None))
     with pytest.raises(OSError, match="disk full"):
-        harness.save_figure(figure, path)
+        save_figure(figure, path)
     plt.close(figure)
     assert path.read_bytes() == b"old"

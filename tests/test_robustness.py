@@ -8,16 +8,17 @@ import pytest
 from PIL import Image
 
 from neural.datasets.shifted_imagenet import SHIFTS
+from neural.fewshot.cells import HeadCell
+from neural.fewshot.plan import Plan
+from neural.fewshot.presets import PRESETS, Grid, Preset
 from neural.heads.runs import Schedule
 from neural.heads.sweep import train_heads
+from neural.results.table import table
 from neural.worlds.concepts import concepts
-from studies import harness, image_text_fewshot, robustness
-from studies.head_cells import HeadCell
-from studies.head_presets import PRESETS, Grid, Preset
-from studies.lab.heads import Plan
-from studies.lab.table import table
+from studies import image_text_fewshot, robustness
+from studies.lab.options import command_parser
+from studies.lab.task_options import add_task_options, label_of, task_of
 from studies.robustness import as_markdown, summarise
-from studies.task_options import add_task_options, label_of, task_of
 from tests.dataset_builders import WNIDS, build_imagenet, build_shifted
 from tests.tiny_encoders import save_image, save_text
 
@@ -183,7 +184,7 @@ def test_accuracies_under_the_shifts_of_imagenet(imagenet):
     out, options, summary = imagenet
     assert summary["shifted"] == list(SHIFTS)
     assert summary["among"] == {"imagenet_a": 2, "imagenet_r": 2}
-    parser = harness.parser(None, seeds=2, device=True)
+    parser = command_parser(None, seeds=2, device=True)
     add_task_options(parser)
     task = task_of(parser.parse_args(options), SMALL)
     for more, end in ((["imagenet_r", "imagenet_a"], "imagenet-r_imagenet-a"), ([], "no-shift")):

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from neural.embed.cache import features
 from neural.embed.shards import Shard, read_shard, write_shard
+from neural.results.cells import Cells
 from neural.store.array_cache import ArrayCache
 from neural.store.safe_file import DAMAGE, CorruptCacheWarning, read_whole, unpack, write_arrays
-from studies.finished_cells import Cells
 from tests.test_checkpoints import Training
 from tests.test_feature_cache import Counting, vectors, words
 from tests.test_finished_cells import PAIRS

@@ -13,7 +13,8 @@ from matplotlib.text import Text
 from neural.worlds.glyph_classes import choose_classes
 from neural.worlds.glyph_names import fine_texts
 from neural.worlds.glyphs import draw_pool
-from studies import harness, schematics
+from studies import schematics
+from studies.lab import options
 from studies.lab.page import MATH, SMALL, Page, class_name, picture, print_style, sentence, wrapped
 
 
@@ -168,7 +169,7 @@ def test_script_writes_figures_rows_and_summary(tmp_path, monkeypatch, capsys):
     out = tmp_path / "quick"
     out.mkdir()
     written_gains(out / schematics.ACCURACIES)
-    monkeypatch.setattr(harness, "FIGURES", tmp_path)
+    monkeypatch.setattr(options, "FIGURES", tmp_path)
     summary = schematics.main(["--quick"])
     for number in "124":
         assert (out / f"schematic_figure_{number}.png").stat().st_size > 50_000

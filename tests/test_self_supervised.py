@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from fisherkit.checks import UnknownNameError
+from neural.results.intervals import Interval
 from neural.sequences.data import SequenceSet
 from neural.sequences.files import sequences_from_files, write_sequences
 from neural.sequences.glyphs import GlyphSequenceSettings, glyph_sequences
 from neural.sequences.model import SharedTransformer
 from neural.sequences.probe import Probe
-from studies.harness import Interval
 from studies.lab.sequences import ARMS, CONTRASTS, PRESETS, Plan, arm_data, arm_names
 from studies.self_supervised import main, verdict
 from tests.dataset_builders import build_affect, build_mimic

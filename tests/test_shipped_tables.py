@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from studies.lab.table import by_key, by_test, contrast, means, paired, read_table
+from neural.results.contrasts import by_key, contrast, means, paired
+from neural.results.table import by_test, read_table
 
 FIGURES = Path(__file__).resolve().parent.parent / "paper_figures"
 FEWSHOT = ["glyphs", "concepts", "concepts_aligned-True", "digits"]

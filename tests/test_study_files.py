@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from studies import harness
-from studies.harness import Interval
+from fisherkit.files import write_atomic
+from neural.results.files import write_csv, write_json
+from neural.results.intervals import Interval
 from tests.strategies import seeds
 from tests.study_helpers import failing_replace
 
@@ -21,8 +22,8 @@ from tests.study_helpers import failing_replace
 
 def test_write_atomic_makes_folders_replaces_content_and_leaves_nothing_beside_it(tmp_path):
     path = tmp_path / "a" / "b" / "rows.csv"
-    harness.write_atomic(path, b"old")
-    harness.write_atomic(path, b"n\x00w")
+    write_atomic(path, b"old")
+    write_atomic(path, b"n\x00w")
     assert path.read_bytes() == b"n\x00w"
     assert list(path.parent.iterdir()) == [path]
 
@@ -33,7 +34,7 @@ def test_write_atomic_keeps_the_old_content_when_it_fails(tmp_path, monkeypatch,
     path.write_bytes(b"old")
     monkeypatch.setattr(os, step, lambda *_: failing_replace(None, None))
     with pytest.raises(OSError, match="disk full"):
-        harness.write_atomic(path, b"new")
+        write_atomic(path, b"new")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path], "no .part file"
 
@@ -56,7 +57,7 @@ def test_write_atomic_never_shows_a_part_of_the_content(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "fsync", watched_sync)
     monkeypatch.setattr(os, "replace", watched_replace)
-    harness.write_atomic(path, b"n" * 100_000)
+    write_atomic(path, b"n" * 100_000)
     kinds = [event[0] for event in events]
     assert kinds.index("sync") < kinds.index("replace")
     assert kinds.count("replace") == 1
@@ -66,9 +67,7 @@ def test_write_atomic_never_shows_a_part_of_the_content(tmp_path, monkeypatch):
 
 def test_csv_header_is_the_union_of_entries_in_order_of_appearance(tmp_path):
     path = tmp_path / "rows.csv"
-    harness.write_csv(
-        path, [{"arm": "x", "error": 0.1}, {"arm": 'a,"b"\nθ', "again": 3}, {"error": None, "arm": ""}]
-    )
+    write_csv(path, [{"arm": "x", "error": 0.1}, {"arm": 'a,"b"\nθ', "again": 3}, {"error": None, "arm": ""}])
     assert path.read_bytes().startswith(b"arm,error,again\nx,0.1,\n")
     with path.open(encoding="utf-8", newline="") as handle:
         rows = list(csv.DictReader(handle))
@@ -85,7 +84,7 @@ def test_csv_keeps_every_bit_of_a_number(tmp_path_factory, seed, n, width):
     rng = np.random.default_rng(seed)
     path = tmp_path_factory.mktemp("csv") / "rows.csv"
     numbers = rng.standard_normal((n, width)) * 10.0 ** rng.integers(-12, 12, (n, width))
-    harness.write_csv(path, [{f"c{j}": row[j] for j in range(width)} for row in numbers])
+    write_csv(path, [{f"c{j}": row[j] for j in range(width)} for row in numbers])
     with path.open(newline="") as handle:
         back = [[float(value) for value in row.values()] for row in csv.DictReader(handle)]
     assert back == numbers.tolist()
@@ -106,7 +105,7 @@ def test_json_holds_dataclasses_arrays_numpy_scalars_and_paths(tmp_path):
         "counts": np.arange(3),
         "tuple": (1, None),
     }
-    harness.write_json(path, value)
+    write_json(path, value)
     assert json.loads(path.read_text()) == {
         "panel": {
             "interval": {"estimate": 1.0, "low": 0.5, "high": 2.0, "n": 3},
@@ -134,8 +133,8 @@ def test_json_holds_dataclasses_arrays_numpy_scalars_and_paths(tmp_path):
 )
 def test_json_refuses_what_it_cannot_hold_and_leaves_the_old_file(tmp_path, value, error, message):
     path = tmp_path / "summary.json"
-    harness.write_json(path, "old")
+    write_json(path, "old")
     with pytest.raises(error, match=message):
-        harness.write_json(path, value)
+        write_json(path, value)
     assert json.loads(path.read_text()) == "old"
     assert list(tmp_path.iterdir()) == [path]

@@ -7,13 +7,15 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from neural.fewshot.cells import HeadCell
+from neural.fewshot.presets import PRESETS, Grid, Preset
 from neural.heads.runs import Schedule
+from neural.results.cells import cell_key
+from neural.results.table import table
 from neural.worlds.concepts import concepts
-from studies import harness, text_ablations
-from studies.head_cells import HeadCell
-from studies.head_presets import PRESETS, Grid, Preset
+from studies import text_ablations
 from studies.lab.finding import findings_of
-from studies.lab.table import table
+from studies.lab.text_sweep import lighter
 from studies.lab.text_variants import (
     KIND,
     NUMBER,
@@ -25,7 +27,6 @@ from studies.lab.text_variants import (
     hashed_words,
 )
 from studies.text_ablations import main, report_of
-from studies.text_sweep import lighter
 
 TINY = ["--dataset", "concepts", "--set", "n_classes=6", "rank=3", "test_per_class=10", "--quick"]
 SMALL = Preset(
@@ -137,7 +138,7 @@ def test_variants_of_one_dimension_share_the_control(plan, task):
     related, unrelated, small = wide.axes[KIND]
 
     def key(variant, arm):
-        return harness.cell_key(wide.cell(variant, arm, 1, 0).key)
+        return cell_key(wide.cell(variant, arm, 1, 0).key)
 
     assert key(related, "matched") == key(unrelated, "matched")
     assert key(related, "matched") != key(small, "matched")

@@ -8,17 +8,17 @@ import pytest
 import torch
 
 from fisherkit.checks import UnknownNameError
+from neural.fewshot.presets import PRESETS, Grid, Preset, resized
 from neural.heads.arms import permuted_classes
 from neural.heads.runs import Schedule
+from neural.results.table import table
 from neural.tasks.modalities import of_task
 from neural.worlds.concepts import ConceptWorld, concepts
 from studies import three_modalities
-from studies.head_presets import PRESETS, Grid, Preset, resized
 from studies.lab.finding import findings_of
 from studies.lab.modality_grid import Plan, Training, by_split
-from studies.lab.table import table
 from studies.lab.three_modalities_report import as_markdown
-from studies.paper.published import published
+from studies.published.numbers import published
 from studies.three_modalities import gains_of, main, summarise
 from tests.test_imagenet_esc import images_content, sounds_content
 

@@ -12,8 +12,8 @@ from fisherkit.checks import UnknownNameError
 from neural.heads.arms import ARMS, permuted_classes
 from neural.heads.model import SharedHead, class_mean_head
 from neural.heads.runs import HeadFit
+from neural.results.figures import arm_style, place_style
 from neural.tasks.task import Embeddings, Task
-from studies.lab.figures import arm_style, place_style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

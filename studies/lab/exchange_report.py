@@ -8,17 +8,17 @@ import pandas as pd
 
 from fisherkit.checks import UnknownNameError
 from fisherkit.exchange_fit import describe, fit_plane, words
+from neural.fewshot.plan import closing_lines, with_gain
+from neural.fewshot.presets import differences
 from neural.heads.arms import ARMS
+from neural.results.contrasts import by_key, long_form, means
+from neural.results.intervals import Interval
+from neural.results.text import gain_text, markdown_table
 from neural.tasks.task import Task
-from studies.head_presets import differences
-from studies.lab.heads import closing_lines, with_gain
-from studies.lab.table import by_key, long_form, means
+from studies.lab.outputs import Report
 from studies.lab.text_surface import ARM, FITS, PERMUTED, POINT, Fit, Surface, aligned_against, finite
-from studies.outputs import Report
-from studies.paper.published import published
-from studies.report_tables import gain_text, markdown_table
-from studies.reporting import Interval
-from studies.text_sweep import gain_words
+from studies.lab.text_sweep import gain_words
+from studies.published.numbers import published
 
 __all__ = ["count_text", "report_of"]
 

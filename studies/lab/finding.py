@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from studies.harness import Interval
-from studies.report_tables import direction, gain_text
+from neural.results.intervals import Interval
+from neural.results.text import direction, gain_text
 
 __all__ = [
     "NOT_PRINTED",

@@ -18,15 +18,16 @@ from torch import nn
 from fisherkit.checks import as_whole
 from neural.datasets import SPECS, ImageDataset, load, open_dataset
 from neural.embed import Encoder
+from neural.fewshot.presets import PRESETS
 from neural.heads.arms import ARMS, Setting, arm_runs, select
 from neural.heads.runs import HeadFit, HeadRun, Schedule
 from neural.heads.training import train_head
+from neural.results.cells import Cells
+from neural.results.parallel import in_parallel, progress_bar, usable_cores
 from neural.tasks.pixels import PixelEncoder, keep_pixels
 from neural.tasks.task import Embeddings, Numbered, Task
 from neural.worlds.glyph_pictures import SIDE
 from neural.worlds.glyphs import GlyphTask, LabelledPictures, glyph_encoder, glyph_pools
-from studies import harness
-from studies.head_presets import PRESETS
 
 __all__ = [
     "PAPER_BATCH",
@@ -130,7 +131,7 @@ class FineTuneCell:
 
     @property
     def key(self) -> dict[str, Any]:
-        """What `harness.Cells` keeps the result under."""
+        """What `Cells` keeps the result under."""
         own = {"arm": self.arm, "seed": self.seed, "ratio": self.ratio, "unfrozen": self.unfrozen}
         return self.shared.key | own
 
@@ -231,7 +232,7 @@ def _rows(drawn: LabelledPictures) -> Embeddings:
 
 
 def image_files(dataset: str, root: Path, *, seed: int) -> ImageDataset:
-    """The files behind a task of `studies.task_sources.encoded_task`; the seed deals the parts of a folder without."""
+    """The files behind a task of `studies.lab.task_sources.encoded_task`; the seed deals the parts of a folder without."""
     return load(dataset, root) if dataset in SPECS else open_dataset(dataset, seed=seed)
 
 
@@ -304,7 +305,7 @@ def tuning_differences(tuning: FineTuning, seeds: int) -> list[str]:
     return [*texts, "text encoder unfrozen: a linear layer behind it is trained (paper the encoder itself)"]
 
 
-def fine_tune(cells: Sequence[FineTuneCell], store: harness.Cells, device: str) -> int:
+def fine_tune(cells: Sequence[FineTuneCell], store: Cells, device: str) -> int:
     """Train what the store lacks, one training after another on each core; every cell is stored as it finishes.
 
     Args:
@@ -341,10 +342,10 @@ def fine_tune(cells: Sequence[FineTuneCell], store: harness.Cells, device: str) 
             "seconds": round(time.perf_counter() - began, 2),
         }
 
-    workers = harness.usable_cores() if torch.device(device).type == "cpu" else 1
+    workers = usable_cores() if torch.device(device).type == "cpu" else 1
     if todo:
-        with harness.progress_bar(sum(cell.steps for cell in todo), " run-steps") as bar:
-            for cell, result in harness.in_parallel(work, todo, workers, bar):
+        with progress_bar(sum(cell.steps for cell in todo), " run-steps") as bar:
+            for cell, result in in_parallel(work, todo, workers, bar):
                 store.add([(cell.key, result)])
     return len(todo)
 

@@ -4,13 +4,13 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from neural.fewshot.cells import HeadCell
+from neural.fewshot.presets import Preset
 from neural.heads.arms import ARMS, arm_names
+from neural.results.cells import Cells
+from neural.results.table import by_test, table
 from neural.tasks.task import Task
-from studies import harness
-from studies.head_cells import HeadCell
-from studies.head_presets import Preset
 from studies.lab.fine_tuning import FineTuneCell, FineTuning
-from studies.lab.table import by_test, table
 
 __all__ = ["PARTS", "TABLES", "WITH_TEXT", "FullDataPlan", "Row", "measured", "rows_of"]
 
@@ -119,7 +119,7 @@ class FullDataPlan:
         return [self.cell(row, s) for s in range(self.preset.seeds) for row in self.rows()]
 
 
-def rows_of(plan: FullDataPlan, store: harness.Cells) -> pd.DataFrame:
+def rows_of(plan: FullDataPlan, store: Cells) -> pd.DataFrame:
     """The table of results: one row per way to train and repetition."""
     rows = []
     for row in plan.rows():

@@ -8,10 +8,9 @@ import numpy as np
 import pandas as pd
 
 from neural.heads.arms import ARMS
-from studies import harness
-from studies.lab.figures import arm_style, draw_means
+from neural.results.figures import arm_style, draw_means, figure_style, save_figure
+from neural.results.text import gain_text, markdown_table
 from studies.lab.full_data_grid import PARTS
-from studies.report_tables import gain_text, markdown_table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -63,7 +62,7 @@ def draw(summary: Mapping[str, Any], values: pd.DataFrame, gains: pd.DataFrame, 
     import matplotlib.pyplot as plt
 
     parts, control = summary["parts"], summary["control"]
-    with harness.figure_style():
+    with figure_style():
         figure, panels = plt.subplots(2, len(parts), figsize=(4.2 * len(parts), 6.4), squeeze=False)
         for (above, below), part in zip(panels.T, parts, strict=True):
             for axes, of_all in ((above, values), (below, gains)):
@@ -76,7 +75,7 @@ def draw(summary: Mapping[str, Any], values: pd.DataFrame, gains: pd.DataFrame, 
             below.axhline(0, color="0.3", lw=0.9)
             above.set(ylabel="test accuracy (%)", title=PARTS[part])
             below.set(ylabel=f"difference to\n{control} (points)")
-        harness.save_figure(figure, path)
+        save_figure(figure, path)
 
 
 def _draw_ways(axes: "Axes", values: pd.DataFrame, entries: Sequence[Mapping[str, Any]]) -> None:

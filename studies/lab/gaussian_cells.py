@@ -14,9 +14,10 @@ from fisherkit.factor import FactorWorld, e14_world, linear_code_error, loading_
 from fisherkit.psd import PSD
 from neural.autoencoder.runs import Curve, Run
 from neural.autoencoder.training import runs_per_tensor, train_batched
-from studies import harness
-from studies.harness import cell_key
-from studies.lab.table import table
+from neural.results.cells import Cells, cell_key
+from neural.results.intervals import paired_ratio
+from neural.results.parallel import in_parallel, progress_bar, usable_cores
+from neural.results.table import table
 
 __all__ = [
     "ARMS",
@@ -166,7 +167,7 @@ def make_run(cell: dict[str, Any]) -> Run:
     )
 
 
-def compute(todo: Sequence[dict[str, Any]], cells: harness.Cells, device: str) -> None:
+def compute(todo: Sequence[dict[str, Any]], cells: Cells, device: str) -> None:
     """Train what is missing, a wave of runs in one tensor at a time, storing each wave as it finishes."""
     if not todo:
         return
@@ -178,9 +179,9 @@ def compute(todo: Sequence[dict[str, Any]], cells: harness.Cells, device: str) -
         curves = train_batched(runs, steps=marks[-1], eval_steps=marks, device=device, progress=progress)
         return [_result(curve, (time.perf_counter() - began) / len(wave)) for curve in curves]
 
-    workers = harness.usable_cores() if device == "cpu" else 1
-    with harness.progress_bar(total, " run-steps") as bar:
-        for wave, results in harness.in_parallel(train, _waves(todo, device), workers, bar):
+    workers = usable_cores() if device == "cpu" else 1
+    with progress_bar(total, " run-steps") as bar:
+        for wave, results in in_parallel(train, _waves(todo, device), workers, bar):
             cells.add(zip(wave, results, strict=True))
 
 
@@ -206,7 +207,7 @@ def _result(curve: Curve, seconds: float) -> dict[str, Any]:
 # ---------------------------------------------------------------- the table
 
 
-def rows_of(plan: Plan, cells: harness.Cells) -> pd.DataFrame:
+def rows_of(plan: Plan, cells: Cells) -> pd.DataFrame:
     """One row per cell and evaluated step, errors being mean squared errors in data units squared."""
     rows = []
     for cell in plan.cells():
@@ -298,7 +299,7 @@ def exchange_rate(
     for i in range(len(counts) - 1):
         high, low = middle[i], middle[i + 1]
         if low <= level <= high and high > low:
-            fall = harness.paired_ratio(x_only[:, i + 1], x_only[:, i])
+            fall = paired_ratio(x_only[:, i + 1], x_only[:, i])
             if fall.high >= 1:
                 return None, f"not defined: x-only curve is flat between {counts[i]:,} and {counts[i + 1]:,}"
             share = (high - level) / (high - low)

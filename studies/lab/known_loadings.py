@@ -12,9 +12,9 @@ from matplotlib.axes import Axes
 from numpy.typing import ArrayLike, NDArray
 
 import fisherkit as fk
-from studies import harness
-from studies.harness import Interval, seed_of
-from studies.lab.figures import place_style
+from neural.results.cells import seed_of
+from neural.results.figures import error_bars, place_style
+from neural.results.intervals import Interval
 
 __all__ = [
     "coverage",
@@ -116,7 +116,7 @@ def draw_measured(
     ax: Axes, where: ArrayLike, points: pd.DataFrame, style: Mapping[str, Any], label: str | None = None
 ) -> None:
     """Measured values with their intervals."""
-    bars = harness.error_bars(points["measured"], points["low"], points["high"])
+    bars = error_bars(points["measured"], points["low"], points["high"])
     look = {"fmt": style["marker"], "color": style["color"], "capsize": 2, "label": label}
     ax.errorbar(where, points["measured"], bars, **look)
 

@@ -8,14 +8,14 @@ import numpy as np
 import pandas as pd
 
 from fisherkit.checks import UnknownNameError, as_whole
+from neural.fewshot.cells import HeadCell
+from neural.fewshot.presets import Preset
 from neural.heads.arms import ARMS, permuted_classes
+from neural.results.cells import Cells
+from neural.results.table import shots_label, table
 from neural.tasks.imagenet_esc import ImagenetEsc
 from neural.tasks.modalities import Modalities
 from neural.tasks.task import Embeddings, Task
-from studies import harness
-from studies.head_cells import HeadCell
-from studies.head_presets import Preset
-from studies.lab.table import shots_label, table
 
 __all__ = ["Plan", "Training", "by_split", "rows_of", "together"]
 
@@ -174,7 +174,7 @@ class Plan:
         return self._tasks[key]
 
 
-def rows_of(plan: Plan, store: harness.Cells) -> pd.DataFrame:
+def rows_of(plan: Plan, store: Cells) -> pd.DataFrame:
     """The table of results: one row per finished cell."""
     rows = []
     for target in plan.targets:

@@ -2,7 +2,7 @@
 
 Lengths are inches from the lower left corner, and a page is as wide as a column of the paper, so that type has the size
 that it is printed in. Pictures have square green frames and solid paths, texts round brown frames and dashed paths (the
-other colours belong to arms, see `studies.lab.figures`); what both share is grey.
+other colours belong to arms, see `neural.results.figures`); what both share is grey.
 """
 
 import unicodedata
@@ -18,11 +18,10 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
 from matplotlib.textpath import TextPath
 from numpy.typing import NDArray
 
+from neural.results.figures import figure_style, place_style
 from neural.worlds.glyph_names import fine_texts
 from neural.worlds.glyph_pictures import Jitter
 from neural.worlds.glyphs import DEFAULT, draw_pool
-from studies import harness
-from studies.lab.figures import place_style
 
 __all__ = ["MATH", "SMALL", "Page", "Specimen", "class_name", "picture", "print_style", "sentence", "wrapped"]
 
@@ -92,7 +91,7 @@ def wrapped(text: str, width: float, size: float = SMALL) -> str:
 @contextmanager
 def print_style() -> Iterator[None]:
     """The project's figure style, at 300 dots per inch, in a ``with`` block."""
-    with harness.figure_style(), plt.rc_context({"savefig.dpi": 300, "axes.linewidth": 0.6}):
+    with figure_style(), plt.rc_context({"savefig.dpi": 300, "axes.linewidth": 0.6}):
         yield
 
 

@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from fisherkit.checks import UnknownNameError, as_whole
+from neural.results.cells import Cells, cell_key
+from neural.results.parallel import in_parallel, progress_bar, usable_cores
 from neural.sequences.data import SequenceSet, scrambled
 from neural.sequences.model import SharedTransformer, TransformerSettings, embeddings
 from neural.sequences.probe import Probe, fit_probe
 from neural.sequences.task import SequenceTask, disjoint_halves
 from neural.sequences.training import Curriculum, History, Precision, TrainSettings, train
 from neural.store.checkpoints import DivergedError
-from studies import harness
 
 __all__ = [
     "ARMS",
@@ -287,14 +288,12 @@ class Plan:
         """Optimiser steps of a cell."""
         return self.steps * len(self.preset.candidates) if ARMS[arm].trained else 0
 
-    def results(self, cells: harness.Cells, arm: str) -> list[dict[str, Any]]:
+    def results(self, cells: Cells, arm: str) -> list[dict[str, Any]]:
         """What was kept of an arm, seed by seed."""
         return [cells.get(self.cell(arm, s)) for s in range(self.preset.seeds)]
 
 
-def compute(
-    plan: Plan, todo: Sequence[dict[str, Any]], cells: harness.Cells, device: str, checkpoints: Path
-) -> None:
+def compute(plan: Plan, todo: Sequence[dict[str, Any]], cells: Cells, device: str, checkpoints: Path) -> None:
     """Train what is missing, storing every cell as it finishes; checkpoints of finished trainings are deleted."""
     if not todo:
         return
@@ -302,13 +301,13 @@ def compute(
     def work(cell: dict[str, Any], progress: Callable[[int], object]) -> dict[str, Any]:
         return _result(plan, cell, device, checkpoints, progress)
 
-    workers = harness.usable_cores() if torch.device(device).type == "cpu" else 1
+    workers = usable_cores() if torch.device(device).type == "cpu" else 1
     total = sum(plan.cell_steps(cell["arm"]) for cell in todo)
     # the probe's linear algebra as well: threads of two workers on the same cores wait for each other
-    with threadpool_limits(1), harness.progress_bar(total, " steps") as bar:
-        for cell, result in harness.in_parallel(work, todo, workers, bar):
+    with threadpool_limits(1), progress_bar(total, " steps") as bar:
+        for cell, result in in_parallel(work, todo, workers, bar):
             cells.add([(cell, result)])
-            for path in checkpoints.glob(f"{harness.cell_key(cell)}-*.safetensors"):
+            for path in checkpoints.glob(f"{cell_key(cell)}-*.safetensors"):
                 if path.name not in result["kept"] and ".corrupt-" not in path.name:
                     path.unlink()
 
@@ -327,7 +326,7 @@ def _result(
     diverged, kept = [], []
     for number, candidate in enumerate(plan.preset.candidates):
         model = SharedTransformer(modalities, plan.preset.model_settings(candidate), seed=seed).to(device)
-        path = checkpoints / f"{harness.cell_key(cell)}-{number}.safetensors"
+        path = checkpoints / f"{cell_key(cell)}-{number}.safetensors"
         history = History({}, 0)
         if ARMS[arm].trained:
             settings = plan.train_settings(arm, candidate)

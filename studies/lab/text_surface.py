@@ -19,14 +19,15 @@ from fisherkit.exchange_fit import (
     lack_of_fit,
     words,
 )
+from neural.fewshot.cells import HeadCell
+from neural.fewshot.presets import Preset
+from neural.results.cells import Cells
+from neural.results.contrasts import by_key, contrast
+from neural.results.intervals import Interval
+from neural.results.table import table
+from neural.results.text import direction
 from neural.tasks.task import Task
-from studies.finished_cells import Cells
-from studies.head_cells import HeadCell
-from studies.head_presets import Preset
-from studies.lab.table import by_key, contrast, table
-from studies.report_tables import direction
-from studies.reporting import Interval
-from studies.text_sweep import check_sizes, first_test, result_columns
+from studies.lab.text_sweep import check_sizes, first_test, result_columns
 
 __all__ = [
     "ARM",

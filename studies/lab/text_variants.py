@@ -14,16 +14,16 @@ import pandas as pd
 from sklearn.feature_extraction.text import HashingVectorizer
 
 from fisherkit.checks import as_whole
+from neural.fewshot.cells import HeadCell
+from neural.fewshot.presets import Preset
 from neural.heads.runs import HeadRun
+from neural.results.cells import Cells
+from neural.results.files import write_atomic
+from neural.results.table import shots_label, table
 from neural.tasks.task import Embeddings, Task
 from neural.worlds.glyphs import GlyphTask
-from studies.files import write_atomic
-from studies.finished_cells import Cells
-from studies.head_cells import HeadCell
-from studies.head_presets import Preset
-from studies.lab.table import shots_label, table
-from studies.task_options import task_of
-from studies.text_sweep import check_sizes, result_columns
+from studies.lab.task_options import task_of
+from studies.lab.text_sweep import check_sizes, result_columns
 
 __all__ = [
     "BASELINE",

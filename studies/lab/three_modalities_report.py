@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from neural.heads.arms import ARMS
-from studies import harness
-from studies.lab.figures import draw_means, draw_published, place_style
+from neural.results.contrasts import long_form
+from neural.results.figures import draw_means, draw_published, figure_style, place_style, save_figure
+from neural.results.text import gain_text, markdown_table
 from studies.lab.modality_grid import Plan, Training, together
-from studies.lab.table import long_form
-from studies.report_tables import gain_text, markdown_table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -100,7 +99,7 @@ def draw(
     """For each target accuracy by what helps, and below it gains over the target alone beside their controls."""
     import matplotlib.pyplot as plt
 
-    with harness.figure_style():
+    with figure_style():
         columns = len(plan.targets)
         figure, panels = plt.subplots(2, columns, figsize=(3.9 * columns, 7.2), squeeze=False)
         for (above, below), target in zip(panels.T, plan.targets, strict=True):
@@ -124,7 +123,7 @@ def draw(
                 axes.legend(loc="upper left")
         panels[0, 0].set_ylabel("test accuracy (%)")
         panels[1, 0].set_ylabel("gain over the target alone (points)")
-        harness.save_figure(figure, path)
+        save_figure(figure, path)
 
 
 def _curves(plan: Plan, target: str) -> list[Training]:

@@ -14,6 +14,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fisherkit.checks import UnknownNameError
+from neural.results.cells import Cells, cell_key
+from neural.results.parallel import in_parallel, progress_bar, usable_cores
 from neural.transfer.initialisations import INITIALISATIONS, initialise
 from neural.transfer.model import PatchTransformer
 from neural.transfer.pictures import PictureSet, PictureTask
@@ -21,7 +23,6 @@ from neural.transfer.stack import LanguageStack
 from neural.transfer.training import Schedule, train
 from neural.worlds.glyph_pictures import Jitter
 from neural.worlds.glyphs import GlyphSettings
-from studies import harness
 
 __all__ = ["ARMS", "MODES", "PRESETS", "Plan", "Preset", "arm_label", "compute", "run_cell"]
 
@@ -163,7 +164,7 @@ class Plan:
 
 def _unfinished(folder: Path, cell: dict[str, Any]) -> Path:
     """Where the checkpoint of a training in flight lies."""
-    return folder / f"language_to_vision-{harness.cell_key(cell)}.unfinished"
+    return folder / f"language_to_vision-{cell_key(cell)}.unfinished"
 
 
 def run_cell(
@@ -223,7 +224,7 @@ def compute(
     plan: Plan,
     todo: Sequence[dict[str, Any]],
     pretrained: LanguageStack,
-    cells: harness.Cells,
+    cells: Cells,
     device: str,
     folder: Path,
 ) -> None:
@@ -232,8 +233,8 @@ def compute(
     def work(cell: dict[str, Any], progress: Callable[[int], object]) -> dict[str, Any]:
         return run_cell(cell, pretrained, plan.task(cell["seed"]), device, folder, progress)
 
-    workers = harness.usable_cores() if torch.device(device).type == "cpu" else 1
-    with harness.progress_bar(len(todo) * plan.preset.schedule.steps, " steps") as bar:
-        for cell, result in harness.in_parallel(work, todo, workers, bar):
+    workers = usable_cores() if torch.device(device).type == "cpu" else 1
+    with progress_bar(len(todo) * plan.preset.schedule.steps, " steps") as bar:
+        for cell, result in in_parallel(work, todo, workers, bar):
             cells.add([(cell, result)])
             _unfinished(folder, cell).unlink(missing_ok=True)

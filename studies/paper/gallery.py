@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from fisherkit.files import write_atomic
+from neural.results.text import markdown_table
 from studies.lab.finding import Finding, findings_of
 from studies.paper.exhibits import EXHIBITS, Exhibit, contents
 from studies.paper.jobs import JOBS, Job
-from studies.report_tables import markdown_table
 
 __all__ = [
     "Result",

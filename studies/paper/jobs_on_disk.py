@@ -10,11 +10,11 @@ from neural.datasets.doctor import examine
 from neural.datasets.reading import MissingError
 from neural.embed import encoder
 from neural.embed.catalogue import listing
+from studies.lab.task_options import file_label
+from studies.lab.task_sources import shifts_below
 from studies.paper.exhibits import EXHIBITS, Exhibit, check_numbers
 from studies.paper.jobs import JOBS, Job, jobs_for
-from studies.paper.published import PRINTED_ENCODERS, published
-from studies.task_options import file_label
-from studies.task_sources import shifts_below
+from studies.published.numbers import PRINTED_ENCODERS, published
 
 __all__ = ["jobs_on_disk", "parse_encoders"]
 

@@ -6,6 +6,7 @@ computes then does not depend on the number of cores either.
 """
 
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-__all__ = ["in_parallel", "one_torch_thread", "usable_cores"]
+__all__ = ["in_parallel", "one_torch_thread", "progress_bar", "usable_cores"]
 
 Portion = TypeVar("Portion")
 Result = TypeVar("Result")
@@ -96,3 +97,19 @@ def one_torch_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def progress_bar(total: int, unit: str) -> "tqdm[Any]":
+    """A tqdm bar; `update(n)` advances it. Rarely redrawn where the output is not a terminal.
+
+    Args:
+        total: units of work.
+        unit: what a unit is, e.g. " run-steps".
+
+    Returns:
+        The bar, a context manager.
+    """
+    from tqdm import tqdm
+
+    quiet = not sys.stderr.isatty()
+    return tqdm(total=total, unit=unit, unit_scale=True, mininterval=30 if quiet else 0.5, smoothing=0.05)

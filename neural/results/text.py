@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from studies.reporting import Interval
+from neural.results.intervals import Interval
 
 __all__ = [
     "STABLE",
@@ -16,6 +16,7 @@ __all__ = [
     "little_impact",
     "little_impact_record",
     "markdown_table",
+    "text_table",
 ]
 
 #: Points within which a batch ratio counts as of no importance; the paper's Table 27 moves by 0.8 at most.
@@ -206,3 +207,28 @@ def little_impact(gaps: Mapping[str, Interval]) -> str:
         'little impact (within 1 point of r = 1) holds: 1 of 1 intervals lie within, 0 beyond; 0 exclude zero (0.1 expected by chance); largest: r = 4: +0.2 [-0.1, +0.5]'
     """
     return little_impact_record(gaps).sentence
+
+
+def text_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Text table with aligned columns.
+
+    Args:
+        header: column titles.
+        rows: cells; anything printable.
+
+    Returns:
+        Lines joined by newlines.
+
+    Example:
+        >>> print(text_table(["arm", "mse"], [["x", 0.5], ["x + y", 0.25]]))
+        arm    mse
+        -----  ----
+        x      0.5
+        x + y  0.25
+    """
+    lines = [list(header), *([str(cell) for cell in row] for row in rows)]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
+    lines.insert(1, ["-" * width for width in widths])
+    return "\n".join(
+        "  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip() for line in lines
+    )

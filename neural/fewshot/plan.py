@@ -12,15 +12,16 @@ import numpy as np
 import pandas as pd
 
 from fisherkit.checks import UnknownNameError, as_whole
+from neural.fewshot.cells import HeadCell
+from neural.fewshot.presets import Preset, differences
 from neural.heads.arms import ARMS, arm_names
 from neural.heads.runs import HeadFit
 from neural.heads.sweep import train_heads
+from neural.results.cells import Cells
+from neural.results.contrasts import paired
+from neural.results.table import shots_label, table
+from neural.results.text import gain_text
 from neural.tasks.task import Task
-from studies.harness import Cells
-from studies.head_cells import HeadCell
-from studies.head_presets import Preset, differences
-from studies.lab.table import paired, shots_label, table
-from studies.report_tables import gain_text
 
 __all__ = [
     "CELLS",
@@ -183,7 +184,7 @@ def with_gain(entry: Mapping[str, Any], value: str, digits: int) -> str:
     """A mean, and in brackets its difference to the control where it has one.
 
     Args:
-        entry: of `studies.lab.table.entries`.
+        entry: of `neural.results.contrasts.entries`.
         value: name of the mean.
         digits: decimals.
 

@@ -3,20 +3,33 @@
 Colours are Okabe and Ito's; in greyscale markers and dashes tell the curves apart.
 """
 
-from collections.abc import Mapping, Sequence
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from fisherkit.checks import UnknownNameError
-from studies.reporting import mean_interval
+from fisherkit.files import write_atomic
+from neural.results.intervals import mean_interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-__all__ = ["arm_style", "draw_means", "draw_published", "place_style"]
+__all__ = [
+    "arm_style",
+    "draw_means",
+    "draw_published",
+    "error_bars",
+    "figure_style",
+    "place_style",
+    "save_figure",
+]
 
 _COLOURS = (
     "#000000",
@@ -100,11 +113,11 @@ def draw_means(
     joined: bool = True,
     **options: Any,  # noqa: ANN401
 ) -> None:
-    """Means over repetitions with the 95% intervals of `studies.lab.table.means`, a curve for each entry of `hue`.
+    """Means over repetitions with the 95% intervals of `neural.results.contrasts.means`, a curve for each entry of `hue`.
 
     Args:
         axes: to draw on.
-        rows: table with a row per repetition; differences come from `studies.lab.table.paired`.
+        rows: table with a row per repetition; differences come from `neural.results.contrasts.paired`.
         x: column of the horizontal axis, in categories.
         y: column that is averaged.
         hue: column that tells curves apart.
@@ -178,3 +191,67 @@ def _ends(values: "pd.Series[float]") -> tuple[float, float]:
         return np.nan, np.nan
     interval = mean_interval(values.to_numpy())
     return interval.low, interval.high
+
+
+def error_bars(estimate: ArrayLike, low: ArrayLike, high: ArrayLike) -> NDArray[np.float64]:
+    """Intervals as matplotlib's ``errorbar`` takes them.
+
+    Args:
+        estimate: (n,).
+        low: (n,) lower ends.
+        high: (n,) upper ends.
+
+    Returns:
+        (2, n) distances from the estimates.
+
+    Example:
+        >>> error_bars([2.0], [1.5], [3.0]).tolist()
+        [[0.5], [1.0]]
+    """
+    return np.abs(np.array([low, high], dtype=np.float64) - np.asarray(estimate, dtype=np.float64))
+
+
+@contextmanager
+def figure_style() -> Iterator[None]:
+    """Apply the fonts, sizes and lines of every figure of the project, in a ``with`` block.
+
+    Yields:
+        Nothing; matplotlib's settings are restored on leaving.
+    """
+    import matplotlib
+
+    settings: Any = {
+        "font.size": 9,
+        "axes.titlesize": 9.5,
+        "axes.labelsize": 9,
+        "legend.fontsize": 7.5,
+        "xtick.labelsize": 8,
+        "ytick.labelsize": 8,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.grid": True,
+        "grid.alpha": 0.25,
+        "lines.linewidth": 1.3,
+        "lines.markersize": 4,
+        "legend.frameon": False,
+        "figure.dpi": 150,
+        "savefig.dpi": 200,
+        "figure.constrained_layout.use": True,
+    }
+    with matplotlib.rc_context(settings):
+        yield
+
+
+def save_figure(figure: "Figure", path: Path) -> None:
+    """Write a figure as PNG, atomically, and close it.
+
+    Args:
+        figure: matplotlib figure.
+        path: target, ending in .png.
+    """
+    import matplotlib.pyplot as plt
+
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", metadata={"Software": None})
+    write_atomic(path, buffer.getvalue())
+    plt.close(figure)

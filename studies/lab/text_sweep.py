@@ -7,12 +7,12 @@ from typing import Any
 
 import pandas as pd
 
+from neural.fewshot.presets import Grid, Preset, resized
 from neural.heads.runs import Schedule
+from neural.results.intervals import Interval
+from neural.results.table import by_test
+from neural.results.text import by_word, direction
 from neural.tasks.task import Task
-from studies.head_presets import Grid, Preset, resized
-from studies.lab.table import by_test
-from studies.report_tables import by_word, direction
-from studies.reporting import Interval
 
 __all__ = ["GRID", "SCHEDULE", "check_sizes", "first_test", "gain_words", "lighter", "result_columns"]
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from neural.datasets import SPECS
 from neural.heads.arms import ARMS
-from studies.paper.published import published
+from studies.published.numbers import published
 
 __all__ = ["gains_printed", "three_modalities_printed", "words_printed"]
 

@@ -27,12 +27,12 @@ from neural.datasets.class_texts import from_templates, template_set
 from neural.datasets.imagenet import ClassNames
 from neural.datasets.shifted_imagenet import SHIFTS, ShiftedTest, load_shifted
 from neural.embed import encoder
+from neural.results.parallel import progress_bar
 from neural.tasks.encoded import encode_task
 from neural.tasks.task import Task
 from neural.worlds.concepts import ConceptWorld, concepts
 from neural.worlds.digits import digits
 from neural.worlds.glyphs import GlyphSettings, glyphs
-from studies.harness import progress_bar
 
 __all__ = [
     "IMAGENET",

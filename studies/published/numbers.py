@@ -35,7 +35,7 @@ from fisherkit.checks import UnknownNameError, as_whole
 
 __all__ = ["INCONSISTENCIES", "PRINTED_ENCODERS", "TABLES", "Inconsistency", "published", "reference"]
 
-FOLDER = Path(__file__).resolve().parent.parent / "published"
+FOLDER = Path(__file__).resolve().parent
 TABLES = range(1, 30)
 # Tables 2, 24 and 27 to 29 repeat numbers of these or vary something that `reference` has no argument for.
 MAIN_TABLES = (1, *range(6, 24), 25, 26)

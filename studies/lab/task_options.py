@@ -7,11 +7,12 @@ from pathlib import Path
 
 from neural.datasets import SPECS
 from neural.datasets.shifted_imagenet import SHIFTS
+from neural.fewshot.presets import PRESETS, Preset, resized
+from neural.results.parallel import one_torch_thread
 from neural.tasks.files import from_files
 from neural.tasks.task import Task
-from studies import harness
-from studies.head_presets import PRESETS, Preset, resized
-from studies.task_sources import IMAGENET, SOURCES, encoded_task, make_task, parse_settings
+from studies.lab.options import check_device
+from studies.lab.task_sources import IMAGENET, SOURCES, encoded_task, make_task, parse_settings
 
 __all__ = [
     "add_task_options",
@@ -28,7 +29,7 @@ def add_task_options(parser: ArgumentParser) -> None:
     """Add the options that say which task a study trains on, and how large it is.
 
     Args:
-        parser: from `harness.parser`, with seeds and a device.
+        parser: from `command_parser`, with seeds and a device.
     """
     add = parser.add_argument
     add("--preset", choices=[name for name in PRESETS if name != "quick"], default=None)
@@ -137,7 +138,7 @@ def task_of(options: Namespace, preset: Preset) -> Task:
         )
     else:
         settings = parse_settings(options.set)
-        with harness.one_torch_thread():
+        with one_torch_thread():
             task = make_task(options.dataset, settings, seed=options.data_seed, cache=options.runs / "cache")
     if options.auxiliaries and not own:
         task = task.only(options.auxiliaries)
@@ -178,7 +179,7 @@ def task_and_preset(options: Namespace) -> tuple[Task, Preset]:
     Returns:
         Task, and the preset with shots that it has rows for.
     """
-    harness.check_device(options.device)
+    check_device(options.device)
     preset = chosen_preset(options)
     task = task_of(options, preset)
     return task, fitted_preset(options, preset, task)

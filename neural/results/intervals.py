@@ -1,33 +1,18 @@
-"""How a study reports: paired estimates with 95% intervals, text tables, one figure style."""
+"""Estimates with 95% intervals, from independent or paired repetitions."""
 
-import io
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import stats
-
-from studies.files import write_atomic
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 __all__ = [
     "Interval",
-    "error_bars",
-    "figure_style",
     "geometric_interval",
-    "line_style",
     "mean_interval",
     "paired_difference",
     "paired_ratio",
     "plausible_coverage",
-    "save_figure",
-    "table",
 ]
 
 
@@ -170,117 +155,9 @@ def plausible_coverage(inside: int, total: int) -> bool:
     return bool(inside >= stats.binom.ppf(0.001, total, 0.95))
 
 
-def error_bars(estimate: ArrayLike, low: ArrayLike, high: ArrayLike) -> NDArray[np.float64]:
-    """Intervals as matplotlib's ``errorbar`` takes them.
-
-    Args:
-        estimate: (n,).
-        low: (n,) lower ends.
-        high: (n,) upper ends.
-
-    Returns:
-        (2, n) distances from the estimates.
-
-    Example:
-        >>> error_bars([2.0], [1.5], [3.0]).tolist()
-        [[0.5], [1.0]]
-    """
-    return np.abs(np.array([low, high], dtype=np.float64) - np.asarray(estimate, dtype=np.float64))
-
-
 def _paired(treated: ArrayLike, control: ArrayLike, combine: np.ufunc) -> ArrayLike:
     a, b = np.asarray(treated, dtype=np.float64), np.asarray(control, dtype=np.float64)
     if a.shape != b.shape:
         raise ValueError(f"paired values must match one to one, got shapes {a.shape} and {b.shape}")
     paired: ArrayLike = combine(a, b)
     return paired
-
-
-def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Text table with aligned columns.
-
-    Args:
-        header: column titles.
-        rows: cells; anything printable.
-
-    Returns:
-        Lines joined by newlines.
-
-    Example:
-        >>> print(table(["arm", "mse"], [["x", 0.5], ["x + y", 0.25]]))
-        arm    mse
-        -----  ----
-        x      0.5
-        x + y  0.25
-    """
-    lines = [list(header), *([str(cell) for cell in row] for row in rows)]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
-    lines.insert(1, ["-" * width for width in widths])
-    return "\n".join(
-        "  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip() for line in lines
-    )
-
-
-# Okabe-Ito colours; in greyscale markers and dashes tell the curves apart.
-_COLOURS = ("#000000", "#D55E00", "#0072B2", "#CC79A7", "#009E73", "#E69F00", "#56B4E9")
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-_DASHES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (1, 1)))
-
-
-def line_style(index: int) -> dict[str, Any]:
-    """Colour, marker and dash pattern of the index-th curve, distinct in greyscale up to seven.
-
-    Args:
-        index: 0-based.
-
-    Returns:
-        Keyword arguments of ``Axes.plot``.
-    """
-    i = index % len(_COLOURS)
-    return {"color": _COLOURS[i], "marker": _MARKERS[i], "linestyle": _DASHES[i]}
-
-
-@contextmanager
-def figure_style() -> Iterator[None]:
-    """Apply the fonts, sizes and lines of every figure of the project, in a ``with`` block.
-
-    Yields:
-        Nothing; matplotlib's settings are restored on leaving.
-    """
-    import matplotlib
-
-    settings: Any = {
-        "font.size": 9,
-        "axes.titlesize": 9.5,
-        "axes.labelsize": 9,
-        "legend.fontsize": 7.5,
-        "xtick.labelsize": 8,
-        "ytick.labelsize": 8,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.grid": True,
-        "grid.alpha": 0.25,
-        "lines.linewidth": 1.3,
-        "lines.markersize": 4,
-        "legend.frameon": False,
-        "figure.dpi": 150,
-        "savefig.dpi": 200,
-        "figure.constrained_layout.use": True,
-    }
-    with matplotlib.rc_context(settings):
-        yield
-
-
-def save_figure(figure: "Figure", path: Path) -> None:
-    """Write a figure as PNG, atomically, and close it.
-
-    Args:
-        figure: matplotlib figure.
-        path: target, ending in .png.
-    """
-    import matplotlib.pyplot as plt
-
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", metadata={"Software": None})
-    write_atomic(path, buffer.getvalue())
-    plt.close(figure)

@@ -9,14 +9,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from neural.fewshot.presets import Preset
 from neural.heads.analysis import class_separation, functional_margins, gradient_alignment
 from neural.heads.arms import ARMS, Setting, arm_runs, select
 from neural.heads.model import SharedHead
 from neural.heads.runs import HeadFit, HeadRun
 from neural.heads.sweep import heads_per_tensor, train_heads
+from neural.results.cells import Cells
+from neural.results.parallel import in_parallel, progress_bar, usable_cores
 from neural.tasks.task import Task
-from studies import harness
-from studies.head_presets import Preset
 
 __all__ = ["HeadCell", "compute", "of_its_classes"]
 
@@ -45,7 +46,7 @@ class HeadCell:
 
     @property
     def key(self) -> dict[str, Any]:
-        """What `harness.Cells` keeps the result under."""
+        """What `Cells` keeps the result under."""
         key = {
             "version": 2,
             "task": self.task.fingerprint,
@@ -86,7 +87,7 @@ class HeadCell:
         return arm_runs(self.arm, task, few_shot, self.settings, seed=self.seed, logit_scale=self.logit_scale)
 
 
-def compute(cells: Sequence[HeadCell], store: harness.Cells, device: str) -> int:
+def compute(cells: Sequence[HeadCell], store: Cells, device: str) -> int:
     """Train what the store lacks; every portion is stored as it finishes.
 
     Args:
@@ -113,9 +114,9 @@ def compute(cells: Sequence[HeadCell], store: harness.Cells, device: str) -> int
         return [result | {"seconds": seconds} for result in results]
 
     on_cpu = torch.device(device).type == "cpu"
-    with harness.progress_bar(sum(cell.steps for cell in todo), " run-steps") as bar:
-        workers = harness.usable_cores() if on_cpu else 1
-        for portion, results in harness.in_parallel(work, _portions(todo, device), workers, bar):
+    with progress_bar(sum(cell.steps for cell in todo), " run-steps") as bar:
+        workers = usable_cores() if on_cpu else 1
+        for portion, results in in_parallel(work, _portions(todo, device), workers, bar):
             store.add(zip((cell.key for cell in portion), results, strict=True))
     return len(todo)
 

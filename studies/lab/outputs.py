@@ -9,9 +9,12 @@ from typing import Any, Protocol
 
 import pandas as pd
 
+from fisherkit.files import write_atomic
+from neural.results.cells import Cells, cell_key
+from neural.results.files import write_csv, write_json
+from neural.results.provenance import provenance
+from neural.results.table import write_table
 from neural.tasks.task import Task
-from studies import harness
-from studies.lab.table import write_table
 
 __all__ = ["Report", "write_head_report", "write_report"]
 
@@ -51,7 +54,7 @@ def write_report(
     config: Mapping[str, Any],
     began: float,
     keys: Iterable[Mapping[str, Any]],
-    store: harness.Cells,
+    store: Cells,
     computed: int,
     **about: object,
 ) -> dict[str, Any]:
@@ -76,16 +79,16 @@ def write_report(
     _write_rows(folder / f"{name}.csv", report.rows)
     if len(report.table):
         _write_rows(folder / f"{name}_table.csv", report.table)
-    harness.write_atomic(folder / f"{name}.md", report.markdown.encode())
+    write_atomic(folder / f"{name}.md", report.markdown.encode())
     seconds = time.perf_counter() - began
-    different = {harness.cell_key(key): key for key in keys}.values()
-    provenance = harness.provenance(config=config, seconds=seconds, device=options.device) | {
+    different = {cell_key(key): key for key in keys}.values()
+    origin = provenance(config=config, seconds=seconds, device=options.device) | {
         "cells_computed_now": computed,
         "cells_in_all": len(different),
         "training_seconds_in_all": round(sum(store.get(key)["seconds"] for key in different), 1),
     }
-    summary = report.summary | {"provenance": provenance | about}
-    harness.write_json(folder / f"{name}.json", summary)
+    summary = report.summary | {"provenance": origin | about}
+    write_json(folder / f"{name}.json", summary)
     print(f"wall time {seconds:.0f} s: {computed} cells computed, {len(different) - computed} were finished")
     print(f"figure {folder / f'{name}.png'}")
     return summary
@@ -96,7 +99,7 @@ def write_head_report(
     options: Namespace,
     name: str,
     cells: Sequence[_HeadCell],
-    store: harness.Cells,
+    store: Cells,
     *,
     config: Mapping[str, Any],
     began: float,
@@ -131,5 +134,5 @@ def write_head_report(
 
 
 def _write_rows(path: Path, rows: pd.DataFrame | Sequence[Mapping[str, object]]) -> None:
-    write = write_table if isinstance(rows, pd.DataFrame) else harness.write_csv
+    write = write_table if isinstance(rows, pd.DataFrame) else write_csv
     write(path, rows)
