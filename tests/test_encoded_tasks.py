@@ -14,9 +14,10 @@ from neural.datasets import SPECS, DatasetError, MissingError, load, load_few_sh
 from neural.datasets.shifted_imagenet import SHIFTS, load_shifted
 from neural.embed import encode, encoder, register
 from neural.embed.registry import _FUNCTIONS
+from neural.fewshot.report import as_markdown, draw
 from neural.results.table import read_table
 from neural.tasks.encoded import encode_task
-from studies.image_text_fewshot import _figure, _published, as_markdown, main
+from studies.image_text_fewshot import _published, main
 from studies.lab.task_sources import encoded_task
 from tests.dataset_builders import (
     IMAGENET_NAMES,
@@ -264,7 +265,7 @@ def test_published_numbers_stand_beside_ours(tmp_path):
     shown = summary | {"published": found}
     assert "| *paper: UML (init)* | 73.59 | 81.41 |" in as_markdown(shown)
     (path,) = (path for path in (tmp_path / "out").glob("*.csv") if not path.stem.endswith("_table"))
-    _figure(shown | {"published": found[:6]}, read_table(path), tmp_path / "with_marks.png")
+    draw(shown | {"published": found[:6]}, read_table(path), tmp_path / "with_marks.png")
     assert (tmp_path / "with_marks.png").stat().st_size > 10_000
 
 

@@ -11,13 +11,14 @@ from neural.fewshot import cells as head_cells
 from neural.fewshot.cells import compute
 from neural.fewshot.plan import MEASURES, Plan, cell_rows
 from neural.fewshot.presets import PRESETS, Grid, Preset, differences, resized
+from neural.fewshot.report import as_markdown, summarise
 from neural.heads.arms import ARMS
 from neural.heads.runs import Schedule
 from neural.results.cells import Cells, cell_key
 from neural.results.intervals import Interval
 from neural.results.table import table
 from neural.worlds.concepts import concepts
-from studies.image_text_fewshot import _findings, as_markdown, main, summarise
+from studies.image_text_fewshot import _findings, main
 from studies.lab.task_sources import make_task, parse_settings
 
 TINY = ["--dataset", "concepts", "--set", "n_classes=6", "rank=3", "test_per_class=10", "--quick"]
