@@ -1,4 +1,4 @@
-"""Modules that have moved: their old names still import, with a warning, until the next release but one."""
+"""Modules that have moved: their old names still import, with a warning, until the next release."""
 
 import importlib
 import importlib.abc
