@@ -101,7 +101,7 @@ def test_cell_key_tells_close_settings_apart(one, other):
 
 def test_cell_key_is_the_same_in_another_process():
     """A key that depends on the process, as str.__hash__ does, would find no finished cell again."""
-    code = "from studies.harness import cell_key; print(cell_key({'arm': 'x', 'lr': 0.1, 'steps': [1, 2]}))"
+    code = "from neural.results.cells import cell_key; print(cell_key({'arm': 'x', 'lr': 0.1, 'steps': [1, 2]}))"
     environment = os.environ | {"PYTHONHASHSEED": "12345"}
     finished = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
@@ -449,7 +449,7 @@ def test_after_sigkill_every_stored_cell_is_there_and_none_is_torn(tmp_path):
 def test_a_killed_study_goes_on_where_it_stopped(tmp_path):
     path = tmp_path / "runs" / "study.jsonl"
     code = (
-        "import sys; from pathlib import Path; from studies.harness import Cells\n"
+        "import sys; from pathlib import Path; from neural.results.cells import Cells\n"
         "cells = Cells(Path(sys.argv[1]))\n"
         "for seed in range(10**9):\n"
         "    cells.add([({'seed': seed}, {'mse': seed / 7})])\n"

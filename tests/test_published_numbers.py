@@ -73,7 +73,7 @@ def average(table, method):
 
 def test_one_file_per_table_and_one_for_figures():
     expected = {f"table_{table:02d}.csv" for table in TABLES} | {"figures.csv"}
-    assert {path.name for path in FOLDER.iterdir()} == expected
+    assert {path.name for path in FOLDER.glob("*.csv")} == expected
     assert list(TABLES) == list(range(1, 30))
 
 

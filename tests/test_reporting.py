@@ -221,12 +221,12 @@ def pixels(**style):
     return picture
 
 
-def test_first_seven_line_styles_differ_in_marker_and_in_dash():
-    styles = [place_style(i) for i in range(7)]
-    assert len({pixels(**style | {"marker": ""}) for style in styles}) == 7
-    assert len({pixels(**style | {"linestyle": ""}) for style in styles}) == 7
-    assert len({style["color"] for style in styles}) == 7
-    assert place_style(7) == styles[0], "then they repeat"
+def test_first_ten_line_styles_differ_in_marker_and_in_dash():
+    styles = [place_style(i) for i in range(10)]
+    assert len({pixels(**style | {"marker": ""}) for style in styles}) == 10
+    assert len({pixels(**style | {"linestyle": ""}) for style in styles}) == 10
+    assert len({style["color"] for style in styles}) == 10
+    assert place_style(10) == styles[0], "then they repeat"
 
 
 def test_figure_style_holds_inside_and_restores_every_setting():

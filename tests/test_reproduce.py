@@ -170,7 +170,7 @@ def test_each_process_of_torchrun_takes_its_share_on_its_device(tmp_path, monkey
         return running.Outcome(job, 0.0, logs)
 
     monkeypatch.setattr(reproduce, "run_job", record)
-    monkeypatch.setattr(reproduce.harness, "check_device", lambda name: None)
+    monkeypatch.setattr(reproduce, "check_device", lambda name: None)
     monkeypatch.setattr(reproduce, "of_all_ranks", lambda failed, ranks: failed)
     monkeypatch.setenv("WORLD_SIZE", "3")
     for rank in range(3):
