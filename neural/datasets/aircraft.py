@@ -12,18 +12,7 @@ __all__ = ["read_aircraft"]
 
 
 def read_aircraft(spec: DatasetSpec, root: Path) -> ImageDataset:
-    """Read ``variants.txt`` (class order) and ``images_variant_{train,val,test}.txt`` (image id, space, variant).
-
-    Args:
-        spec: its description.
-        root: data root.
-
-    Returns:
-        ImageDataset; whether the images exist is not looked at.
-
-    Raises:
-        DatasetError: a list that is missing or malformed, a variant that is not in variants.txt.
-    """
+    """Read ``variants.txt`` (class order) and ``images_variant_{train,val,test}.txt`` (image id, space, variant)."""
     folder = spec.locate(Path(root))
     variants = read_lines(folder / "variants.txt")
     if len(set(variants)) < len(variants):

@@ -136,18 +136,7 @@ def read_safetensors(
 
 
 def read_torch(path: Path) -> Any:  # noqa: ANN401 -- whatever was saved
-    """What torch.save wrote: tensors and plain containers.
-
-    Args:
-        path: the file.
-
-    Returns:
-        The content, on the CPU.
-
-    Raises:
-        MissingError: no such file.
-        DatasetError: damaged, or with other objects.
-    """
+    """What torch.save wrote, on the CPU; tensors and plain containers only, or a `DatasetError`."""
     with _readable(path), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Detected pickle protocol", UserWarning)
         try:
@@ -181,14 +170,7 @@ def _damaged(reason: str) -> str:
 
 
 def as_array(value: object) -> NDArray[Any]:
-    """An array of what may be a tensor.
-
-    Args:
-        value: tensor, of any floating-point type (NumPy has no bfloat16), or what `numpy.asarray` takes.
-
-    Returns:
-        Array; float32 for tensors of a floating-point type other than float64.
-    """
+    """A tensor or what `numpy.asarray` takes; tensors of other floating-point types than float64 become float32."""
     if not isinstance(value, torch.Tensor):
         return np.asarray(value)
     tensor = value.detach().cpu()

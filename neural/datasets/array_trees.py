@@ -115,11 +115,7 @@ def _without_objects(array: NDArray, path: Path, name: str) -> NDArray:
 
 
 def add_command(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add ``convert`` to the command line.
-
-    Args:
-        subparsers: of `neural.__main__`.
-    """
+    """Add ``convert`` to the command line."""
     parser = subparsers.add_parser(
         "convert", help="MultiBench pickles to npz, without running what is in them", allow_abbrev=False
     )

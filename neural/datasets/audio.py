@@ -85,21 +85,7 @@ IMAGENET_ESC = (
 
 
 def imagenet_esc(size: int) -> tuple[EscPair, ...]:
-    """The pairs of ImageNet-ESC-27 or -19; a pair's position is the joint label.
-
-    Args:
-        size: 27 or 19.
-
-    Returns:
-        Pairs in ascending order of ImageNet's class numbers.
-
-    Raises:
-        ValueError: another size.
-
-    Example:
-        >>> len(imagenet_esc(19)), imagenet_esc(19)[4].category
-        (19, 'dog')
-    """
+    """The 27 or 19 pairs of ImageNet-ESC, by ImageNet's class number; a pair's position is the joint label."""
     if size not in (19, 27):
         raise ValueError(f"ImageNet-ESC has 19 or 27 classes, not {size!r}")
     return tuple(pair for pair in IMAGENET_ESC if pair.close or size == 27)
@@ -122,17 +108,7 @@ class Esc50:
     recordings: tuple[str, ...]
 
     def select(self, pairs: tuple[EscPair, ...]) -> "Esc50":
-        """The classes that ImageNet-ESC pairs with images, under their joint labels.
-
-        Args:
-            pairs: from `imagenet_esc`.
-
-        Returns:
-            Esc50 with these classes only, in the same order of clips.
-
-        Raises:
-            DatasetError: a category that is not there, or has another number.
-        """
+        """The classes that ImageNet-ESC pairs with images, under their joint labels, in the same order of clips."""
         joint = {pair.target: label for label, pair in enumerate(pairs)}
         wrong = [
             f"{pair.target} {pair.category}"
@@ -263,17 +239,7 @@ class SpokenDigits:
 
 
 def read_digits(folder: Path) -> SpokenDigits:
-    """Read a folder of ``{digit}_{speaker}_{take}.wav``.
-
-    Args:
-        folder: the recordings, or the folder or data root that holds ``recordings/`` or ``fsdd/recordings/``.
-
-    Returns:
-        SpokenDigits, sorted by file name.
-
-    Raises:
-        DatasetError: no recordings, or names of another form.
-    """
+    """Read ``{digit}_{speaker}_{take}.wav`` of this folder, or of the ``recordings/`` or ``fsdd/recordings/`` in it."""
     folder = Path(folder)
     inner = (
         folder / "recordings",

@@ -51,15 +51,7 @@ def reroot(path: str, folders: Sequence[str], image_root: str = "") -> str:
 
 
 def read_coop(spec: DatasetSpec, root: Path) -> ImageDataset:
-    """A data set of the registry whose split is a CoOp JSON file.
-
-    Args:
-        spec: its description.
-        root: data root.
-
-    Returns:
-        ImageDataset; whether the images exist is not looked at.
-    """
+    """A data set of the registry whose split is a CoOp JSON file; whether the images exist is not checked."""
     path = spec.locate_split(Path(root))
     folder = spec.image_folder(Path(root))
     return read_split(
@@ -130,15 +122,7 @@ def read_split(
 
 
 def write_split(dataset: ImageDataset, path: Path) -> None:
-    """Write a data set's split as a CoOp JSON file, so that others (and later runs) use the same one.
-
-    Args:
-        dataset: what to write; all parts must have the same root.
-        path: the file.
-
-    Raises:
-        ValueError: parts below different folders.
-    """
+    """Write a data set's split as a CoOp JSON file for others to use; all parts must have one root."""
     if len({items.root for items in dataset.parts.values() if len(items)}) > 1:
         raise ValueError(f"{dataset.name}: the parts lie below different folders; a split file has one root")
     content = {
@@ -154,20 +138,7 @@ def write_split(dataset: ImageDataset, path: Path) -> None:
 def read_few_shot(
     path: Path, dataset: ImageDataset, *, folders: Sequence[str] = (), image_root: str = ""
 ) -> FewShotItems:
-    """Read a few-shot index file and check every entry against the split it was made for.
-
-    Args:
-        path: the JSON file.
-        dataset: the whole data set.
-        folders: names of the data set's folder, to strip from paths.
-        image_root: name of the image folder below it, to strip from paths.
-
-    Returns:
-        FewShotItems, in the file's order.
-
-    Raises:
-        DatasetError: not in this format, or an entry whose position, path, label or class name is not the split's.
-    """
+    """A few-shot index file, in its order; each position, path, label and class name must be the split's."""
     path = Path(path)
     content = read_json(path)
     if not isinstance(content, dict):

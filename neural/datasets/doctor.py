@@ -54,12 +54,7 @@ class Checkup:
 
 @dataclass(frozen=True)
 class Report:
-    """All data sets below a root.
-
-    Attributes:
-        root: data root.
-        checkups: one per data set.
-    """
+    """The data sets below a data root, each with its checkup."""
 
     root: Path
     checkups: tuple[Checkup, ...]
@@ -75,11 +70,7 @@ class Report:
         return reproducible(self.ready)
 
     def as_dict(self) -> dict[str, object]:
-        """The report as plain values, for JSON.
-
-        Returns:
-            {"root", "data sets": [...], "results": {...}}.
-        """
+        """The report as plain values, for JSON: {"root", "data sets": [...], "results": {...}}."""
         results = {how: [result.label for result in found] for how, found in self.results.items()}
         return {
             "root": str(self.root),
@@ -101,11 +92,7 @@ class _Found:
 
 
 def known_keys() -> tuple[str, ...]:
-    """Keys of all data sets that can be examined: the registry's, shifted ImageNet, MultiBench, sounds.
-
-    Returns:
-        Keys.
-    """
+    """Keys of all data sets that can be examined: the registry's, shifted ImageNet, MultiBench, sounds."""
     return (*SPECS, *SHIFTS, *AFFECT, "mimic", "esc50", "spoken_digits")
 
 

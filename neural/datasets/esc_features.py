@@ -45,26 +45,11 @@ class Sounds:
         return np.asarray(self.clips.clips.labels)
 
     def pool(self, split: int) -> Mask:
-        """Clips that a split trains and validates on, one fold; it tests on the others.
-
-        Args:
-            split: 0 to 4.
-
-        Returns:
-            (n,) mask.
-        """
+        """(n,) mask of the clips that a split (0 to 4) trains and validates on, one fold; it tests on the others."""
         return np.asarray(self.clips.folds == split + 1)
 
     def subset(self, shots: int, split: int) -> tuple[Labels, Labels]:
-        """The first k clips of each class in the fold, and the next k, as in `Esc50.fold`.
-
-        Args:
-            shots: k.
-            split: 0 to 4.
-
-        Returns:
-            Rows to train on and to validate on, as positions within the pool.
-        """
+        """Rows in the pool: the first k clips of each class to train on, the next k to validate (`Esc50.fold`)."""
         inside = np.flatnonzero(self.pool(split))
         row_of = {self.clips.clips.paths[i]: row for row, i in enumerate(inside)}
         train, val, _ = self.clips.fold(split + 1, shots)
@@ -94,30 +79,11 @@ class Images:
     indices: Path | None = None
 
     def pool(self, split: int) -> Mask:
-        """Images that shots are taken from: ImageNet's training part, whatever the split.
-
-        Args:
-            split: 0 to 4.
-
-        Returns:
-            (n,) mask.
-        """
+        """(n,) mask of the images that shots are taken from: ImageNet's training part, whatever the split."""
         return ~self.test
 
     def subset(self, shots: int, split: int) -> tuple[Labels, Labels]:
-        """The published few-shot subset of seed split + 1, or k drawn images per class and min(k, 4) others.
-
-        Args:
-            shots: k.
-            split: 0 to 4.
-
-        Returns:
-            Rows to train on and to validate on, as positions within the pool.
-
-        Raises:
-            DatasetError: an index file of another form, or one that lists images without features.
-            ValueError: a class with too few images.
-        """
+        """Rows in the pool: the published subset of seed split + 1, or k drawn per class and min(k, 4) others."""
         if self.indices is not None:
             return self._published(self.indices / f"shot_{shots}-seed_{split + 1}.json")
         labels = self.labels[~self.test]

@@ -105,21 +105,7 @@ def class_files(
     only: bool = True,
     skip: Collection[str] = (),
 ) -> tuple[tuple[str, ...], NDArray[np.int64]]:
-    """Files of class folders, with the class's position as label.
-
-    Args:
-        folder: where the class folders lie.
-        classes: their names, in label order.
-        suffixes: endings that count.
-        only: whether every class must have files.
-        skip: folders that may lie there besides the classes.
-
-    Returns:
-        Paths relative to `folder`, and labels.
-
-    Raises:
-        DatasetError: classes without files, folders that are no class.
-    """
+    """Relative paths of the files in class folders, and as labels the positions of the classes."""
     folder = Path(folder)
     there = list_folders(folder)
     strange = [sub for sub in there if sub not in classes and sub not in skip]

@@ -20,29 +20,14 @@ CARVE_SEED = 0
 
 @dataclass(frozen=True)
 class ClassNames:
-    """ImageNet's classes in label order.
-
-    Attributes:
-        wnids: WordNet numbers (n01440764, ...), ascending.
-        names: display names; two classes may share one.
-    """
+    """ImageNet's classes in label order: WordNet numbers, ascending, and names, of which two may be the same."""
 
     wnids: tuple[str, ...]
     names: tuple[str, ...]
 
 
 def read_classnames(path: Path) -> ClassNames:
-    """Read ``classnames.txt``: per line a WordNet number, a space, a display name.
-
-    Args:
-        path: the file.
-
-    Returns:
-        ClassNames.
-
-    Raises:
-        DatasetError: malformed lines; numbers that are not ascending, so that line order and folder order differ.
-    """
+    """Read ``classnames.txt``: per line a WordNet number, a space, a display name; numbers must ascend."""
     pairs = []
     for line in read_lines(path):
         wnid, _, called = line.partition(" ")

@@ -76,25 +76,11 @@ class Items:
         return [self.root / path for path in self.paths]
 
     def counts(self, n_classes: int) -> Labels:
-        """Files per class.
-
-        Args:
-            n_classes: C.
-
-        Returns:
-            (C,) counts.
-        """
+        """(C,) number of files per class."""
         return np.bincount(self.labels, minlength=n_classes)[:n_classes].astype(np.int64)
 
     def take(self, rows: ArrayLike) -> "Items":
-        """Some of the files.
-
-        Args:
-            rows: indices or mask.
-
-        Returns:
-            Items with these, in the order given.
-        """
+        """The files of these indices, in the order given, or of a mask."""
         chosen = np.asarray(rows)
         if chosen.dtype.kind == "b":
             chosen = np.flatnonzero(chosen)
@@ -102,11 +88,7 @@ class Items:
         return Items(self.root, tuple(self.paths[i] for i in chosen), self.labels[chosen])
 
     def missing(self) -> list[str]:
-        """Which files are not on disk; each folder is listed once, so that a million files take seconds.
-
-        Returns:
-            Relative paths, in order. A link that leads nowhere, or in a circle, counts as missing.
-        """
+        """Relative paths of files not on disk, broken links included; each folder is listed once, for speed."""
         by_folder: dict[str, list[str]] = {}
         for path in self.paths:
             by_folder.setdefault(posixpath.dirname(path), []).append(path)
@@ -192,22 +174,11 @@ class ImageDataset:
         return {part: len(items) for part, items in self.parts.items()}
 
     def missing(self) -> list[str]:
-        """Which files are not on disk.
-
-        Returns:
-            Paths relative to each part's root, train first.
-        """
+        """Files that are not on disk, as paths relative to each part's root, train first."""
         return [path for items in self.parts.values() for path in items.missing()]
 
     def require_files(self) -> "ImageDataset":
-        """The data set itself, once every file was found on disk.
-
-        Returns:
-            self.
-
-        Raises:
-            MissingError: files that are missing, with their number and the first ten.
-        """
+        """The data set itself, once every file was found on disk; else a `MissingError` names the first ten."""
         missing = self.missing()
         if missing:
             total = sum(self.counts.values())
@@ -240,18 +211,7 @@ class ImageDataset:
 
 
 def missing_labels(labels: Iterable[int]) -> tuple[int, list[int]]:
-    """Gaps in class numbers that should run from 0 to the largest.
-
-    Args:
-        labels: those in use.
-
-    Returns:
-        How many are missing, and the first ten; labels may be as large as they like.
-
-    Example:
-        >>> missing_labels([0, 2, 10**18])
-        (999999999999999998, [1, 3, 4, 5, 6, 7, 8, 9, 10, 11])
-    """
+    """How many class numbers from 0 to the largest are not used, and the first ten; labels may be huge."""
     used = set(labels)
     count = max(used, default=-1) + 1 - len(used)
     first: list[int] = []

@@ -57,15 +57,7 @@ class MimicData:
 
 
 def load_mimic(root: Path, *, task: int = TASK) -> MimicData:
-    """Read MIMIC from the data root.
-
-    Args:
-        root: data root; ``multibench/im.pk`` or an npz conversion of it.
-        task: -1 for mortality, or 0 to 19.
-
-    Returns:
-        MimicData.
-    """
+    """Read ``multibench/im.pk`` or its npz conversion; `task` is -1 for mortality, or 0 to 19."""
     path = find_file(MIMIC_FILE, Path(root))
     return mimic_data(read_tree(path), path, task=task)
 

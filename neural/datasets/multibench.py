@@ -112,18 +112,7 @@ class AffectData:
 
 
 def find_file(name: str, root: Path) -> Path:
-    """A MultiBench file below the data root, an npz conversion before the pickle.
-
-    Args:
-        name: file name of the pickle.
-        root: data root; ``multibench/``, ``data_files/`` and the root itself are looked in.
-
-    Returns:
-        The path.
-
-    Raises:
-        MissingError: it is in none of these places.
-    """
+    """A MultiBench file in ``multibench/``, ``data_files/`` or the root, an npz conversion before the pickle."""
     places = [
         Path(root) / folder / candidate
         for folder in FOLDERS
@@ -136,19 +125,7 @@ def find_file(name: str, root: Path) -> Path:
 
 
 def load_affect(key: str, root: Path) -> AffectData:
-    """Read an affect data set.
-
-    Args:
-        key: "mosi", "mosei", "ur_funny" or "mustard".
-        root: data root.
-
-    Returns:
-        AffectData.
-
-    Raises:
-        UnknownNameError: another key.
-        DatasetError: missing, refused, or in another schema (said which).
-    """
+    """Read "mosi", "mosei", "ur_funny" or "mustard" from the data root."""
     if key not in AFFECT:
         raise UnknownNameError(key, AFFECT, "affect data set")
     path = find_file(AFFECT[key].file, Path(root))

@@ -68,18 +68,7 @@ RESULTS = (
 
 
 def reproducible(ready: Collection[str]) -> dict[str, tuple[Result, ...]]:
-    """What can be computed from the data sets at hand.
-
-    Args:
-        ready: keys of the data sets that are complete.
-
-    Returns:
-        {"whole": results with all their data, "partly": with some columns, "not": the rest}.
-
-    Example:
-        >>> [result.label for result in reproducible(["sun397"])["whole"]]
-        ['Figures 30-33', 'Tables 27, 28', 'Figures 41-44']
-    """
+    """Results by what the complete data sets allow: {"whole": all data, "partly": some columns, "not": rest}."""
     sorted_: dict[str, list[Result]] = {"whole": [], "partly": [], "not": []}
     for result in RESULTS:
         there = [key for key in result.needs if key in ready]

@@ -48,17 +48,7 @@ def register(spec: DatasetSpec) -> DatasetSpec:
 
 
 def spec_of(key: str) -> DatasetSpec:
-    """Description of a registered data set.
-
-    Args:
-        key: short name.
-
-    Returns:
-        DatasetSpec.
-
-    Raises:
-        UnknownNameError: not registered.
-    """
+    """Description of a registered data set."""
     if key not in SPECS:
         raise UnknownNameError(key, SPECS, "data set")
     return SPECS[key]

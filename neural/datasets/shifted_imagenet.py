@@ -88,17 +88,7 @@ class ShiftedTest:
         return self.label_map[self.items.labels]
 
     def restrict(self, scores: ArrayLike) -> NDArray:
-        """Scores of this set's classes only: the prediction is among them, as in the published evaluation.
-
-        Args:
-            scores: (..., K) scores of ImageNet's classes, in label order.
-
-        Returns:
-            (..., C) scores, columns in the order of `label_map`; comparable with `items.labels`.
-
-        Raises:
-            ValueError: fewer classes than the map needs.
-        """
+        """(..., K) scores of ImageNet's classes to (..., C) of this set's, among which the prediction is."""
         scores = np.asarray(scores)
         if scores.ndim < 1 or scores.shape[-1] <= self.label_map.max():
             raise ValueError(

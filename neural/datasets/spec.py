@@ -47,40 +47,16 @@ class DatasetSpec:
     skip_folders: tuple[str, ...] = ()
 
     def locate(self, root: Path) -> Path:
-        """The data set's folder.
-
-        Args:
-            root: data root.
-
-        Returns:
-            The first that exists of `folder`, `key` and `also` below the root; the first of these where none does.
-        """
+        """The first existing folder of `folder`, `key` and `also` below the root; the first of these where none is."""
         candidates = [Path(root) / name for name in dict.fromkeys((self.folder, self.key, *self.also))]
         return next((folder for folder in candidates if folder.is_dir()), candidates[0])
 
     def image_folder(self, root: Path) -> Path:
-        """Folder to which image paths are relative.
-
-        Args:
-            root: data root.
-
-        Returns:
-            The folder, whether or not it exists.
-        """
+        """Folder to which image paths are relative, whether or not it exists."""
         return self.locate(root) / self.image_root
 
     def locate_split(self, root: Path) -> Path:
-        """The file with the split: in the data set's folder, or among other splits in ``splits/``.
-
-        Args:
-            root: data root.
-
-        Returns:
-            The path.
-
-        Raises:
-            MissingError: it is in none of these places.
-        """
+        """The file with the split: in the data set's folder, or among other splits in ``splits/``."""
         places = self.split_places(root)
         found = next((place for place in places if place.is_file()), None)
         if found is None:
@@ -93,14 +69,7 @@ class DatasetSpec:
         return found
 
     def split_places(self, root: Path) -> list[Path]:
-        """Where the split file may lie.
-
-        Args:
-            root: data root.
-
-        Returns:
-            Paths in order of preference; none for a data set without a split file.
-        """
+        """Where the split file may lie, in order of preference; empty without a split file."""
         if self.split_file is None:
             return []
         root = Path(root)

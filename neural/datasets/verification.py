@@ -16,12 +16,7 @@ __all__ = ["BrokenImage", "verify_images"]
 
 @dataclass(frozen=True)
 class BrokenImage:
-    """A file that is no usable image.
-
-    Attributes:
-        path: which file.
-        problem: what opening it said.
-    """
+    """A file that is no usable image, and what opening it said."""
 
     path: Path
     problem: str

@@ -35,15 +35,7 @@ class ArrayCache:
         self.folder = None if folder is None else Path(folder)
 
     def path(self, kind: str, what: Mapping[str, Any]) -> Path | None:
-        """Where a computation's arrays are kept.
-
-        Args:
-            kind: short name, the first part of the file's.
-            what: everything that the arrays depend on.
-
-        Returns:
-            The path, whether or not it exists; None where nothing is kept.
-        """
+        """Where a computation's arrays are kept, or would be; None where nothing is kept."""
         return None if self.folder is None else self.folder / f"{kind}-{content_key(what)}.safetensors"
 
     def get(self, kind: str, what: Mapping[str, Any], make: Callable[[], Arrays]) -> Arrays:

@@ -145,16 +145,7 @@ class Checkpoints:
         return self.saved, {name: tensors[f"curves/{name}"] for name in note["curves"]}
 
     def diverged(self, what: str, step: int, rows: Mapping[str, Tensor]) -> DivergedError:
-        """The error that ends a training.
-
-        Args:
-            what: what is not finite.
-            step: 0-based.
-            rows: {data set: its batch}.
-
-        Returns:
-            The error, for the caller to raise.
-        """
+        """The error that ends a training, for the caller to raise; `step` is 0-based, `rows` the batches."""
         numbers = {name: batch.tolist() for name, batch in rows.items()}
         return DivergedError(what, step, numbers, self.path if self.saved else None, self.saved)
 
