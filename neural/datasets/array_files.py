@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
@@ -137,6 +136,8 @@ def read_safetensors(
 
 def read_torch(path: Path) -> Any:  # noqa: ANN401 -- whatever was saved
     """What torch.save wrote, on the CPU; tensors and plain containers only, or a `DatasetError`."""
+    import torch  # here, so that lists and .npz files are read without it
+
     with _readable(path), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Detected pickle protocol", UserWarning)
         try:
@@ -171,6 +172,8 @@ def _damaged(reason: str) -> str:
 
 def as_array(value: object) -> NDArray[Any]:
     """A tensor or what `numpy.asarray` takes; tensors of other floating-point types than float64 become float32."""
+    import torch
+
     if not isinstance(value, torch.Tensor):
         return np.asarray(value)
     tensor = value.detach().cpu()
