@@ -109,20 +109,7 @@ def _npy(handle: IO[bytes], size: int, path: Path, name: str) -> NDArray[Any]:
 def read_safetensors(
     path: Path, wanted: Callable[[str], bool] = _every, noted: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """Arrays of a safetensors file.
-
-    Args:
-        path: the file.
-        wanted: which names are read.
-        noted: entries of the metadata that are read, too, as JSON, where they are there.
-
-    Returns:
-        {name: array as of `as_array`; None where it is not wanted}, and what was noted.
-
-    Raises:
-        MissingError: no such file.
-        DatasetError: damaged, or an entry that is not JSON.
-    """
+    """Arrays of a safetensors file, None where not wanted, and as JSON the entries `noted` of its metadata."""
     with _readable(path, "; not a safetensors file"), safe_open(path, framework="pt") as file:
         held = {key: as_array(file.get_tensor(key)) if wanted(key) else None for key in list(file.keys())}
         note = file.metadata() or {}

@@ -21,18 +21,7 @@ MAX_TEXT_BYTES = 1 << 28
 
 
 def read_tree(path: Path, *, max_bytes: int = MAX_BYTES) -> Tree:
-    """Read a dictionary of arrays, nested or not.
-
-    Args:
-        path: .npz (as `convert` writes; slashes in names make levels) or anything else, which is read as a restricted pickle.
-        max_bytes: refused beyond this size.
-
-    Returns:
-        {name: array, number, text, or such a dictionary}.
-
-    Raises:
-        DatasetError: unreadable, refused, or not a dictionary.
-    """
+    """A nested dictionary of arrays: .npz as `convert` writes it (slashes make levels), or a restricted pickle."""
     path = Path(path)
     if path.suffix == ".npz":
         return _tree(read_npz(path, max_bytes=max_bytes), path)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fisherkit.checks import as_whole
 from neural.datasets.folders import list_files
-from neural.datasets.items import Items, missing_labels
+from neural.datasets.items import Items, missing_labels, named_by
 from neural.datasets.reading import DatasetError, MissingError, listed, read_text
 
 __all__ = [
@@ -34,16 +34,7 @@ ESC_COLUMNS = ("filename", "fold", "target", "category", "src_file")
 
 @dataclass(frozen=True)
 class EscPair:
-    """An ESC-50 class and the ImageNet class that makes its sound (Lin et al. 2023).
-
-    Attributes:
-        category: ESC-50's name.
-        target: ESC-50's class number.
-        imagenet: ImageNet's class number.
-        wnid: its WordNet number.
-        name: its display name.
-        close: whether the pair is in the smaller set, ESC-19.
-    """
+    """An ESC-50 class (number `target`) and the ImageNet class that makes its sound; ESC-19 has the close pairs."""
 
     category: str
     target: int
@@ -210,10 +201,8 @@ def read_esc50(root: Path, *, require_files: bool = True) -> Esc50:
         raise DatasetError(
             path, f"targets have gaps: {listed(first, count)} are not used" if count else "no clips listed"
         )
-    try:
+    with named_by(path):
         clips = Items(folder / "audio", tuple(files), np.array(labels, dtype=np.int64))
-    except DatasetError as error:
-        raise DatasetError(path, error.problem) from None
     missing = clips.missing() if require_files else []
     if missing:
         raise MissingError(
@@ -225,13 +214,7 @@ def read_esc50(root: Path, *, require_files: bool = True) -> Esc50:
 
 @dataclass(frozen=True, eq=False)
 class SpokenDigits:
-    """Recordings of the Free Spoken Digit Dataset.
-
-    Attributes:
-        clips: files; labels are the digits.
-        speakers: n names.
-        takes: (n,) number of the take; the data set's own test part is takes 0 to 4.
-    """
+    """The Free Spoken Digit Dataset: labels are the digits; its own test part is takes 0 to 4."""
 
     clips: Items
     speakers: tuple[str, ...]
@@ -251,12 +234,8 @@ def read_digits(folder: Path) -> SpokenDigits:
     parsed = [re.fullmatch(r"(\d)_(.+)_(\d{1,6})\.wav", file) for file in files]
     wrong = [file for file, found in zip(files, parsed, strict=True) if found is None]
     if wrong or not files:
-        problem = (
-            f"{len(wrong)} names are not digit_speaker_take.wav: {listed(wrong)}"
-            if wrong
-            else "no .wav files"
-        )
-        raise DatasetError(folder, problem)
+        strange = f"{len(wrong)} names are not digit_speaker_take.wav: {listed(wrong)}"
+        raise DatasetError(folder, strange if wrong else "no .wav files")
     found = [match for match in parsed if match is not None]
     clips = Items(folder, tuple(files), np.array([int(m[1]) for m in found], dtype=np.int64))
     return SpokenDigits(

@@ -70,18 +70,6 @@ class ClassTexts:
         return replace(self, texts=tuple(tuple(dict.fromkeys(texts)) for texts in self.texts))
 
 
-def spoken(name: str) -> str:
-    """A class name as it is put into a sentence: underscores become spaces.
-
-    Args:
-        name: class name.
-
-    Returns:
-        Text.
-    """
-    return name.replace("_", " ")
-
-
 def from_templates(classes: Sequence[str], templates: Sequence[str]) -> ClassTexts:
     """Every template (a sentence with one {}) filled with every class name, underscores as spaces."""
     if not templates:
@@ -91,7 +79,7 @@ def from_templates(classes: Sequence[str], templates: Sequence[str]) -> ClassTex
         raise ValueError(f"template {wrong[0]!r} must hold {{}} exactly once, where the class name goes")
     return ClassTexts(
         tuple(classes),
-        tuple(tuple(template.replace("{}", spoken(name)) for template in templates) for name in classes),
+        tuple(tuple(t.replace("{}", name.replace("_", " ")) for t in templates) for name in classes),
         ("template",) * len(classes),
     )
 

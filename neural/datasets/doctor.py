@@ -10,7 +10,7 @@ from fisherkit.checks import UnknownNameError
 from neural.datasets.audio import ESC_FETCH, read_digits, read_esc50
 from neural.datasets.coop import read_few_shot
 from neural.datasets.descriptions import find_descriptions, load_descriptions
-from neural.datasets.items import ImageDataset, Items
+from neural.datasets.items import PARTS, ImageDataset, Items
 from neural.datasets.mimic import MIMIC_FETCH, MIMIC_FILE, load_mimic
 from neural.datasets.multibench import AFFECT, find_file, load_affect
 from neural.datasets.paper_results import Result, reproducible
@@ -195,10 +195,7 @@ def _plan(
 
 def _image_dataset(spec: DatasetSpec, root: Path) -> _Found:
     dataset = spec.read(spec, root)
-    published = {
-        "classes": spec.n_classes,
-        **dict(zip(("train", "val", "test"), spec.published, strict=True)),
-    }
+    published = {"classes": spec.n_classes, **dict(zip(PARTS, spec.published, strict=True))}
     notes, malformed = _companions(spec, root, dataset)
     strange = sorted(set(dataset.classes) & (set(spec.display_names) - set(spec.display_names.values())))
     if strange:
@@ -225,9 +222,7 @@ def _companions(spec: DatasetSpec, root: Path, dataset: ImageDataset) -> tuple[l
     good = 0
     for path in files:
         try:
-            read_few_shot(
-                path, dataset, folders=(spec.folder, spec.key, *spec.also), image_root=spec.image_root
-            )
+            read_few_shot(path, dataset, folders=spec.folders, image_root=spec.image_root)
             good += 1
         except DatasetError as error:
             problems.append(str(error))

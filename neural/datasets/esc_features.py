@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from fisherkit.streams import streams
 from neural.datasets.array_files import read_npz, read_safetensors, read_torch
 from neural.datasets.audio import Esc50, EscPair
-from neural.datasets.items import Items
+from neural.datasets.items import Items, named_by
 from neural.datasets.reading import DatasetError, listed, read_json
 
 __all__ = ["FOLDS", "Images", "Sounds", "read_images", "read_names", "read_sounds"]
@@ -53,9 +53,8 @@ class Sounds:
         inside = np.flatnonzero(self.pool(split))
         row_of = {self.clips.clips.paths[i]: row for row, i in enumerate(inside)}
         train, val, _ = self.clips.fold(split + 1, shots)
-        return np.array([row_of[path] for path in train.paths]), np.array([
-            row_of[path] for path in val.paths
-        ])
+        of_train, of_val = ([row_of[path] for path in part.paths] for part in (train, val))
+        return np.array(of_train), np.array(of_val)
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,11 +112,8 @@ class Images:
             ours = [folders[-1] for folders in listing if set(self.wnids) & set(folders)]
             lacking = [name for name in ours if name not in row_of]
             if lacking or not ours:
-                raise DatasetError(
-                    path,
-                    f"{part}: "
-                    + (f"no features of {listed(lacking)}" if lacking else "no image of the chosen classes"),
-                )
+                problem = f"no features of {listed(lacking)}" if lacking else "no image of the chosen classes"
+                raise DatasetError(path, f"{part}: {problem}")
             found.append(np.array([row_of[name] for name in ours], dtype=np.int64))
         return found[0], found[1]
 
@@ -170,13 +166,11 @@ def read_sounds(path: Path, pairs: Sequence[EscPair]) -> Sounds:
         paths += [posixpath.basename(str(name).replace("\\", "/")) for name in part["paths"]]
     if len({rows.shape[1] for rows in features}) > 1:
         raise DatasetError(path, f"folds differ in width: {[rows.shape[1] for rows in features]} features")
-    try:
+    with named_by(path):
         clips = Items(path.parent, tuple(paths), np.concatenate(labels))
         folds = np.repeat(np.arange(1, FOLDS + 1), [len(rows) for rows in features])
         classes = tuple(names.get(number, "") for number in range(max(names, default=-1) + 1))
         chosen = Esc50(clips, classes, folds, ("",) * len(paths)).select(tuple(pairs))
-    except DatasetError as error:
-        raise DatasetError(path, error.problem) from None
     row_of = {name: row for row, name in enumerate(paths)}
     return Sounds(chosen, np.concatenate(features)[[row_of[name] for name in chosen.clips.paths]])
 

@@ -9,17 +9,8 @@ from neural.datasets.reading import DatasetError, MissingError, shown
 __all__ = ["IMAGE_SUFFIXES", "list_files", "list_folders"]
 
 IMAGE_SUFFIXES = frozenset({
-    ".jpg",
-    ".jpeg",
-    ".png",
-    ".bmp",
-    ".gif",
-    ".webp",
-    ".tif",
-    ".tiff",
-    ".ppm",
-    ".pgm",
-})
+    ".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm",
+})  # fmt: skip
 
 
 def list_folders(folder: Path) -> list[str]:

@@ -49,29 +49,15 @@ def read_classnames(path: Path) -> ClassNames:
 
 
 def read_imagenet(spec: DatasetSpec, root: Path) -> ImageDataset:
-    """Train and validation from ``split_ImageNet.json``, or, where it is absent, from ``images/train``.
-
-    Without the split file a fifth of each class of ``images/train`` becomes the validation part, by a fixed seed; the
-    50,000 images of ``images/val`` are the test part in either case, and never selected on.
-
-    Args:
-        spec: its description.
-        root: data root.
-
-    Returns:
-        ImageDataset; of images named by a split file, whether they exist is not looked at.
-
-    Raises:
-        DatasetError: class list and folders that do not match.
-    """
+    """Train and validation from ``split_ImageNet.json``, or, where it is absent, from ``images/train``."""
     folder = spec.locate(Path(root))
     images = spec.image_folder(Path(root))
     split = next((place for place in spec.split_places(Path(root)) if place.is_file()), None)
     if split is not None:
-        folders = (spec.folder, spec.key, *spec.also)
-        return read_split(split, images, name=spec.key, folders=folders, image_root=spec.image_root)
+        return read_split(split, images, name=spec.key, folders=spec.folders, image_root=spec.image_root)
     known = read_classnames(folder / "classnames.txt")
     whole = _part(images, "train", known)
+    # the 50,000 images of images/val are the test part in either case, and never selected on
     train, val, _ = split_by_class(
         whole.paths, whole.labels.tolist(), known.wnids, CARVE_SEED, (1 - VAL_FRACTION, VAL_FRACTION, 0.0)
     )

@@ -1,5 +1,7 @@
 """Labelled files and the data sets made of them: immutable, and checked before anything reads a pixel."""
 
+import contextlib
+import itertools
 import os
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,9 +16,10 @@ from fisherkit.checks import as_whole
 from neural.datasets.reading import DatasetError, MissingError, listed
 from neural.labelled_rows import draw_per_class
 
-__all__ = ["FewShotItems", "ImageDataset", "Items", "draw_per_class", "missing_labels"]
+__all__ = ["PARTS", "FewShotItems", "ImageDataset", "Items", "draw_per_class", "missing_labels", "named_by"]
 
 Labels = NDArray[np.int64]
+PARTS = ("train", "val", "test")
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,17 +213,21 @@ class ImageDataset:
         )
 
 
+@contextlib.contextmanager
+def named_by(source: Path, where: str = "") -> Iterator[None]:
+    """Errors of the `Items` made inside name the list that their paths are from."""
+    try:
+        yield
+    except DatasetError as error:
+        raise DatasetError(source, where + error.problem) from None
+
+
 def missing_labels(labels: Iterable[int]) -> tuple[int, list[int]]:
     """How many class numbers from 0 to the largest are not used, and the first ten; labels may be huge."""
     used = set(labels)
     count = max(used, default=-1) + 1 - len(used)
-    first: list[int] = []
-    label = 0
-    while len(first) < min(count, 10):
-        if label not in used:
-            first.append(label)
-        label += 1
-    return count, first
+    unused = (label for label in itertools.count() if label not in used)
+    return count, list(itertools.islice(unused, min(count, 10)))
 
 
 def _inside(path: str) -> bool:

@@ -35,16 +35,7 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class AffectSource:
-    """One of the affect data sets.
-
-    Attributes:
-        key: short name.
-        title: as the paper prints it.
-        file: name of MultiBench's pickle.
-        dims: features of vision, audio and text.
-        labels: how labels become two classes (see `binary_labels`).
-        fetch: what to get, from where.
-    """
+    """One of the affect data sets: `dims` of vision, audio and text; `labels`, a rule of `binary_labels`."""
 
     key: str
     title: str
@@ -98,13 +89,7 @@ class Sequences:
 
 @dataclass(frozen=True, eq=False)
 class AffectData:
-    """An affect data set.
-
-    Attributes:
-        name: short name.
-        parts: {"train", "valid", "test": Sequences}.
-        about: how many clips were dropped and values replaced, for the record.
-    """
+    """An affect data set; `about` says how many clips were dropped and values replaced."""
 
     name: str
     parts: Mapping[str, Sequences]
@@ -133,23 +118,7 @@ def load_affect(key: str, root: Path) -> AffectData:
 
 
 def affect_data(tree: Tree, path: Path, *, name: str, dims: tuple[int, int, int] | None = None) -> AffectData:
-    """Check the schema and bring the clips into form.
-
-    Clips without any text are dropped; values that are not finite (audio has -inf) become 0; each clip starts at its
-    first word, in all modalities.
-
-    Args:
-        tree: what the file holds.
-        path: the file, for messages.
-        name: short name.
-        dims: expected features of vision, audio and text; None takes any.
-
-    Returns:
-        AffectData.
-
-    Raises:
-        DatasetError: another schema.
-    """
+    """Check the schema; drop clips without text, replace what is not finite, start each clip at its first word."""
     held = {part: value for part in PARTS if isinstance(value := tree.get(part), dict)}
     lacking = [part for part in PARTS if part not in held]
     if lacking:
@@ -196,7 +165,7 @@ def _sequences(
     if labels.dtype.kind not in "fiu" or not np.isfinite(labels).all():
         raise DatasetError(path, f"{part}: labels must be finite numbers, got {labels.dtype}")
     bad = 0
-    for array in arrays.values():
+    for array in arrays.values():  # audio has -inf
         wrong = ~np.isfinite(array)
         bad += int(wrong.sum())
         array[wrong] = 0

@@ -49,43 +49,19 @@ class MissingError(DatasetError):
 
 
 def shown(name: str) -> str:
-    r"""A name that any terminal prints: what is not valid Unicode or would move the cursor is escaped.
-
-    Args:
-        name: path or class name, perhaps from a file system that is not UTF-8.
-
-    Returns:
-        Printable text.
-
-    Example:
-        >>> shown("caf\udce9.jpg"), shown("a\nb")
-        ('caf\\udce9.jpg', 'a\\nb')
-    """
+    """A name that any terminal prints: what is not valid Unicode or would move the cursor is escaped."""
     if name.isprintable():
         return name
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
 
 
-def listed(names: Iterable[object], total: int | None = None, *, limit: int = 10) -> str:
-    """The first few of many names, for a message.
-
-    Args:
-        names: what to list; an iterator is read no further than needed where `total` is given.
-        total: how many there are; None counts them.
-        limit: how many to show.
-
-    Returns:
-        ``"a, b, c"`` or ``"a, b and 7 more"``.
-
-    Example:
-        >>> listed(range(5), limit=2)
-        '0, 1 and 3 more'
-    """
+def listed(names: Iterable[object], total: int | None = None) -> str:
+    """The first ten of `total` names (None counts them), for a message: ``"a, b and 7 more"``."""
     if total is None:
         names = list(names)
         total = len(names)
-    text = ", ".join(shown(str(name)) for name in itertools.islice(names, limit))
-    return text if total <= limit else f"{text} and {total - limit:,} more"
+    text = ", ".join(shown(str(name)) for name in itertools.islice(names, 10))
+    return text if total <= 10 else f"{text} and {total - 10:,} more"
 
 
 def read_bytes(path: Path, *, max_bytes: int = MAX_BYTES) -> bytes:

@@ -92,8 +92,7 @@ def load_few_shot(
     path = Path(root) / "indices" / key / f"shot_{shots}-seed_{seed}.json"
     if not path.exists():
         return dataset.few_shot(shots, seed)
-    folders = (spec.folder, spec.key, *spec.also)
-    return read_few_shot(path, dataset, folders=folders, image_root=spec.image_root)
+    return read_few_shot(path, dataset, folders=spec.folders, image_root=spec.image_root)
 
 
 def load_texts(key: str, root: str | Path, classes: Sequence[str], kind: str = "descriptions") -> ClassTexts:

@@ -19,18 +19,7 @@ __all__ = ["SHIFTS", "Shift", "ShiftedTest", "load_shifted"]
 
 @dataclass(frozen=True)
 class Shift:
-    """Where a shifted test set lies.
-
-    Attributes:
-        key: short name.
-        title: as the paper prints it.
-        folder: its folder below the data root.
-        images: folder of the class folders, below that.
-        n_classes: 1000 or 200.
-        n_images: published number of images.
-        numbered: class folders are called 0 to 999 (by label), not by WordNet number.
-        fetch: what to download, from where, to where.
-    """
+    """Where a shifted test set lies; numbered: class folders are called 0 to 999, not by WordNet number."""
 
     key: str
     title: str

@@ -46,9 +46,14 @@ class DatasetSpec:
     display_names: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     skip_folders: tuple[str, ...] = ()
 
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """Names under which its folder is found: `folder`, `key` and `also`."""
+        return tuple(dict.fromkeys((self.folder, self.key, *self.also)))
+
     def locate(self, root: Path) -> Path:
         """The first existing folder of `folder`, `key` and `also` below the root; the first of these where none is."""
-        candidates = [Path(root) / name for name in dict.fromkeys((self.folder, self.key, *self.also))]
+        candidates = [Path(root) / name for name in self.folders]
         return next((folder for folder in candidates if folder.is_dir()), candidates[0])
 
     def image_folder(self, root: Path) -> Path:
@@ -73,10 +78,6 @@ class DatasetSpec:
         if self.split_file is None:
             return []
         root = Path(root)
-        folders = (
-            self.locate(root),
-            root / "splits",
-            root / "splits" / self.key,
-            root / "splits" / self.folder,
-        )
+        splits = root / "splits"
+        folders = (self.locate(root), splits, splits / self.key, splits / self.folder)
         return [folder / self.split_file for folder in dict.fromkeys(folders)]
