@@ -1,4 +1,4 @@
-"""FGVC Aircraft: the one data set of the field whose split is told by text lists, not by a JSON file."""
+"""FGVC Aircraft: the one data set of the field whose split is given by text lists, not by a JSON file."""
 
 from pathlib import Path
 

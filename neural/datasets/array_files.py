@@ -141,7 +141,7 @@ def read_torch(path: Path) -> Any:  # noqa: ANN401 -- whatever was saved
 
 @contextlib.contextmanager
 def _readable(path: Path, kind: str = "") -> Iterator[None]:
-    """Whatever goes wrong inside is told of the file."""
+    """Errors of reading become a `DatasetError` that names the file."""
     try:
         yield
     except DatasetError:

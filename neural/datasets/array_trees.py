@@ -32,19 +32,7 @@ def read_tree(path: Path, *, max_bytes: int = MAX_BYTES) -> Tree:
 
 
 def convert(source: Path, target: Path | None = None) -> Path:
-    """Write the arrays of a pickle as an npz file, which cannot hold code; names of levels are joined by slashes.
-
-    Args:
-        source: the pickle.
-        target: the npz file; None puts it beside the source.
-
-    Returns:
-        Where it is.
-
-    Raises:
-        DatasetError: refused or damaged pickle, or content that is not arrays, numbers and text.
-        ValueError: a target that does not end in .npz.
-    """
+    """Write the arrays of a pickle as npz, which cannot hold code, beside it; slashes join the names of levels."""
     source = Path(source)
     target = source.with_suffix(".npz") if target is None else Path(target)
     if target.suffix != ".npz":

@@ -118,21 +118,7 @@ class Esc50:
         )
 
     def fold(self, fold: int, shots: int) -> tuple[Items, Items, Items]:
-        """Training, validation and test clips: the protocol of Lin et al. (2023).
-
-        The first k clips of each class in the fold train, the next k validate, and the other folds test. Within a fold
-        these often come from one recording, so validation is optimistic.
-
-        Args:
-            fold: 1 to 5.
-            shots: k; a class has 8 clips per fold.
-
-        Returns:
-            train, val, test.
-
-        Raises:
-            ValueError: a fold that is not there, or fewer than two clips per shot in it.
-        """
+        """Training, validation and test clips: the protocol of Lin et al. (2023), in a fold of 1 to 5."""
         shots = as_whole(shots, "shots", least=1)
         inside = np.flatnonzero(self.folds == fold)
         if not len(inside):
@@ -145,6 +131,8 @@ class Esc50:
             raise ValueError(
                 f"fold {fold}: {counts[scarce]} clips of {self.classes[scarce]!r}; {shots} shots need {2 * shots}"
             )
+        # the first k clips of a class in the fold train, the next k validate, and the other folds test; within a fold
+        # these often come from one recording, so validation is optimistic
         rank = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
         return (
             self.clips.take(order[rank < shots]),
@@ -154,19 +142,7 @@ class Esc50:
 
 
 def read_esc50(root: Path, *, require_files: bool = True) -> Esc50:
-    """Read ``meta/esc50.csv``; files are found by its names, wherever a copy renamed them from.
-
-    Args:
-        root: data root (``esc-50/ESC-50-master/`` and similar below it), or ESC-50's own folder.
-        require_files: whether every clip must be on disk.
-
-    Returns:
-        Esc50.
-
-    Raises:
-        MissingError: no table, or clips that are not on disk.
-        DatasetError: a malformed table, gaps in its labels.
-    """
+    """Read ``meta/esc50.csv`` below a data root, or in ESC-50's own folder; files are found by its names."""
     folders = [Path(root) / folder for folder in (*ESC_FOLDERS, "")]
     folder = next((f for f in folders if (f / "meta" / "esc50.csv").is_file()), folders[0])
     path = folder / "meta" / "esc50.csv"
@@ -178,22 +154,19 @@ def read_esc50(root: Path, *, require_files: bool = True) -> Esc50:
         if lacking:
             raise DatasetError(path, f"no column {listed(lacking)}")
         for at, row in enumerate(reader, start=2):
-            texts = [str(row[column] or "") for column in ESC_COLUMNS]
-            if (
-                not re.fullmatch(r"\d{1,4}", texts[2])
-                or not re.fullmatch(r"\d{1,2}", texts[1])
-                or not texts[0]
-            ):
-                raise DatasetError(path, f"line {at}: expected a file name, fold and target, got {texts[:3]}")
-            if names.setdefault(int(texts[2]), texts[3]) != texts[3]:
+            file, fold, target, category, recording = [str(row[column] or "") for column in ESC_COLUMNS]
+            if not file or not re.fullmatch(r"\d{1,2}", fold) or not re.fullmatch(r"\d{1,4}", target):
+                got = [file, fold, target]
+                raise DatasetError(path, f"line {at}: expected a file name, fold and target, got {got}")
+            label = int(target)
+            if names.setdefault(label, category) != category:
                 raise DatasetError(
-                    path,
-                    f"line {at}: target {texts[2]} is {texts[3]!r} here, {names[int(texts[2])]!r} before",
+                    path, f"line {at}: target {target} is {category!r} here, {names[label]!r} before"
                 )
-            files.append(texts[0])
-            folds.append(int(texts[1]))
-            labels.append(int(texts[2]))
-            recordings.append(texts[4])
+            files.append(file)
+            folds.append(int(fold))
+            labels.append(label)
+            recordings.append(recording)
     except csv.Error as error:
         raise DatasetError(path, f"not valid CSV (line {reader.line_num}): {error}") from None
     count, first = missing_labels(names)
@@ -224,12 +197,8 @@ class SpokenDigits:
 def read_digits(folder: Path) -> SpokenDigits:
     """Read ``{digit}_{speaker}_{take}.wav`` of this folder, or of the ``recordings/`` or ``fsdd/recordings/`` in it."""
     folder = Path(folder)
-    inner = (
-        folder / "recordings",
-        folder / "fsdd" / "recordings",
-        folder / "free-spoken-digit-dataset" / "recordings",
-    )
-    folder = next((f for f in inner if f.is_dir()), folder)
+    inner = ("recordings", "fsdd/recordings", "free-spoken-digit-dataset/recordings")
+    folder = next((folder / name for name in inner if (folder / name).is_dir()), folder)
     files = list_files(folder, {".wav"})
     parsed = [re.fullmatch(r"(\d)_(.+)_(\d{1,6})\.wav", file) for file in files]
     wrong = [file for file, found in zip(files, parsed, strict=True) if found is None]

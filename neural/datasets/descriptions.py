@@ -117,18 +117,7 @@ def load_descriptions(
     fallback: Sequence[str] | None = (VANILLA,),
     unique: bool = False,
 ) -> ClassTexts:
-    """Descriptions of a data set's classes, with the known key rules and aliases.
-
-    Args:
-        key: short name of the data set.
-        root: data root.
-        classes: class names in label order.
-        fallback: templates for classes that no key describes; None makes such a class an error.
-        unique: whether to drop sentences that a class has twice.
-
-    Returns:
-        ClassTexts.
-    """
+    """`match_descriptions` with the file, key rules and aliases of a data set of the registry."""
     path = find_descriptions(key, root)
     return match_descriptions(
         read_descriptions(path),

@@ -99,21 +99,7 @@ def known_keys() -> tuple[str, ...]:
 def examine(
     root: str | Path, *, only: Collection[str] | None = None, verify: bool = False, workers: int = 1
 ) -> Report:
-    """Look at every data set below a root.
-
-    Args:
-        root: data root.
-        only: keys to look at; None takes all.
-        verify: whether to open every image, and to read MultiBench's files, which takes long.
-        workers: processes that open images.
-
-    Returns:
-        Report.
-
-    Raises:
-        UnknownNameError: a key that is not known.
-        MissingError: no such folder.
-    """
+    """Look at every data set below a root, or `only` at some; `verify` opens every image and MultiBench file."""
     root = Path(root)
     if not root.is_dir():
         raise MissingError(root, "no such folder; pass the folder that holds the data sets' folders")
@@ -139,9 +125,7 @@ def _checkup(key: str, root: Path, verify: bool, workers: int) -> Checkup:
         return Checkup(key, title, "malformed", problems=(str(error),))
     malformed = list(found.malformed)
     if verify:
-        missing = {
-            str(file) for items in found.items for file in (items.root / path for path in items.missing())
-        }
+        missing = {str(items.root / path) for items in found.items for path in items.missing()}
         files = [file for items in found.items for file in items.files if str(file) not in missing]
         broken = verify_images(files, workers=workers)
         if broken:
@@ -151,12 +135,13 @@ def _checkup(key: str, root: Path, verify: bool, workers: int) -> Checkup:
         for name, wanted in found.published.items()
         if wanted is not None and found.sizes.get(name) not in (wanted, None)
     ]
+    state = "ready"
     if malformed:
         state = "malformed"
     elif found.missing:
         state = "incomplete"
-    else:
-        state = "different" if different else "ready"
+    elif different:
+        state = "different"
     problems = (*malformed, *found.missing, *different)
     needed = fetch if state == "incomplete" else ()
     return Checkup(key, title, state, found.sizes, found.published, problems, found.notes, needed)
@@ -180,16 +165,12 @@ def _plan(
         return shift.title, fetch, (root / shift.folder,), lambda: _shifted(key, root)
     if key in AFFECT:
         source = AFFECT[key]
-        return source.title, (source.fetch,), (), lambda: _affect(key, root, verify)
+        return source.title, (source.fetch,), (), lambda: _multibench(key, root, verify)
     if key == "mimic":
-        return "MIMIC", (MIMIC_FETCH,), (), lambda: _mimic(root, verify)
+        return "MIMIC", (MIMIC_FETCH,), (), lambda: _multibench(key, root, verify)
     if key == "esc50":
-        return (
-            "ESC-50",
-            (ESC_FETCH,),
-            (root / "esc-50", root / "ESC-50-master", root / "ESC-50"),
-            lambda: _esc50(root),
-        )
+        places = (root / "esc-50", root / "ESC-50-master", root / "ESC-50")
+        return "ESC-50", (ESC_FETCH,), places, lambda: _esc50(root)
     return "Free Spoken Digits", (DIGITS_FETCH,), (root / "fsdd",), lambda: _digits(root)
 
 
@@ -252,21 +233,16 @@ def _shifted(key: str, root: Path) -> _Found:
     return _Found(sizes, {"classes": shift.n_classes, "test": shift.n_images}, (test.items,))
 
 
-def _affect(key: str, root: Path, verify: bool) -> _Found:
-    path = find_file(AFFECT[key].file, root)
+def _multibench(key: str, root: Path, verify: bool) -> _Found:
+    path = find_file(MIMIC_FILE if key == "mimic" else AFFECT[key].file, root)
     if not verify:
         return _Found({}, {}, notes=(f"{path.name}, {path.stat().st_size:,} bytes; not opened",))
+    if key == "mimic":
+        return _Found({part: len(stays) for part, stays in load_mimic(root).parts.items()}, {})
     data = load_affect(key, root)
     sizes = {part: len(clips) for part, clips in data.parts.items()}
     dropped = sum(data.about["dropped"].values())
     return _Found(sizes, {}, notes=(f"{path.name}; {dropped} clips without text are dropped",))
-
-
-def _mimic(root: Path, verify: bool) -> _Found:
-    path = find_file(MIMIC_FILE, root)
-    if not verify:
-        return _Found({}, {}, notes=(f"{path.name}, {path.stat().st_size:,} bytes; not opened",))
-    return _Found({part: len(stays) for part, stays in load_mimic(root).parts.items()}, {})
 
 
 def _esc50(root: Path) -> _Found:
@@ -275,11 +251,8 @@ def _esc50(root: Path) -> _Found:
     lacking = (
         f"{sounds.clips.root}: {len(missing):,} of {len(sounds.clips):,} clips are missing: {listed(missing)}"
     )
-    sizes = {
-        "classes": len(sounds.classes),
-        "clips": len(sounds.clips),
-        "folds": len(np.unique(sounds.folds)),
-    }
+    n_folds = len(np.unique(sounds.folds))
+    sizes = {"classes": len(sounds.classes), "clips": len(sounds.clips), "folds": n_folds}
     return _Found(sizes, {"classes": 50, "clips": 2000, "folds": 5}, missing=(lacking,) if missing else ())
 
 

@@ -129,12 +129,7 @@ def _row(row: object, path: Path, where: str) -> dict[str, str]:
     texts: dict[str, str] = {}
     for column in COLUMNS:
         value = row.get(column)
-        if (
-            isinstance(value, int)
-            and not isinstance(value, bool)
-            and column == "label"
-            and abs(value) < 2**31
-        ):
+        if column == "label" and type(value) is int and abs(value) < 2**31:
             value = str(value)
         if value is None or value == "":
             if column in COLUMNS[:2]:

@@ -71,15 +71,11 @@ def _part(images: Path, part: str, known: ClassNames) -> Items:
     there = list_folders(images / part)
     lacking = sorted(set(known.wnids) - set(there))
     if lacking:
-        flat = (
-            " (validation images must be sorted into folders named by WordNet number)"
-            if part == "val"
-            else ""
+        hint = " (validation images must be sorted into folders named by WordNet number)"
+        problem = (
+            f"{len(lacking)} of {len(known.wnids)} class folders are missing{hint if part == 'val' else ''}"
         )
-        raise MissingError(
-            images / part,
-            f"{len(lacking)} of {len(known.wnids)} class folders are missing{flat}: {listed(lacking)}",
-        )
+        raise MissingError(images / part, f"{problem}: {listed(lacking)}")
     strange = sorted(set(there) - set(known.wnids))
     if strange:
         raise DatasetError(

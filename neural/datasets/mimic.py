@@ -96,6 +96,5 @@ def _standardised(array: NDArray, train: list[int], axes: tuple[int, ...]) -> ND
     # as in MultiBench, values that are not finite become 0 first
     values = np.nan_to_num(array.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
     mean, scale = values[train].mean(axis=axes), values[train].std(axis=axes)
-    return ((values - mean) / np.where(scale > 1e-12 * np.maximum(np.abs(mean), 1), scale, 1)).astype(
-        np.float32
-    )
+    scale = np.where(scale > 1e-12 * np.maximum(np.abs(mean), 1), scale, 1)
+    return ((values - mean) / scale).astype(np.float32)

@@ -126,9 +126,8 @@ def affect_data(tree: Tree, path: Path, *, name: str, dims: tuple[int, int, int]
     about: dict[str, Any] = {"file": path.name, "dropped": {}, "not_finite": {}}
     parts = {}
     for part in PARTS:
-        parts[part], about["dropped"][part], about["not_finite"][part] = _sequences(
-            held[part], path, part, dims
-        )
+        clips, dropped, replaced = _sequences(held[part], path, part, dims)
+        parts[part], about["dropped"][part], about["not_finite"][part] = clips, dropped, replaced
     found = {part: tuple(a.shape[2] for a in clips.arrays.values()) for part, clips in parts.items()}
     if len(set(found.values())) > 1:
         raise DatasetError(path, f"parts have different numbers of features (vision, audio, text): {found}")
@@ -236,31 +235,18 @@ def binary_labels(labels: ArrayLike, rule: str) -> tuple[NDArray[np.int64], NDAr
     rules = {"nonnegative": values >= 0, "positive": values > 0, "nonzero": values > 0, "one": values >= 1}
     if rule not in rules:
         raise UnknownNameError(rule, rules, "label rule")
-    return rules[rule].astype(np.int64), values != 0 if rule == "nonzero" else np.ones(
-        len(values), dtype=bool
-    )
+    counted = values != 0 if rule == "nonzero" else np.ones(len(values), dtype=bool)
+    return rules[rule].astype(np.int64), counted
 
 
 def standardised(data: AffectData, modality: str) -> AffectData:
-    """Scale a modality's features to mean 0 and variance 1 over the steps of the training part.
-
-    Validation and test are scaled by the same numbers, so nothing of them leaks; padding neither counts nor changes.
-
-    Args:
-        data: what to scale.
-        modality: "vision", "audio" or "text".
-
-    Returns:
-        AffectData. A feature that is constant in training becomes 0 there.
-
-    Raises:
-        UnknownNameError: another modality.
-    """
+    """Scale a modality by its mean and variance over the steps of training; padding neither counts nor changes."""
     if modality not in MODALITIES:
         raise UnknownNameError(modality, MODALITIES)
     train = data.parts["train"]
     frames = train.arrays[modality][train.mask].astype(np.float64)
     mean, scale = frames.mean(axis=0), frames.std(axis=0)
+    # a feature that is constant in training becomes 0 there
     scale[scale <= 1e-12 * np.maximum(np.abs(mean), 1)] = 1
     parts = {}
     for part, clips in data.parts.items():

@@ -88,21 +88,7 @@ class ShiftedTest:
 
 
 def load_shifted(key: str, root: Path, *, classnames: ClassNames | None = None) -> ShiftedTest:
-    """Read a shifted ImageNet test set.
-
-    Args:
-        key: "imagenetv2", "imagenet_sketch", "imagenet_a" or "imagenet_r".
-        root: data root.
-        classnames: ImageNet's classes; None reads classnames.txt, from the set's own folder or from ``imagenet/``.
-
-    Returns:
-        ShiftedTest.
-
-    Raises:
-        UnknownNameError: another key.
-        MissingError: class folders that are missing.
-        DatasetError: class folders that are empty or not ImageNet's.
-    """
+    """Read a shifted ImageNet test set; ``classnames.txt`` is its own or, where it has none, ImageNet's."""
     if key not in SHIFTS:
         raise UnknownNameError(key, SHIFTS, "shifted test set")
     shift = SHIFTS[key]
@@ -111,22 +97,21 @@ def load_shifted(key: str, root: Path, *, classnames: ClassNames | None = None) 
         own = base / "classnames.txt"
         classnames = read_classnames(own if own.is_file() else Path(root) / "imagenet" / "classnames.txt")
     images = base / shift.images
-    there = list_folders(images)
+    there = set(list_folders(images))
     total = len(classnames.wnids)
     folders = [str(label) for label in range(total)] if shift.numbered else list(classnames.wnids)
-    strange = sorted(set(there) - set(folders))
+    strange = sorted(there - set(folders))
     if strange:
         raise DatasetError(images, f"{len(strange)} folders are not classes of ImageNet: {listed(strange)}")
-    present = set(there)
     if not there:
         raise MissingError(images, "no class folders")
     if shift.n_classes == 1000:
-        lacking = [sub for sub in folders if sub not in present]
+        lacking = [sub for sub in folders if sub not in there]
         if lacking:
             raise MissingError(
                 images, f"{len(lacking)} of {total} class folders are missing: {listed(lacking)}"
             )
-    label_map = np.array([label for label, sub in enumerate(folders) if sub in present], dtype=np.int64)
+    label_map = np.array([label for label, sub in enumerate(folders) if sub in there], dtype=np.int64)
     label_map.flags.writeable = False
     paths, labels = class_files(images, [folders[label] for label in label_map])
     return ShiftedTest(

@@ -24,7 +24,7 @@ class DatasetSpec:
         n_classes: published number of classes; None for a data set of one's own.
         published: published sizes of train, val, test (Gupta et al. 2025, Table 3, or the released split); None where
             not published.
-        split_file: name of the file with the split; None where it is told by other files.
+        split_file: name of the file with the split; None where other files give it.
         templates: sentences for a class, with {} for its name (the field's hand-crafted set, as in Zhang et al. 2022).
         fetch: what to download, from where, to where; one line each.
         also: other names under which the folder is found.
