@@ -1,10 +1,10 @@
-"""FGVC Aircraft: the one data set of the field whose split is told by text lists, not by a JSON file."""
+"""FGVC Aircraft: the one data set of the field whose split is given by text lists, not by a JSON file."""
 
 from pathlib import Path
 
 import numpy as np
 
-from neural.datasets.items import ImageDataset, Items
+from neural.datasets.items import PARTS, ImageDataset, Items, named_by
 from neural.datasets.reading import DatasetError, listed, read_lines
 from neural.datasets.spec import DatasetSpec
 
@@ -12,18 +12,7 @@ __all__ = ["read_aircraft"]
 
 
 def read_aircraft(spec: DatasetSpec, root: Path) -> ImageDataset:
-    """Read ``variants.txt`` (class order) and ``images_variant_{train,val,test}.txt`` (image id, space, variant).
-
-    Args:
-        spec: its description.
-        root: data root.
-
-    Returns:
-        ImageDataset; whether the images exist is not looked at.
-
-    Raises:
-        DatasetError: a list that is missing or malformed, a variant that is not in variants.txt.
-    """
+    """Read ``variants.txt`` (class order) and ``images_variant_{train,val,test}.txt`` (image id, space, variant)."""
     folder = spec.locate(Path(root))
     variants = read_lines(folder / "variants.txt")
     if len(set(variants)) < len(variants):
@@ -31,7 +20,7 @@ def read_aircraft(spec: DatasetSpec, root: Path) -> ImageDataset:
         raise DatasetError(folder / "variants.txt", f"variants are listed twice: {listed(twice)}")
     number = {variant: label for label, variant in enumerate(variants)}
     parts = {}
-    for part in ("train", "val", "test"):
+    for part in PARTS:
         path = folder / f"images_variant_{part}.txt"
         paths, labels = [], []
         for line in read_lines(path):
@@ -43,16 +32,6 @@ def read_aircraft(spec: DatasetSpec, root: Path) -> ImageDataset:
                 )
             paths.append(f"{image}.jpg")
             labels.append(number[variant.strip()])
-        try:
+        with named_by(path):
             parts[part] = Items(spec.image_folder(Path(root)), tuple(paths), np.array(labels, dtype=np.int64))
-        except DatasetError as error:
-            raise DatasetError(path, error.problem) from None
-    return ImageDataset(
-        spec.key,
-        tuple(variants),
-        parts["train"],
-        parts["val"],
-        parts["test"],
-        folder,
-        {"layout": "fgvc_aircraft"},
-    )
+    return ImageDataset(spec.key, tuple(variants), **parts, source=folder, about={"layout": "fgvc_aircraft"})

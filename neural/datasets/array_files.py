@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
@@ -110,20 +109,7 @@ def _npy(handle: IO[bytes], size: int, path: Path, name: str) -> NDArray[Any]:
 def read_safetensors(
     path: Path, wanted: Callable[[str], bool] = _every, noted: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """Arrays of a safetensors file.
-
-    Args:
-        path: the file.
-        wanted: which names are read.
-        noted: entries of the metadata that are read, too, as JSON, where they are there.
-
-    Returns:
-        {name: array as of `as_array`; None where it is not wanted}, and what was noted.
-
-    Raises:
-        MissingError: no such file.
-        DatasetError: damaged, or an entry that is not JSON.
-    """
+    """Arrays of a safetensors file, None where not wanted, and as JSON the entries `noted` of its metadata."""
     with _readable(path, "; not a safetensors file"), safe_open(path, framework="pt") as file:
         held = {key: as_array(file.get_tensor(key)) if wanted(key) else None for key in list(file.keys())}
         note = file.metadata() or {}
@@ -136,18 +122,9 @@ def read_safetensors(
 
 
 def read_torch(path: Path) -> Any:  # noqa: ANN401 -- whatever was saved
-    """What torch.save wrote: tensors and plain containers.
+    """What torch.save wrote, on the CPU; tensors and plain containers only, or a `DatasetError`."""
+    import torch  # here, so that lists and .npz files are read without it
 
-    Args:
-        path: the file.
-
-    Returns:
-        The content, on the CPU.
-
-    Raises:
-        MissingError: no such file.
-        DatasetError: damaged, or with other objects.
-    """
     with _readable(path), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Detected pickle protocol", UserWarning)
         try:
@@ -164,7 +141,7 @@ def read_torch(path: Path) -> Any:  # noqa: ANN401 -- whatever was saved
 
 @contextlib.contextmanager
 def _readable(path: Path, kind: str = "") -> Iterator[None]:
-    """Whatever goes wrong inside is told of the file."""
+    """Errors of reading become a `DatasetError` that names the file."""
     try:
         yield
     except DatasetError:
@@ -181,14 +158,9 @@ def _damaged(reason: str) -> str:
 
 
 def as_array(value: object) -> NDArray[Any]:
-    """An array of what may be a tensor.
+    """A tensor or what `numpy.asarray` takes; tensors of other floating-point types than float64 become float32."""
+    import torch
 
-    Args:
-        value: tensor, of any floating-point type (NumPy has no bfloat16), or what `numpy.asarray` takes.
-
-    Returns:
-        Array; float32 for tensors of a floating-point type other than float64.
-    """
     if not isinstance(value, torch.Tensor):
         return np.asarray(value)
     tensor = value.detach().cpu()

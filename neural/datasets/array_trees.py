@@ -21,18 +21,7 @@ MAX_TEXT_BYTES = 1 << 28
 
 
 def read_tree(path: Path, *, max_bytes: int = MAX_BYTES) -> Tree:
-    """Read a dictionary of arrays, nested or not.
-
-    Args:
-        path: .npz (as `convert` writes; slashes in names make levels) or anything else, which is read as a restricted pickle.
-        max_bytes: refused beyond this size.
-
-    Returns:
-        {name: array, number, text, or such a dictionary}.
-
-    Raises:
-        DatasetError: unreadable, refused, or not a dictionary.
-    """
+    """A nested dictionary of arrays: .npz as `convert` writes it (slashes make levels), or a restricted pickle."""
     path = Path(path)
     if path.suffix == ".npz":
         return _tree(read_npz(path, max_bytes=max_bytes), path)
@@ -43,19 +32,7 @@ def read_tree(path: Path, *, max_bytes: int = MAX_BYTES) -> Tree:
 
 
 def convert(source: Path, target: Path | None = None) -> Path:
-    """Write the arrays of a pickle as an npz file, which cannot hold code; names of levels are joined by slashes.
-
-    Args:
-        source: the pickle.
-        target: the npz file; None puts it beside the source.
-
-    Returns:
-        Where it is.
-
-    Raises:
-        DatasetError: refused or damaged pickle, or content that is not arrays, numbers and text.
-        ValueError: a target that does not end in .npz.
-    """
+    """Write the arrays of a pickle as npz, which cannot hold code, beside it; slashes join the names of levels."""
     source = Path(source)
     target = source.with_suffix(".npz") if target is None else Path(target)
     if target.suffix != ".npz":
@@ -115,11 +92,7 @@ def _without_objects(array: NDArray, path: Path, name: str) -> NDArray:
 
 
 def add_command(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add ``convert`` to the command line.
-
-    Args:
-        subparsers: of `neural.__main__`.
-    """
+    """Add ``convert`` to the command line."""
     parser = subparsers.add_parser(
         "convert", help="MultiBench pickles to npz, without running what is in them", allow_abbrev=False
     )

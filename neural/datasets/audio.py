@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fisherkit.checks import as_whole
 from neural.datasets.folders import list_files
-from neural.datasets.items import Items, missing_labels
+from neural.datasets.items import Items, missing_labels, named_by
 from neural.datasets.reading import DatasetError, MissingError, listed, read_text
 
 __all__ = [
@@ -34,16 +34,7 @@ ESC_COLUMNS = ("filename", "fold", "target", "category", "src_file")
 
 @dataclass(frozen=True)
 class EscPair:
-    """An ESC-50 class and the ImageNet class that makes its sound (Lin et al. 2023).
-
-    Attributes:
-        category: ESC-50's name.
-        target: ESC-50's class number.
-        imagenet: ImageNet's class number.
-        wnid: its WordNet number.
-        name: its display name.
-        close: whether the pair is in the smaller set, ESC-19.
-    """
+    """An ESC-50 class (number `target`) and the ImageNet class that makes its sound; ESC-19 has the close pairs."""
 
     category: str
     target: int
@@ -85,21 +76,7 @@ IMAGENET_ESC = (
 
 
 def imagenet_esc(size: int) -> tuple[EscPair, ...]:
-    """The pairs of ImageNet-ESC-27 or -19; a pair's position is the joint label.
-
-    Args:
-        size: 27 or 19.
-
-    Returns:
-        Pairs in ascending order of ImageNet's class numbers.
-
-    Raises:
-        ValueError: another size.
-
-    Example:
-        >>> len(imagenet_esc(19)), imagenet_esc(19)[4].category
-        (19, 'dog')
-    """
+    """The 27 or 19 pairs of ImageNet-ESC, by ImageNet's class number; a pair's position is the joint label."""
     if size not in (19, 27):
         raise ValueError(f"ImageNet-ESC has 19 or 27 classes, not {size!r}")
     return tuple(pair for pair in IMAGENET_ESC if pair.close or size == 27)
@@ -122,17 +99,7 @@ class Esc50:
     recordings: tuple[str, ...]
 
     def select(self, pairs: tuple[EscPair, ...]) -> "Esc50":
-        """The classes that ImageNet-ESC pairs with images, under their joint labels.
-
-        Args:
-            pairs: from `imagenet_esc`.
-
-        Returns:
-            Esc50 with these classes only, in the same order of clips.
-
-        Raises:
-            DatasetError: a category that is not there, or has another number.
-        """
+        """The classes that ImageNet-ESC pairs with images, under their joint labels, in the same order of clips."""
         joint = {pair.target: label for label, pair in enumerate(pairs)}
         wrong = [
             f"{pair.target} {pair.category}"
@@ -151,21 +118,7 @@ class Esc50:
         )
 
     def fold(self, fold: int, shots: int) -> tuple[Items, Items, Items]:
-        """Training, validation and test clips: the protocol of Lin et al. (2023).
-
-        The first k clips of each class in the fold train, the next k validate, and the other folds test. Within a fold
-        these often come from one recording, so validation is optimistic.
-
-        Args:
-            fold: 1 to 5.
-            shots: k; a class has 8 clips per fold.
-
-        Returns:
-            train, val, test.
-
-        Raises:
-            ValueError: a fold that is not there, or fewer than two clips per shot in it.
-        """
+        """Training, validation and test clips: the protocol of Lin et al. (2023), in a fold of 1 to 5."""
         shots = as_whole(shots, "shots", least=1)
         inside = np.flatnonzero(self.folds == fold)
         if not len(inside):
@@ -178,6 +131,8 @@ class Esc50:
             raise ValueError(
                 f"fold {fold}: {counts[scarce]} clips of {self.classes[scarce]!r}; {shots} shots need {2 * shots}"
             )
+        # the first k clips of a class in the fold train, the next k validate, and the other folds test; within a fold
+        # these often come from one recording, so validation is optimistic
         rank = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
         return (
             self.clips.take(order[rank < shots]),
@@ -187,19 +142,7 @@ class Esc50:
 
 
 def read_esc50(root: Path, *, require_files: bool = True) -> Esc50:
-    """Read ``meta/esc50.csv``; files are found by its names, wherever a copy renamed them from.
-
-    Args:
-        root: data root (``esc-50/ESC-50-master/`` and similar below it), or ESC-50's own folder.
-        require_files: whether every clip must be on disk.
-
-    Returns:
-        Esc50.
-
-    Raises:
-        MissingError: no table, or clips that are not on disk.
-        DatasetError: a malformed table, gaps in its labels.
-    """
+    """Read ``meta/esc50.csv`` below a data root, or in ESC-50's own folder; files are found by its names."""
     folders = [Path(root) / folder for folder in (*ESC_FOLDERS, "")]
     folder = next((f for f in folders if (f / "meta" / "esc50.csv").is_file()), folders[0])
     path = folder / "meta" / "esc50.csv"
@@ -211,22 +154,19 @@ def read_esc50(root: Path, *, require_files: bool = True) -> Esc50:
         if lacking:
             raise DatasetError(path, f"no column {listed(lacking)}")
         for at, row in enumerate(reader, start=2):
-            texts = [str(row[column] or "") for column in ESC_COLUMNS]
-            if (
-                not re.fullmatch(r"\d{1,4}", texts[2])
-                or not re.fullmatch(r"\d{1,2}", texts[1])
-                or not texts[0]
-            ):
-                raise DatasetError(path, f"line {at}: expected a file name, fold and target, got {texts[:3]}")
-            if names.setdefault(int(texts[2]), texts[3]) != texts[3]:
+            file, fold, target, category, recording = [str(row[column] or "") for column in ESC_COLUMNS]
+            if not file or not re.fullmatch(r"\d{1,2}", fold) or not re.fullmatch(r"\d{1,4}", target):
+                got = [file, fold, target]
+                raise DatasetError(path, f"line {at}: expected a file name, fold and target, got {got}")
+            label = int(target)
+            if names.setdefault(label, category) != category:
                 raise DatasetError(
-                    path,
-                    f"line {at}: target {texts[2]} is {texts[3]!r} here, {names[int(texts[2])]!r} before",
+                    path, f"line {at}: target {target} is {category!r} here, {names[label]!r} before"
                 )
-            files.append(texts[0])
-            folds.append(int(texts[1]))
-            labels.append(int(texts[2]))
-            recordings.append(texts[4])
+            files.append(file)
+            folds.append(int(fold))
+            labels.append(label)
+            recordings.append(recording)
     except csv.Error as error:
         raise DatasetError(path, f"not valid CSV (line {reader.line_num}): {error}") from None
     count, first = missing_labels(names)
@@ -234,10 +174,8 @@ def read_esc50(root: Path, *, require_files: bool = True) -> Esc50:
         raise DatasetError(
             path, f"targets have gaps: {listed(first, count)} are not used" if count else "no clips listed"
         )
-    try:
+    with named_by(path):
         clips = Items(folder / "audio", tuple(files), np.array(labels, dtype=np.int64))
-    except DatasetError as error:
-        raise DatasetError(path, error.problem) from None
     missing = clips.missing() if require_files else []
     if missing:
         raise MissingError(
@@ -249,13 +187,7 @@ def read_esc50(root: Path, *, require_files: bool = True) -> Esc50:
 
 @dataclass(frozen=True, eq=False)
 class SpokenDigits:
-    """Recordings of the Free Spoken Digit Dataset.
-
-    Attributes:
-        clips: files; labels are the digits.
-        speakers: n names.
-        takes: (n,) number of the take; the data set's own test part is takes 0 to 4.
-    """
+    """The Free Spoken Digit Dataset: labels are the digits; its own test part is takes 0 to 4."""
 
     clips: Items
     speakers: tuple[str, ...]
@@ -263,34 +195,16 @@ class SpokenDigits:
 
 
 def read_digits(folder: Path) -> SpokenDigits:
-    """Read a folder of ``{digit}_{speaker}_{take}.wav``.
-
-    Args:
-        folder: the recordings, or the folder or data root that holds ``recordings/`` or ``fsdd/recordings/``.
-
-    Returns:
-        SpokenDigits, sorted by file name.
-
-    Raises:
-        DatasetError: no recordings, or names of another form.
-    """
+    """Read ``{digit}_{speaker}_{take}.wav`` of this folder, or of the ``recordings/`` or ``fsdd/recordings/`` in it."""
     folder = Path(folder)
-    inner = (
-        folder / "recordings",
-        folder / "fsdd" / "recordings",
-        folder / "free-spoken-digit-dataset" / "recordings",
-    )
-    folder = next((f for f in inner if f.is_dir()), folder)
+    inner = ("recordings", "fsdd/recordings", "free-spoken-digit-dataset/recordings")
+    folder = next((folder / name for name in inner if (folder / name).is_dir()), folder)
     files = list_files(folder, {".wav"})
     parsed = [re.fullmatch(r"(\d)_(.+)_(\d{1,6})\.wav", file) for file in files]
     wrong = [file for file, found in zip(files, parsed, strict=True) if found is None]
     if wrong or not files:
-        problem = (
-            f"{len(wrong)} names are not digit_speaker_take.wav: {listed(wrong)}"
-            if wrong
-            else "no .wav files"
-        )
-        raise DatasetError(folder, problem)
+        strange = f"{len(wrong)} names are not digit_speaker_take.wav: {listed(wrong)}"
+        raise DatasetError(folder, strange if wrong else "no .wav files")
     found = [match for match in parsed if match is not None]
     clips = Items(folder, tuple(files), np.array([int(m[1]) for m in found], dtype=np.int64))
     return SpokenDigits(

@@ -61,48 +61,17 @@ class ClassTexts:
         return sum(lengths) / len(lengths) if lengths else float("nan")
 
     def flat(self) -> tuple[tuple[str, ...], NDArray[np.int64]]:
-        """All sentences in label order, ready to be encoded.
-
-        Returns:
-            n sentences, and their (n,) labels.
-        """
+        """All n sentences in label order, ready to be encoded, and their (n,) labels."""
         labels = np.repeat(np.arange(len(self.classes)), self.coverage)
         return tuple(text for texts in self.texts for text in texts), labels.astype(np.int64)
 
     def unique(self) -> "ClassTexts":
-        """The same without sentences that a class has twice.
-
-        Returns:
-            ClassTexts; the first of equal sentences stays.
-        """
+        """The same without sentences that a class has twice; the first of equal ones stays."""
         return replace(self, texts=tuple(tuple(dict.fromkeys(texts)) for texts in self.texts))
 
 
-def spoken(name: str) -> str:
-    """A class name as it is put into a sentence: underscores become spaces.
-
-    Args:
-        name: class name.
-
-    Returns:
-        Text.
-    """
-    return name.replace("_", " ")
-
-
 def from_templates(classes: Sequence[str], templates: Sequence[str]) -> ClassTexts:
-    """Every template filled with every class name.
-
-    Args:
-        classes: class names; underscores become spaces.
-        templates: sentences with one {} each; at least one.
-
-    Returns:
-        ClassTexts.
-
-    Raises:
-        ValueError: a template without exactly one {}, or none given.
-    """
+    """Every template (a sentence with one {}) filled with every class name, underscores as spaces."""
     if not templates:
         raise ValueError("no template given; pass at least one, e.g. 'a photo of a {}.'")
     wrong = [template for template in templates if template.count("{}") != 1]
@@ -110,24 +79,13 @@ def from_templates(classes: Sequence[str], templates: Sequence[str]) -> ClassTex
         raise ValueError(f"template {wrong[0]!r} must hold {{}} exactly once, where the class name goes")
     return ClassTexts(
         tuple(classes),
-        tuple(tuple(template.replace("{}", spoken(name)) for template in templates) for name in classes),
+        tuple(tuple(t.replace("{}", name.replace("_", " ")) for t in templates) for name in classes),
         ("template",) * len(classes),
     )
 
 
 def template_set(name: str, hand_crafted: Sequence[str] = (VANILLA,)) -> tuple[str, ...]:
-    """Templates by the name of their set.
-
-    Args:
-        name: "classname" (the bare name), "vanilla" ("a photo of a {}.") or "hand_crafted".
-        hand_crafted: the data set's own, `DatasetSpec.templates`.
-
-    Returns:
-        Templates.
-
-    Raises:
-        UnknownNameError: another name.
-    """
+    """Templates by the name of their set; `hand_crafted` are the data set's own, `DatasetSpec.templates`."""
     if name not in TEMPLATE_SETS:
         raise UnknownNameError(name, TEMPLATE_SETS, "template set")
     return {"classname": ("{}",), "vanilla": (VANILLA,), "hand_crafted": tuple(hand_crafted)}[name]

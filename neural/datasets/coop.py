@@ -12,32 +12,15 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from fisherkit.files import write_atomic
-from neural.datasets.items import FewShotItems, ImageDataset, Items, missing_labels
+from neural.datasets.items import PARTS, FewShotItems, ImageDataset, Items, missing_labels, named_by
 from neural.datasets.reading import DatasetError, listed, plain_text, read_json, shown
 from neural.datasets.spec import DatasetSpec
 
 __all__ = ["read_coop", "read_few_shot", "read_split", "reroot", "write_split"]
 
-PARTS = ("train", "val", "test")
-
 
 def reroot(path: str, folders: Sequence[str], image_root: str = "") -> str:
-    r"""A path as another machine wrote it, relative to the image root.
-
-    Args:
-        path: relative or absolute, with slashes of either kind.
-        folders: names that the data set's folder goes by.
-        image_root: folder below it to which image paths are relative.
-
-    Returns:
-        Relative path with forward slashes. What stays absolute or points upwards is left for `Items` to refuse.
-
-    Example:
-        >>> reroot("./data/caltech-101/101_ObjectCategories/Faces/1.jpg", ["caltech-101"], "101_ObjectCategories")
-        'Faces/1.jpg'
-        >>> reroot("images\\banded\\1.jpg", ["dtd"], "images"), reroot("cars_test/1.jpg", ["stanford_cars"])
-        ('banded/1.jpg', 'cars_test/1.jpg')
-    """
+    """A path as another machine wrote it, relative to the image root; what stays absolute, `Items` refuses."""
     parts = PurePosixPath(path.replace("\\", "/")).parts
     inner = PurePosixPath(image_root).parts
     for folder in folders:
@@ -51,20 +34,10 @@ def reroot(path: str, folders: Sequence[str], image_root: str = "") -> str:
 
 
 def read_coop(spec: DatasetSpec, root: Path) -> ImageDataset:
-    """A data set of the registry whose split is a CoOp JSON file.
-
-    Args:
-        spec: its description.
-        root: data root.
-
-    Returns:
-        ImageDataset; whether the images exist is not looked at.
-    """
+    """A data set of the registry whose split is a CoOp JSON file; whether the images exist is not checked."""
     path = spec.locate_split(Path(root))
     folder = spec.image_folder(Path(root))
-    return read_split(
-        path, folder, name=spec.key, folders=(spec.folder, spec.key, *spec.also), image_root=spec.image_root
-    )
+    return read_split(path, folder, name=spec.key, folders=spec.folders, image_root=spec.image_root)
 
 
 def read_split(
@@ -111,34 +84,20 @@ def read_split(
             image = reroot(plain_text(entry[0], path, f"{where}: path"), folders, image_root)
             paths.append(image)
             labels.append(label)
-        parts[part] = _items(Path(root), paths, labels, path, part)
+        with named_by(path, f"{part}: "):
+            parts[part] = Items(Path(root), tuple(paths), np.array(labels, dtype=np.int64))
     count, first = missing_labels(names)
     if count:
         raise DatasetError(
             path, f"labels have gaps: {listed(first, count)} of 0 to {max(names)} are not used"
         )
     classes = tuple(names[label] for label in range(len(names)))
-    return ImageDataset(
-        name or path.stem,
-        classes,
-        parts["train"],
-        parts["val"],
-        parts["test"],
-        path,
-        {"layout": "coop", "split": path.name},
-    )
+    about = {"layout": "coop", "split": path.name}
+    return ImageDataset(name or path.stem, classes, **parts, source=path, about=about)
 
 
 def write_split(dataset: ImageDataset, path: Path) -> None:
-    """Write a data set's split as a CoOp JSON file, so that others (and later runs) use the same one.
-
-    Args:
-        dataset: what to write; all parts must have the same root.
-        path: the file.
-
-    Raises:
-        ValueError: parts below different folders.
-    """
+    """Write a data set's split as a CoOp JSON file for others to use; all parts must have one root."""
     if len({items.root for items in dataset.parts.values() if len(items)}) > 1:
         raise ValueError(f"{dataset.name}: the parts lie below different folders; a split file has one root")
     content = {
@@ -154,20 +113,7 @@ def write_split(dataset: ImageDataset, path: Path) -> None:
 def read_few_shot(
     path: Path, dataset: ImageDataset, *, folders: Sequence[str] = (), image_root: str = ""
 ) -> FewShotItems:
-    """Read a few-shot index file and check every entry against the split it was made for.
-
-    Args:
-        path: the JSON file.
-        dataset: the whole data set.
-        folders: names of the data set's folder, to strip from paths.
-        image_root: name of the image folder below it, to strip from paths.
-
-    Returns:
-        FewShotItems, in the file's order.
-
-    Raises:
-        DatasetError: not in this format, or an entry whose position, path, label or class name is not the split's.
-    """
+    """A few-shot index file, in its order; each position, path, label and class name must be the split's."""
     path = Path(path)
     content = read_json(path)
     if not isinstance(content, dict):
@@ -218,14 +164,6 @@ def _chosen(
     if len(set(indices)) < len(indices):
         raise DatasetError(path, f"{part}: a file is chosen twice")
     return whole.take(indices)
-
-
-def _items(root: Path, paths: list[str], labels: list[int], source: Path, part: str) -> Items:
-    """Items whose errors name the list they come from."""
-    try:
-        return Items(root, tuple(paths), np.array(labels, dtype=np.int64))
-    except DatasetError as error:
-        raise DatasetError(source, f"{part}: {error.problem}") from None
 
 
 def _label(value: object, path: Path, where: str) -> int:

@@ -78,17 +78,7 @@ KEY_RULES: Mapping[str, Callable[[str], str]] = MappingProxyType({
 
 
 def read_descriptions(path: Path) -> dict[str, tuple[str, ...]]:
-    """Read {class: [sentences]}; one sentence may stand for a list of one.
-
-    Args:
-        path: the JSON file.
-
-    Returns:
-        {key: sentences}, in the file's order.
-
-    Raises:
-        DatasetError: not in this format.
-    """
+    """Read {class: [sentences]}, in the file's order; one sentence may stand for a list of one."""
     path = Path(path)
     content = read_json(path)
     if not isinstance(content, dict):
@@ -104,18 +94,7 @@ def read_descriptions(path: Path) -> dict[str, tuple[str, ...]]:
 
 
 def find_descriptions(key: str, root: Path) -> Path:
-    """The description file of a data set.
-
-    Args:
-        key: short name of the data set.
-        root: data root.
-
-    Returns:
-        The first that exists of ``descriptions/cupl``, ``descriptions`` and ``cupl`` ``/descriptors_KEY.json``.
-
-    Raises:
-        MissingError: none exists.
-    """
+    """``descriptors_KEY.json`` below the root, in ``descriptions/cupl``, ``descriptions`` or ``cupl``."""
     places = [
         Path(root) / folder / f"descriptors_{key}.json"
         for folder in ("descriptions/cupl", "descriptions", "cupl")
@@ -138,18 +117,7 @@ def load_descriptions(
     fallback: Sequence[str] | None = (VANILLA,),
     unique: bool = False,
 ) -> ClassTexts:
-    """Descriptions of a data set's classes, with the known key rules and aliases.
-
-    Args:
-        key: short name of the data set.
-        root: data root.
-        classes: class names in label order.
-        fallback: templates for classes that no key describes; None makes such a class an error.
-        unique: whether to drop sentences that a class has twice.
-
-    Returns:
-        ClassTexts.
-    """
+    """`match_descriptions` with the file, key rules and aliases of a data set of the registry."""
     path = find_descriptions(key, root)
     return match_descriptions(
         read_descriptions(path),

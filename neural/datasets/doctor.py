@@ -10,7 +10,7 @@ from fisherkit.checks import UnknownNameError
 from neural.datasets.audio import ESC_FETCH, read_digits, read_esc50
 from neural.datasets.coop import read_few_shot
 from neural.datasets.descriptions import find_descriptions, load_descriptions
-from neural.datasets.items import ImageDataset, Items
+from neural.datasets.items import PARTS, ImageDataset, Items
 from neural.datasets.mimic import MIMIC_FETCH, MIMIC_FILE, load_mimic
 from neural.datasets.multibench import AFFECT, find_file, load_affect
 from neural.datasets.paper_results import Result, reproducible
@@ -54,12 +54,7 @@ class Checkup:
 
 @dataclass(frozen=True)
 class Report:
-    """All data sets below a root.
-
-    Attributes:
-        root: data root.
-        checkups: one per data set.
-    """
+    """The data sets below a data root, each with its checkup."""
 
     root: Path
     checkups: tuple[Checkup, ...]
@@ -75,11 +70,7 @@ class Report:
         return reproducible(self.ready)
 
     def as_dict(self) -> dict[str, object]:
-        """The report as plain values, for JSON.
-
-        Returns:
-            {"root", "data sets": [...], "results": {...}}.
-        """
+        """The report as plain values, for JSON: {"root", "data sets": [...], "results": {...}}."""
         results = {how: [result.label for result in found] for how, found in self.results.items()}
         return {
             "root": str(self.root),
@@ -101,32 +92,14 @@ class _Found:
 
 
 def known_keys() -> tuple[str, ...]:
-    """Keys of all data sets that can be examined: the registry's, shifted ImageNet, MultiBench, sounds.
-
-    Returns:
-        Keys.
-    """
+    """Keys of all data sets that can be examined: the registry's, shifted ImageNet, MultiBench, sounds."""
     return (*SPECS, *SHIFTS, *AFFECT, "mimic", "esc50", "spoken_digits")
 
 
 def examine(
     root: str | Path, *, only: Collection[str] | None = None, verify: bool = False, workers: int = 1
 ) -> Report:
-    """Look at every data set below a root.
-
-    Args:
-        root: data root.
-        only: keys to look at; None takes all.
-        verify: whether to open every image, and to read MultiBench's files, which takes long.
-        workers: processes that open images.
-
-    Returns:
-        Report.
-
-    Raises:
-        UnknownNameError: a key that is not known.
-        MissingError: no such folder.
-    """
+    """Look at every data set below a root, or `only` at some; `verify` opens every image and MultiBench file."""
     root = Path(root)
     if not root.is_dir():
         raise MissingError(root, "no such folder; pass the folder that holds the data sets' folders")
@@ -152,9 +125,7 @@ def _checkup(key: str, root: Path, verify: bool, workers: int) -> Checkup:
         return Checkup(key, title, "malformed", problems=(str(error),))
     malformed = list(found.malformed)
     if verify:
-        missing = {
-            str(file) for items in found.items for file in (items.root / path for path in items.missing())
-        }
+        missing = {str(items.root / path) for items in found.items for path in items.missing()}
         files = [file for items in found.items for file in items.files if str(file) not in missing]
         broken = verify_images(files, workers=workers)
         if broken:
@@ -164,12 +135,13 @@ def _checkup(key: str, root: Path, verify: bool, workers: int) -> Checkup:
         for name, wanted in found.published.items()
         if wanted is not None and found.sizes.get(name) not in (wanted, None)
     ]
+    state = "ready"
     if malformed:
         state = "malformed"
     elif found.missing:
         state = "incomplete"
-    else:
-        state = "different" if different else "ready"
+    elif different:
+        state = "different"
     problems = (*malformed, *found.missing, *different)
     needed = fetch if state == "incomplete" else ()
     return Checkup(key, title, state, found.sizes, found.published, problems, found.notes, needed)
@@ -193,25 +165,18 @@ def _plan(
         return shift.title, fetch, (root / shift.folder,), lambda: _shifted(key, root)
     if key in AFFECT:
         source = AFFECT[key]
-        return source.title, (source.fetch,), (), lambda: _affect(key, root, verify)
+        return source.title, (source.fetch,), (), lambda: _multibench(key, root, verify)
     if key == "mimic":
-        return "MIMIC", (MIMIC_FETCH,), (), lambda: _mimic(root, verify)
+        return "MIMIC", (MIMIC_FETCH,), (), lambda: _multibench(key, root, verify)
     if key == "esc50":
-        return (
-            "ESC-50",
-            (ESC_FETCH,),
-            (root / "esc-50", root / "ESC-50-master", root / "ESC-50"),
-            lambda: _esc50(root),
-        )
+        places = (root / "esc-50", root / "ESC-50-master", root / "ESC-50")
+        return "ESC-50", (ESC_FETCH,), places, lambda: _esc50(root)
     return "Free Spoken Digits", (DIGITS_FETCH,), (root / "fsdd",), lambda: _digits(root)
 
 
 def _image_dataset(spec: DatasetSpec, root: Path) -> _Found:
     dataset = spec.read(spec, root)
-    published = {
-        "classes": spec.n_classes,
-        **dict(zip(("train", "val", "test"), spec.published, strict=True)),
-    }
+    published = {"classes": spec.n_classes, **dict(zip(PARTS, spec.published, strict=True))}
     notes, malformed = _companions(spec, root, dataset)
     strange = sorted(set(dataset.classes) & (set(spec.display_names) - set(spec.display_names.values())))
     if strange:
@@ -238,9 +203,7 @@ def _companions(spec: DatasetSpec, root: Path, dataset: ImageDataset) -> tuple[l
     good = 0
     for path in files:
         try:
-            read_few_shot(
-                path, dataset, folders=(spec.folder, spec.key, *spec.also), image_root=spec.image_root
-            )
+            read_few_shot(path, dataset, folders=spec.folders, image_root=spec.image_root)
             good += 1
         except DatasetError as error:
             problems.append(str(error))
@@ -270,21 +233,16 @@ def _shifted(key: str, root: Path) -> _Found:
     return _Found(sizes, {"classes": shift.n_classes, "test": shift.n_images}, (test.items,))
 
 
-def _affect(key: str, root: Path, verify: bool) -> _Found:
-    path = find_file(AFFECT[key].file, root)
+def _multibench(key: str, root: Path, verify: bool) -> _Found:
+    path = find_file(MIMIC_FILE if key == "mimic" else AFFECT[key].file, root)
     if not verify:
         return _Found({}, {}, notes=(f"{path.name}, {path.stat().st_size:,} bytes; not opened",))
+    if key == "mimic":
+        return _Found({part: len(stays) for part, stays in load_mimic(root).parts.items()}, {})
     data = load_affect(key, root)
     sizes = {part: len(clips) for part, clips in data.parts.items()}
     dropped = sum(data.about["dropped"].values())
     return _Found(sizes, {}, notes=(f"{path.name}; {dropped} clips without text are dropped",))
-
-
-def _mimic(root: Path, verify: bool) -> _Found:
-    path = find_file(MIMIC_FILE, root)
-    if not verify:
-        return _Found({}, {}, notes=(f"{path.name}, {path.stat().st_size:,} bytes; not opened",))
-    return _Found({part: len(stays) for part, stays in load_mimic(root).parts.items()}, {})
 
 
 def _esc50(root: Path) -> _Found:
@@ -293,11 +251,8 @@ def _esc50(root: Path) -> _Found:
     lacking = (
         f"{sounds.clips.root}: {len(missing):,} of {len(sounds.clips):,} clips are missing: {listed(missing)}"
     )
-    sizes = {
-        "classes": len(sounds.classes),
-        "clips": len(sounds.clips),
-        "folds": len(np.unique(sounds.folds)),
-    }
+    n_folds = len(np.unique(sounds.folds))
+    sizes = {"classes": len(sounds.classes), "clips": len(sounds.clips), "folds": n_folds}
     return _Found(sizes, {"classes": 50, "clips": 2000, "folds": 5}, missing=(lacking,) if missing else ())
 
 

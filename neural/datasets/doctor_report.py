@@ -12,14 +12,7 @@ __all__ = ["add_command", "render"]
 
 
 def render(report: Report) -> str:
-    """The report as text: a line per data set, then problems, what to fetch, and which results are within reach.
-
-    Args:
-        report: from `examine`.
-
-    Returns:
-        Text, ending in a newline.
-    """
+    """The report as text: a line per data set, problems, what to fetch, which results the data suffice for."""
     width = max(len(checkup.key) for checkup in report.checkups)
     lines = [f"data root {shown(str(report.root))}", ""]
     for checkup in report.checkups:
@@ -64,11 +57,7 @@ def _results(head: str, results: tuple[Result, ...], ready: tuple[str, ...]) -> 
 
 
 def add_command(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add ``doctor`` to the command line.
-
-    Args:
-        subparsers: of `neural.__main__`.
-    """
+    """Add ``doctor`` to the command line."""
     parser = subparsers.add_parser(
         "doctor", help="what is there below a data root, what is missing or malformed", allow_abbrev=False
     )

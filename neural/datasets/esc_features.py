@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from fisherkit.streams import streams
 from neural.datasets.array_files import read_npz, read_safetensors, read_torch
 from neural.datasets.audio import Esc50, EscPair
-from neural.datasets.items import Items
+from neural.datasets.items import Items, named_by
 from neural.datasets.reading import DatasetError, listed, read_json
 
 __all__ = ["FOLDS", "Images", "Sounds", "read_images", "read_names", "read_sounds"]
@@ -45,32 +45,16 @@ class Sounds:
         return np.asarray(self.clips.clips.labels)
 
     def pool(self, split: int) -> Mask:
-        """Clips that a split trains and validates on, one fold; it tests on the others.
-
-        Args:
-            split: 0 to 4.
-
-        Returns:
-            (n,) mask.
-        """
+        """(n,) mask of the clips that a split (0 to 4) trains and validates on, one fold; it tests on the others."""
         return np.asarray(self.clips.folds == split + 1)
 
     def subset(self, shots: int, split: int) -> tuple[Labels, Labels]:
-        """The first k clips of each class in the fold, and the next k, as in `Esc50.fold`.
-
-        Args:
-            shots: k.
-            split: 0 to 4.
-
-        Returns:
-            Rows to train on and to validate on, as positions within the pool.
-        """
+        """Rows in the pool: the first k clips of each class to train on, the next k to validate (`Esc50.fold`)."""
         inside = np.flatnonzero(self.pool(split))
         row_of = {self.clips.clips.paths[i]: row for row, i in enumerate(inside)}
         train, val, _ = self.clips.fold(split + 1, shots)
-        return np.array([row_of[path] for path in train.paths]), np.array([
-            row_of[path] for path in val.paths
-        ])
+        of_train, of_val = ([row_of[path] for path in part.paths] for part in (train, val))
+        return np.array(of_train), np.array(of_val)
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,30 +78,11 @@ class Images:
     indices: Path | None = None
 
     def pool(self, split: int) -> Mask:
-        """Images that shots are taken from: ImageNet's training part, whatever the split.
-
-        Args:
-            split: 0 to 4.
-
-        Returns:
-            (n,) mask.
-        """
+        """(n,) mask of the images that shots are taken from: ImageNet's training part, whatever the split."""
         return ~self.test
 
     def subset(self, shots: int, split: int) -> tuple[Labels, Labels]:
-        """The published few-shot subset of seed split + 1, or k drawn images per class and min(k, 4) others.
-
-        Args:
-            shots: k.
-            split: 0 to 4.
-
-        Returns:
-            Rows to train on and to validate on, as positions within the pool.
-
-        Raises:
-            DatasetError: an index file of another form, or one that lists images without features.
-            ValueError: a class with too few images.
-        """
+        """Rows in the pool: the published subset of seed split + 1, or k drawn per class and min(k, 4) others."""
         if self.indices is not None:
             return self._published(self.indices / f"shot_{shots}-seed_{split + 1}.json")
         labels = self.labels[~self.test]
@@ -147,11 +112,8 @@ class Images:
             ours = [folders[-1] for folders in listing if set(self.wnids) & set(folders)]
             lacking = [name for name in ours if name not in row_of]
             if lacking or not ours:
-                raise DatasetError(
-                    path,
-                    f"{part}: "
-                    + (f"no features of {listed(lacking)}" if lacking else "no image of the chosen classes"),
-                )
+                problem = f"no features of {listed(lacking)}" if lacking else "no image of the chosen classes"
+                raise DatasetError(path, f"{part}: {problem}")
             found.append(np.array([row_of[name] for name in ours], dtype=np.int64))
         return found[0], found[1]
 
@@ -204,13 +166,11 @@ def read_sounds(path: Path, pairs: Sequence[EscPair]) -> Sounds:
         paths += [posixpath.basename(str(name).replace("\\", "/")) for name in part["paths"]]
     if len({rows.shape[1] for rows in features}) > 1:
         raise DatasetError(path, f"folds differ in width: {[rows.shape[1] for rows in features]} features")
-    try:
+    with named_by(path):
         clips = Items(path.parent, tuple(paths), np.concatenate(labels))
         folds = np.repeat(np.arange(1, FOLDS + 1), [len(rows) for rows in features])
         classes = tuple(names.get(number, "") for number in range(max(names, default=-1) + 1))
         chosen = Esc50(clips, classes, folds, ("",) * len(paths)).select(tuple(pairs))
-    except DatasetError as error:
-        raise DatasetError(path, error.problem) from None
     row_of = {name: row for row, name in enumerate(paths)}
     return Sounds(chosen, np.concatenate(features)[[row_of[name] for name in chosen.clips.paths]])
 

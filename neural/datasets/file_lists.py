@@ -8,7 +8,7 @@ import numpy as np
 
 from neural.datasets.coop import reroot
 from neural.datasets.image_folder import PART_FOLDERS
-from neural.datasets.items import ImageDataset, Items, missing_labels
+from neural.datasets.items import PARTS, ImageDataset, Items, missing_labels, named_by
 from neural.datasets.reading import DatasetError, listed, plain_text, read_json, read_text, shown
 from neural.datasets.splitting import FRACTIONS, split_by_class
 
@@ -62,25 +62,16 @@ def read_list(
             raise DatasetError(
                 path, f"row {at + 1}: unknown split {rows[at]['split']!r}; known: {', '.join(PART_FOLDERS)}"
             )
-        chosen = [
-            [i for i, part in enumerate(parts) if part == wanted] for wanted in ("train", "val", "test")
-        ]
+        chosen = [[i for i, part in enumerate(parts) if part == wanted] for wanted in PARTS]
         about: dict[str, object] = {"layout": "list"}
     else:
         chosen = [part.tolist() for part in split_by_class(paths, labels, classes, seed, fractions)]
-        about = {
-            "layout": "list",
-            "dealt": ["train", "val", "test"],
-            "seed": seed,
-            "fractions": list(fractions),
-        }
-    try:
+        about = {"layout": "list", "dealt": list(PARTS), "seed": seed, "fractions": list(fractions)}
+    with named_by(path):
         train, val, test = (
             Items(root, tuple(paths[i] for i in part), np.array([labels[i] for i in part], dtype=np.int64))
             for part in chosen
         )
-    except DatasetError as error:
-        raise DatasetError(path, error.problem) from None
     return ImageDataset(name or path.stem, tuple(classes), train, val, test, path, about)
 
 
@@ -138,12 +129,7 @@ def _row(row: object, path: Path, where: str) -> dict[str, str]:
     texts: dict[str, str] = {}
     for column in COLUMNS:
         value = row.get(column)
-        if (
-            isinstance(value, int)
-            and not isinstance(value, bool)
-            and column == "label"
-            and abs(value) < 2**31
-        ):
+        if column == "label" and type(value) is int and abs(value) < 2**31:
             value = str(value)
         if value is None or value == "":
             if column in COLUMNS[:2]:

@@ -9,47 +9,17 @@ from neural.datasets.reading import DatasetError, MissingError, shown
 __all__ = ["IMAGE_SUFFIXES", "list_files", "list_folders"]
 
 IMAGE_SUFFIXES = frozenset({
-    ".jpg",
-    ".jpeg",
-    ".png",
-    ".bmp",
-    ".gif",
-    ".webp",
-    ".tif",
-    ".tiff",
-    ".ppm",
-    ".pgm",
-})
+    ".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm",
+})  # fmt: skip
 
 
 def list_folders(folder: Path) -> list[str]:
-    """Names of the subfolders, sorted by code point; hidden ones left out.
-
-    Args:
-        folder: where to look.
-
-    Returns:
-        Names.
-
-    Raises:
-        DatasetError: no such folder, unreadable, a link that leads nowhere or in a circle, a name that is not UTF-8.
-    """
+    """Names of the subfolders, sorted by code point; hidden ones left out."""
     return sorted(entry.name for entry in _entries(Path(folder)) if _is_folder(entry))
 
 
 def list_files(folder: Path, suffixes: Collection[str] = IMAGE_SUFFIXES) -> list[str]:
-    """Files below a folder, at any depth, sorted by code point; hidden ones left out.
-
-    Args:
-        folder: where to look.
-        suffixes: endings that count, lower-case with the dot; a file's own may be upper-case.
-
-    Returns:
-        Paths relative to `folder`, with forward slashes.
-
-    Raises:
-        DatasetError: as `list_folders`, or a link that leads back to a folder it lies in.
-    """
+    """Files at any depth below a folder, as relative paths sorted by code point; hidden ones left out."""
     folder = Path(folder)
     found: list[str] = []
 

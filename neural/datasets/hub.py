@@ -98,11 +98,7 @@ def export_images(
         if label not in features or not hasattr(features[label], "names"):
             raise UnknownNameError(label, features, "column with class names")
         classes = list(features[label].names)
-    bad = [
-        name
-        for name in classes
-        if name in ("", ".", "..") or "/" in name or "\0" in name or name.startswith(".")
-    ]
+    bad = [name for name in classes if not name or name.startswith(".") or "/" in name or "\0" in name]
     if bad or len(set(classes)) < len(classes):
         raise DatasetError(folder, f"class names that make no folders of their own: {listed(bad or classes)}")
     made = folder.with_name(f".{folder.name}.{os.getpid()}.part")
@@ -110,20 +106,15 @@ def export_images(
         for part, rows in parts.items():
             for number, row in enumerate(rows):
                 picture, at = row.get(image), row.get(label)
-                if (
-                    not isinstance(picture, Image.Image)
-                    or not isinstance(at, int)
-                    or not 0 <= at < len(classes)
-                ):
+                if not (isinstance(picture, Image.Image) and isinstance(at, int) and 0 <= at < len(classes)):
                     raise DatasetError(
                         folder,
                         f"row {number} of {shown(part)}: no image in {image!r}, or no class number in {label!r}",
                     )
                 place = made / PART_FOLDERS[part] / classes[at]
                 place.mkdir(parents=True, exist_ok=True)
-                (picture if picture.mode in ("RGB", "L", "RGBA") else picture.convert("RGB")).save(
-                    place / f"{number:07d}.png"
-                )
+                plain = picture if picture.mode in ("RGB", "L", "RGBA") else picture.convert("RGB")
+                plain.save(place / f"{number:07d}.png")
         os.replace(made, folder)
     finally:
         shutil.rmtree(made, ignore_errors=True)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neural.datasets.folders import IMAGE_SUFFIXES, list_files, list_folders
-from neural.datasets.items import ImageDataset, Items
+from neural.datasets.items import PARTS, ImageDataset, Items
 from neural.datasets.reading import DatasetError, listed
 from neural.datasets.splitting import FRACTIONS, split_by_class
 
@@ -69,32 +69,17 @@ def read_folder(
     if twice:
         raise DatasetError(base, f"two class folders have one display name: {listed(twice)}")
     items = {part: Items(folder / given.get(part, ""), *files) for part, files in parts.items()}
-    wanted = [part for part in ("train", "val", "test") if part == "train" or part not in items]
+    about: dict[str, object] = {"layout": "folders", "dealt": []}
+    wanted = [part for part in PARTS if part == "train" or part not in items]
     if len(wanted) > 1:
-        shares = np.array([
-            f if p in wanted else 0.0 for f, p in zip(fractions, ("train", "val", "test"), strict=True)
-        ])
         whole = items["train"]
-        dealt = split_by_class(
-            whole.paths, whole.labels.tolist(), classes, seed, tuple((shares / shares.sum()).tolist())
-        )
-        items |= {
-            p: whole.take(rows)
-            for p, rows in zip(("train", "val", "test"), dealt, strict=True)
-            if p in wanted
-        }
-    about: dict[str, object] = {"layout": "folders", "dealt": wanted if len(wanted) > 1 else []}
-    if len(wanted) > 1:
-        about |= {"seed": seed, "fractions": list(fractions)}
-    return ImageDataset(
-        name or folder.resolve().name,
-        tuple(names),
-        items["train"],
-        items["val"],
-        items["test"],
-        folder,
-        about,
-    )
+        given_shares = zip(PARTS, fractions, strict=True)
+        shares = np.array([share if part in wanted else 0.0 for part, share in given_shares])
+        train, val, test = (shares / shares.sum()).tolist()
+        dealt = split_by_class(whole.paths, whole.labels.tolist(), classes, seed, (train, val, test))
+        items |= {p: whole.take(rows) for p, rows in zip(PARTS, dealt, strict=True) if p in wanted}
+        about |= {"dealt": wanted, "seed": seed, "fractions": list(fractions)}
+    return ImageDataset(name or folder.resolve().name, tuple(names), **items, source=folder, about=about)
 
 
 def class_files(
@@ -105,21 +90,7 @@ def class_files(
     only: bool = True,
     skip: Collection[str] = (),
 ) -> tuple[tuple[str, ...], NDArray[np.int64]]:
-    """Files of class folders, with the class's position as label.
-
-    Args:
-        folder: where the class folders lie.
-        classes: their names, in label order.
-        suffixes: endings that count.
-        only: whether every class must have files.
-        skip: folders that may lie there besides the classes.
-
-    Returns:
-        Paths relative to `folder`, and labels.
-
-    Raises:
-        DatasetError: classes without files, folders that are no class.
-    """
+    """Relative paths of the files in class folders, and as labels the positions of the classes."""
     folder = Path(folder)
     there = list_folders(folder)
     strange = [sub for sub in there if sub not in classes and sub not in skip]

@@ -20,29 +20,14 @@ CARVE_SEED = 0
 
 @dataclass(frozen=True)
 class ClassNames:
-    """ImageNet's classes in label order.
-
-    Attributes:
-        wnids: WordNet numbers (n01440764, ...), ascending.
-        names: display names; two classes may share one.
-    """
+    """ImageNet's classes in label order: WordNet numbers, ascending, and names, of which two may be the same."""
 
     wnids: tuple[str, ...]
     names: tuple[str, ...]
 
 
 def read_classnames(path: Path) -> ClassNames:
-    """Read ``classnames.txt``: per line a WordNet number, a space, a display name.
-
-    Args:
-        path: the file.
-
-    Returns:
-        ClassNames.
-
-    Raises:
-        DatasetError: malformed lines; numbers that are not ascending, so that line order and folder order differ.
-    """
+    """Read ``classnames.txt``: per line a WordNet number, a space, a display name; numbers must ascend."""
     pairs = []
     for line in read_lines(path):
         wnid, _, called = line.partition(" ")
@@ -64,29 +49,15 @@ def read_classnames(path: Path) -> ClassNames:
 
 
 def read_imagenet(spec: DatasetSpec, root: Path) -> ImageDataset:
-    """Train and validation from ``split_ImageNet.json``, or, where it is absent, from ``images/train``.
-
-    Without the split file a fifth of each class of ``images/train`` becomes the validation part, by a fixed seed; the
-    50,000 images of ``images/val`` are the test part in either case, and never selected on.
-
-    Args:
-        spec: its description.
-        root: data root.
-
-    Returns:
-        ImageDataset; of images named by a split file, whether they exist is not looked at.
-
-    Raises:
-        DatasetError: class list and folders that do not match.
-    """
+    """Train and validation from ``split_ImageNet.json``, or, where it is absent, from ``images/train``."""
     folder = spec.locate(Path(root))
     images = spec.image_folder(Path(root))
     split = next((place for place in spec.split_places(Path(root)) if place.is_file()), None)
     if split is not None:
-        folders = (spec.folder, spec.key, *spec.also)
-        return read_split(split, images, name=spec.key, folders=folders, image_root=spec.image_root)
+        return read_split(split, images, name=spec.key, folders=spec.folders, image_root=spec.image_root)
     known = read_classnames(folder / "classnames.txt")
     whole = _part(images, "train", known)
+    # the 50,000 images of images/val are the test part in either case, and never selected on
     train, val, _ = split_by_class(
         whole.paths, whole.labels.tolist(), known.wnids, CARVE_SEED, (1 - VAL_FRACTION, VAL_FRACTION, 0.0)
     )
@@ -100,15 +71,11 @@ def _part(images: Path, part: str, known: ClassNames) -> Items:
     there = list_folders(images / part)
     lacking = sorted(set(known.wnids) - set(there))
     if lacking:
-        flat = (
-            " (validation images must be sorted into folders named by WordNet number)"
-            if part == "val"
-            else ""
+        hint = " (validation images must be sorted into folders named by WordNet number)"
+        problem = (
+            f"{len(lacking)} of {len(known.wnids)} class folders are missing{hint if part == 'val' else ''}"
         )
-        raise MissingError(
-            images / part,
-            f"{len(lacking)} of {len(known.wnids)} class folders are missing{flat}: {listed(lacking)}",
-        )
+        raise MissingError(images / part, f"{problem}: {listed(lacking)}")
     strange = sorted(set(there) - set(known.wnids))
     if strange:
         raise DatasetError(

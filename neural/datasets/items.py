@@ -1,5 +1,7 @@
 """Labelled files and the data sets made of them: immutable, and checked before anything reads a pixel."""
 
+import contextlib
+import itertools
 import os
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,9 +16,10 @@ from fisherkit.checks import as_whole
 from neural.datasets.reading import DatasetError, MissingError, listed
 from neural.labelled_rows import draw_per_class
 
-__all__ = ["FewShotItems", "ImageDataset", "Items", "draw_per_class", "missing_labels"]
+__all__ = ["PARTS", "FewShotItems", "ImageDataset", "Items", "draw_per_class", "missing_labels", "named_by"]
 
 Labels = NDArray[np.int64]
+PARTS = ("train", "val", "test")
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,25 +79,11 @@ class Items:
         return [self.root / path for path in self.paths]
 
     def counts(self, n_classes: int) -> Labels:
-        """Files per class.
-
-        Args:
-            n_classes: C.
-
-        Returns:
-            (C,) counts.
-        """
+        """(C,) number of files per class."""
         return np.bincount(self.labels, minlength=n_classes)[:n_classes].astype(np.int64)
 
     def take(self, rows: ArrayLike) -> "Items":
-        """Some of the files.
-
-        Args:
-            rows: indices or mask.
-
-        Returns:
-            Items with these, in the order given.
-        """
+        """The files of these indices, in the order given, or of a mask."""
         chosen = np.asarray(rows)
         if chosen.dtype.kind == "b":
             chosen = np.flatnonzero(chosen)
@@ -102,11 +91,7 @@ class Items:
         return Items(self.root, tuple(self.paths[i] for i in chosen), self.labels[chosen])
 
     def missing(self) -> list[str]:
-        """Which files are not on disk; each folder is listed once, so that a million files take seconds.
-
-        Returns:
-            Relative paths, in order. A link that leads nowhere, or in a circle, counts as missing.
-        """
+        """Relative paths of files not on disk, broken links included; each folder is listed once, for speed."""
         by_folder: dict[str, list[str]] = {}
         for path in self.paths:
             by_folder.setdefault(posixpath.dirname(path), []).append(path)
@@ -192,22 +177,11 @@ class ImageDataset:
         return {part: len(items) for part, items in self.parts.items()}
 
     def missing(self) -> list[str]:
-        """Which files are not on disk.
-
-        Returns:
-            Paths relative to each part's root, train first.
-        """
+        """Files that are not on disk, as paths relative to each part's root, train first."""
         return [path for items in self.parts.values() for path in items.missing()]
 
     def require_files(self) -> "ImageDataset":
-        """The data set itself, once every file was found on disk.
-
-        Returns:
-            self.
-
-        Raises:
-            MissingError: files that are missing, with their number and the first ten.
-        """
+        """The data set itself, once every file was found on disk; else a `MissingError` names the first ten."""
         missing = self.missing()
         if missing:
             total = sum(self.counts.values())
@@ -239,28 +213,21 @@ class ImageDataset:
         )
 
 
+@contextlib.contextmanager
+def named_by(source: Path, where: str = "") -> Iterator[None]:
+    """Errors of the `Items` made inside name the list that their paths are from."""
+    try:
+        yield
+    except DatasetError as error:
+        raise DatasetError(source, where + error.problem) from None
+
+
 def missing_labels(labels: Iterable[int]) -> tuple[int, list[int]]:
-    """Gaps in class numbers that should run from 0 to the largest.
-
-    Args:
-        labels: those in use.
-
-    Returns:
-        How many are missing, and the first ten; labels may be as large as they like.
-
-    Example:
-        >>> missing_labels([0, 2, 10**18])
-        (999999999999999998, [1, 3, 4, 5, 6, 7, 8, 9, 10, 11])
-    """
+    """How many class numbers from 0 to the largest are not used, and the first ten; labels may be huge."""
     used = set(labels)
     count = max(used, default=-1) + 1 - len(used)
-    first: list[int] = []
-    label = 0
-    while len(first) < min(count, 10):
-        if label not in used:
-            first.append(label)
-        label += 1
-    return count, first
+    unused = (label for label in itertools.count() if label not in used)
+    return count, list(itertools.islice(unused, min(count, 10)))
 
 
 def _inside(path: str) -> bool:

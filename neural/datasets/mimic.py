@@ -25,13 +25,7 @@ SPLIT_SEED = 10  # of Python's own generator, as MultiBench shuffles
 
 @dataclass(frozen=True, eq=False)
 class Stays:
-    """Stays of one part.
-
-    Attributes:
-        static: (n, 5) float32.
-        series: (n, 24, 12) float32, per hour.
-        labels: (n,) int64 classes.
-    """
+    """n stays of one part: (n, 5) static numbers, (n, 24, 12) per hour, (n,) classes."""
 
     static: NDArray[np.float32]
     series: NDArray[np.float32]
@@ -43,13 +37,7 @@ class Stays:
 
 @dataclass(frozen=True, eq=False)
 class MimicData:
-    """MIMIC for one task.
-
-    Attributes:
-        task: -1 for mortality (6 classes), 0 to 19 for a group of ICD-9 codes (2 classes).
-        n_classes: 6 or 2.
-        parts: {"train", "valid", "test": Stays}, 80, 10 and 10 percent.
-    """
+    """MIMIC for one task: -1 for mortality (6 classes), 0 to 19 for a group of ICD-9 codes (2 classes)."""
 
     task: int
     n_classes: int
@@ -57,38 +45,13 @@ class MimicData:
 
 
 def load_mimic(root: Path, *, task: int = TASK) -> MimicData:
-    """Read MIMIC from the data root.
-
-    Args:
-        root: data root; ``multibench/im.pk`` or an npz conversion of it.
-        task: -1 for mortality, or 0 to 19.
-
-    Returns:
-        MimicData.
-    """
+    """Read ``multibench/im.pk`` or its npz conversion; `task` is -1 for mortality, or 0 to 19."""
     path = find_file(MIMIC_FILE, Path(root))
     return mimic_data(read_tree(path), path, task=task)
 
 
 def mimic_data(tree: Tree, path: Path, *, task: int = TASK) -> MimicData:
-    """Split as MultiBench does, and scale by the training part.
-
-    MultiBench scales by all stays before it splits, so that validation and test leak into training; here the numbers
-    come from the training part alone. Values that are not finite become 0 first, as there.
-
-    Args:
-        tree: what the file holds: ep_tdata (n, hours, features), adm_features_all (n, features), adm_labels_all
-            (n, 6 or more), y_icd9 (n, groups).
-        path: the file, for messages.
-        task: -1 for mortality, or a column of y_icd9.
-
-    Returns:
-        MimicData.
-
-    Raises:
-        DatasetError: another schema.
-        ValueError: a task that is not there.
-    """
+    """Split as MultiBench does (80, 10 and 10 percent), and scale by the training part alone."""
     wanted = {"ep_tdata": 3, "adm_features_all": 2, "adm_labels_all": 2, "y_icd9": 2}
     lacking = [name for name in wanted if not isinstance(tree.get(name), np.ndarray)]
     if lacking:
@@ -118,6 +81,7 @@ def mimic_data(tree: Tree, path: Path, *, task: int = TASK) -> MimicData:
         labels = np.where(flags.any(axis=1), flags.argmax(axis=1) + 1, 0)
     else:
         labels = (arrays["y_icd9"][:, task] == 1).astype(np.int64)
+    # MultiBench scales by all stays before it splits, so that validation and test leak into training
     static = _standardised(arrays["adm_features_all"], rows["train"], axes=(0,))
     series = _standardised(arrays["ep_tdata"], rows["train"], axes=(0, 1))
     return MimicData(
@@ -129,8 +93,8 @@ def mimic_data(tree: Tree, path: Path, *, task: int = TASK) -> MimicData:
 
 def _standardised(array: NDArray, train: list[int], axes: tuple[int, ...]) -> NDArray[np.float32]:
     """Mean 0 and variance 1 of each feature over the training stays (and their hours)."""
+    # as in MultiBench, values that are not finite become 0 first
     values = np.nan_to_num(array.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
     mean, scale = values[train].mean(axis=axes), values[train].std(axis=axes)
-    return ((values - mean) / np.where(scale > 1e-12 * np.maximum(np.abs(mean), 1), scale, 1)).astype(
-        np.float32
-    )
+    scale = np.where(scale > 1e-12 * np.maximum(np.abs(mean), 1), scale, 1)
+    return ((values - mean) / scale).astype(np.float32)

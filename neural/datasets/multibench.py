@@ -35,16 +35,7 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class AffectSource:
-    """One of the affect data sets.
-
-    Attributes:
-        key: short name.
-        title: as the paper prints it.
-        file: name of MultiBench's pickle.
-        dims: features of vision, audio and text.
-        labels: how labels become two classes (see `binary_labels`).
-        fetch: what to get, from where.
-    """
+    """One of the affect data sets: `dims` of vision, audio and text; `labels`, a rule of `binary_labels`."""
 
     key: str
     title: str
@@ -98,13 +89,7 @@ class Sequences:
 
 @dataclass(frozen=True, eq=False)
 class AffectData:
-    """An affect data set.
-
-    Attributes:
-        name: short name.
-        parts: {"train", "valid", "test": Sequences}.
-        about: how many clips were dropped and values replaced, for the record.
-    """
+    """An affect data set; `about` says how many clips were dropped and values replaced."""
 
     name: str
     parts: Mapping[str, Sequences]
@@ -112,18 +97,7 @@ class AffectData:
 
 
 def find_file(name: str, root: Path) -> Path:
-    """A MultiBench file below the data root, an npz conversion before the pickle.
-
-    Args:
-        name: file name of the pickle.
-        root: data root; ``multibench/``, ``data_files/`` and the root itself are looked in.
-
-    Returns:
-        The path.
-
-    Raises:
-        MissingError: it is in none of these places.
-    """
+    """A MultiBench file in ``multibench/``, ``data_files/`` or the root, an npz conversion before the pickle."""
     places = [
         Path(root) / folder / candidate
         for folder in FOLDERS
@@ -136,19 +110,7 @@ def find_file(name: str, root: Path) -> Path:
 
 
 def load_affect(key: str, root: Path) -> AffectData:
-    """Read an affect data set.
-
-    Args:
-        key: "mosi", "mosei", "ur_funny" or "mustard".
-        root: data root.
-
-    Returns:
-        AffectData.
-
-    Raises:
-        UnknownNameError: another key.
-        DatasetError: missing, refused, or in another schema (said which).
-    """
+    """Read "mosi", "mosei", "ur_funny" or "mustard" from the data root."""
     if key not in AFFECT:
         raise UnknownNameError(key, AFFECT, "affect data set")
     path = find_file(AFFECT[key].file, Path(root))
@@ -156,23 +118,7 @@ def load_affect(key: str, root: Path) -> AffectData:
 
 
 def affect_data(tree: Tree, path: Path, *, name: str, dims: tuple[int, int, int] | None = None) -> AffectData:
-    """Check the schema and bring the clips into form.
-
-    Clips without any text are dropped; values that are not finite (audio has -inf) become 0; each clip starts at its
-    first word, in all modalities.
-
-    Args:
-        tree: what the file holds.
-        path: the file, for messages.
-        name: short name.
-        dims: expected features of vision, audio and text; None takes any.
-
-    Returns:
-        AffectData.
-
-    Raises:
-        DatasetError: another schema.
-    """
+    """Check the schema; drop clips without text, replace what is not finite, start each clip at its first word."""
     held = {part: value for part in PARTS if isinstance(value := tree.get(part), dict)}
     lacking = [part for part in PARTS if part not in held]
     if lacking:
@@ -180,9 +126,8 @@ def affect_data(tree: Tree, path: Path, *, name: str, dims: tuple[int, int, int]
     about: dict[str, Any] = {"file": path.name, "dropped": {}, "not_finite": {}}
     parts = {}
     for part in PARTS:
-        parts[part], about["dropped"][part], about["not_finite"][part] = _sequences(
-            held[part], path, part, dims
-        )
+        clips, dropped, replaced = _sequences(held[part], path, part, dims)
+        parts[part], about["dropped"][part], about["not_finite"][part] = clips, dropped, replaced
     found = {part: tuple(a.shape[2] for a in clips.arrays.values()) for part, clips in parts.items()}
     if len(set(found.values())) > 1:
         raise DatasetError(path, f"parts have different numbers of features (vision, audio, text): {found}")
@@ -219,7 +164,7 @@ def _sequences(
     if labels.dtype.kind not in "fiu" or not np.isfinite(labels).all():
         raise DatasetError(path, f"{part}: labels must be finite numbers, got {labels.dtype}")
     bad = 0
-    for array in arrays.values():
+    for array in arrays.values():  # audio has -inf
         wrong = ~np.isfinite(array)
         bad += int(wrong.sum())
         array[wrong] = 0
@@ -290,31 +235,18 @@ def binary_labels(labels: ArrayLike, rule: str) -> tuple[NDArray[np.int64], NDAr
     rules = {"nonnegative": values >= 0, "positive": values > 0, "nonzero": values > 0, "one": values >= 1}
     if rule not in rules:
         raise UnknownNameError(rule, rules, "label rule")
-    return rules[rule].astype(np.int64), values != 0 if rule == "nonzero" else np.ones(
-        len(values), dtype=bool
-    )
+    counted = values != 0 if rule == "nonzero" else np.ones(len(values), dtype=bool)
+    return rules[rule].astype(np.int64), counted
 
 
 def standardised(data: AffectData, modality: str) -> AffectData:
-    """Scale a modality's features to mean 0 and variance 1 over the steps of the training part.
-
-    Validation and test are scaled by the same numbers, so nothing of them leaks; padding neither counts nor changes.
-
-    Args:
-        data: what to scale.
-        modality: "vision", "audio" or "text".
-
-    Returns:
-        AffectData. A feature that is constant in training becomes 0 there.
-
-    Raises:
-        UnknownNameError: another modality.
-    """
+    """Scale a modality by its mean and variance over the steps of training; padding neither counts nor changes."""
     if modality not in MODALITIES:
         raise UnknownNameError(modality, MODALITIES)
     train = data.parts["train"]
     frames = train.arrays[modality][train.mask].astype(np.float64)
     mean, scale = frames.mean(axis=0), frames.std(axis=0)
+    # a feature that is constant in training becomes 0 there
     scale[scale <= 1e-12 * np.maximum(np.abs(mean), 1)] = 1
     parts = {}
     for part, clips in data.parts.items():

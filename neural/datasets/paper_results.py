@@ -12,27 +12,13 @@ _NINE = (
 _TEN = (*_NINE, "imagenet")
 _SHIFTS = ("imagenet", "imagenetv2", "imagenet_sketch", "imagenet_a", "imagenet_r")
 _EXCHANGE = (
-    "sun397",
-    "caltech101",
-    "stanford_cars",
-    "dtd",
-    "fgvc_aircraft",
-    "oxford_flowers",
-    "food101",
-    "ucf101",
-)
+    "sun397", "caltech101", "stanford_cars", "dtd", "fgvc_aircraft", "oxford_flowers", "food101", "ucf101",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Result:
-    """A table or figure.
-
-    Attributes:
-        label: as in the paper.
-        about: what it shows.
-        needs: keys of the data sets it is computed from.
-        per_dataset: whether a column can be computed from its data set alone.
-    """
+    """A table or figure, its data sets, and whether a column can be computed from its data set alone."""
 
     label: str
     about: str
@@ -68,27 +54,14 @@ RESULTS = (
 
 
 def reproducible(ready: Collection[str]) -> dict[str, tuple[Result, ...]]:
-    """What can be computed from the data sets at hand.
-
-    Args:
-        ready: keys of the data sets that are complete.
-
-    Returns:
-        {"whole": results with all their data, "partly": with some columns, "not": the rest}.
-
-    Example:
-        >>> [result.label for result in reproducible(["sun397"])["whole"]]
-        ['Figures 30-33', 'Tables 27, 28', 'Figures 41-44']
-    """
+    """Results by what the complete data sets allow: {"whole": all data, "partly": some columns, "not": rest}."""
     sorted_: dict[str, list[Result]] = {"whole": [], "partly": [], "not": []}
     for result in RESULTS:
         there = [key for key in result.needs if key in ready]
-        how = (
-            "whole"
-            if len(there) == len(result.needs)
-            else "partly"
-            if there and result.per_dataset
-            else "not"
-        )
+        how = "not"
+        if len(there) == len(result.needs):
+            how = "whole"
+        elif there and result.per_dataset:
+            how = "partly"
         sorted_[how].append(result)
     return {how: tuple(results) for how, results in sorted_.items()}

@@ -49,59 +49,23 @@ class MissingError(DatasetError):
 
 
 def shown(name: str) -> str:
-    r"""A name that any terminal prints: what is not valid Unicode or would move the cursor is escaped.
-
-    Args:
-        name: path or class name, perhaps from a file system that is not UTF-8.
-
-    Returns:
-        Printable text.
-
-    Example:
-        >>> shown("caf\udce9.jpg"), shown("a\nb")
-        ('caf\\udce9.jpg', 'a\\nb')
-    """
+    """A name that any terminal prints: what is not valid Unicode or would move the cursor is escaped."""
     if name.isprintable():
         return name
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
 
 
-def listed(names: Iterable[object], total: int | None = None, *, limit: int = 10) -> str:
-    """The first few of many names, for a message.
-
-    Args:
-        names: what to list; an iterator is read no further than needed where `total` is given.
-        total: how many there are; None counts them.
-        limit: how many to show.
-
-    Returns:
-        ``"a, b, c"`` or ``"a, b and 7 more"``.
-
-    Example:
-        >>> listed(range(5), limit=2)
-        '0, 1 and 3 more'
-    """
+def listed(names: Iterable[object], total: int | None = None) -> str:
+    """The first ten of `total` names (None counts them), for a message: ``"a, b and 7 more"``."""
     if total is None:
         names = list(names)
         total = len(names)
-    text = ", ".join(shown(str(name)) for name in itertools.islice(names, limit))
-    return text if total <= limit else f"{text} and {total - limit:,} more"
+    text = ", ".join(shown(str(name)) for name in itertools.islice(names, 10))
+    return text if total <= 10 else f"{text} and {total - 10:,} more"
 
 
 def read_bytes(path: Path, *, max_bytes: int = MAX_BYTES) -> bytes:
-    """Content of a regular file of limited size.
-
-    Args:
-        path: the file.
-        max_bytes: a larger file is refused before it is read.
-
-    Returns:
-        Its bytes.
-
-    Raises:
-        MissingError: no such file.
-        DatasetError: unreadable, in a loop of symbolic links, not a regular file, or too large.
-    """
+    """Content of a regular file; a larger one than `max_bytes` is refused before it is read."""
     path = Path(path)
     try:
         found = path.stat()
@@ -120,18 +84,7 @@ def read_bytes(path: Path, *, max_bytes: int = MAX_BYTES) -> bytes:
 
 
 def read_text(path: Path, *, max_bytes: int = MAX_BYTES) -> str:
-    """Content of a UTF-8 file; a byte-order mark is dropped.
-
-    Args:
-        path: the file.
-        max_bytes: a larger file is refused.
-
-    Returns:
-        Its text.
-
-    Raises:
-        DatasetError: as `read_bytes`, or not UTF-8 (with line and byte).
-    """
+    """Content of a UTF-8 file, without a byte-order mark; an error names line and byte."""
     content = read_bytes(path, max_bytes=max_bytes)
     try:
         return content.decode("utf-8-sig")
@@ -145,34 +98,13 @@ def read_text(path: Path, *, max_bytes: int = MAX_BYTES) -> str:
 
 
 def read_lines(path: Path) -> list[str]:
-    """Lines of a UTF-8 text file, without line ends and blank lines.
-
-    Args:
-        path: the file.
-
-    Returns:
-        The lines, stripped.
-
-    Raises:
-        DatasetError: as `read_json`, without the JSON.
-    """
+    """Lines of a UTF-8 text file, stripped, without blank ones."""
     lines = (line.strip() for line in read_text(path).splitlines())
     return [plain_text(line, path, "a line") for line in lines if line]
 
 
 def read_json(path: Path, *, max_bytes: int = MAX_BYTES) -> object:
-    """Content of a JSON file, strictly: no repeated keys, no NaN, no endless nesting.
-
-    Args:
-        path: the file.
-        max_bytes: a larger file is refused.
-
-    Returns:
-        What it holds.
-
-    Raises:
-        DatasetError: as `read_text`, or not JSON.
-    """
+    """Content of a JSON file, strictly: no repeated keys, no NaN, no endless nesting."""
     text = read_text(path, max_bytes=max_bytes)
     try:
         return json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse)
@@ -183,19 +115,7 @@ def read_json(path: Path, *, max_bytes: int = MAX_BYTES) -> object:
 
 
 def plain_text(value: object, path: Path, where: str) -> str:
-    """A string that can be a name or a path.
-
-    Args:
-        value: what a file holds.
-        path: the file, for the message.
-        where: where in the file, for the message.
-
-    Returns:
-        The string.
-
-    Raises:
-        DatasetError: not a string, empty, or with characters that no name has (NUL, half of a surrogate pair).
-    """
+    """A string that can be a name or a path: not empty, no NUL, no half of a surrogate pair."""
     if not isinstance(value, str):
         raise DatasetError(path, f"{where}: expected text, got {type(value).__name__}")
     if not value.strip():

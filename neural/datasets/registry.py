@@ -48,17 +48,7 @@ def register(spec: DatasetSpec) -> DatasetSpec:
 
 
 def spec_of(key: str) -> DatasetSpec:
-    """Description of a registered data set.
-
-    Args:
-        key: short name.
-
-    Returns:
-        DatasetSpec.
-
-    Raises:
-        UnknownNameError: not registered.
-    """
+    """Description of a registered data set."""
     if key not in SPECS:
         raise UnknownNameError(key, SPECS, "data set")
     return SPECS[key]
@@ -102,8 +92,7 @@ def load_few_shot(
     path = Path(root) / "indices" / key / f"shot_{shots}-seed_{seed}.json"
     if not path.exists():
         return dataset.few_shot(shots, seed)
-    folders = (spec.folder, spec.key, *spec.also)
-    return read_few_shot(path, dataset, folders=folders, image_root=spec.image_root)
+    return read_few_shot(path, dataset, folders=spec.folders, image_root=spec.image_root)
 
 
 def load_texts(key: str, root: str | Path, classes: Sequence[str], kind: str = "descriptions") -> ClassTexts:

@@ -37,21 +37,7 @@ _SCALARS = (str, bytes, bool, int, float, type(None))
 
 
 def load_pickle(path: Path, *, max_bytes: int = MAX_BYTES) -> object:
-    """Read a pickle of dictionaries, lists, tuples, text, numbers and NumPy arrays; anything else is refused.
-
-    Pickles of Python 2 are read with text as Latin-1, as NumPy's documentation advises.
-
-    Args:
-        path: the file.
-        max_bytes: a larger file is refused before it is read.
-
-    Returns:
-        What it holds. Arrays are read-only; those of dtype object hold text, bytes and numbers only.
-
-    Raises:
-        MissingError: no such file.
-        DatasetError: too large, damaged, or with anything else in it (named); nothing of it was run.
-    """
+    """Read a pickle of containers, text, numbers and NumPy arrays (read-only); anything else is refused."""
     path = Path(path)
     try:
         size = path.stat().st_size
@@ -187,11 +173,9 @@ class _Array:
                     path,
                     f"an array of shape {shape} and dtype {kind} needs {size * kind.itemsize:,} bytes, got {held}",
                 )
-            made = (
-                np.frombuffer(raw, dtype=np.uint8 if kind.kind == "b" else kind)
-                if size
-                else np.empty(0, kind)
-            )
+            made = np.empty(0, kind)
+            if size:
+                made = np.frombuffer(raw, dtype=np.uint8 if kind.kind == "b" else kind)
             if kind.kind == "b":
                 made = made != 0
             if kind.kind == "U" and size and made.view(kind.byteorder + "u4").max(initial=0) > 0x10FFFF:
@@ -253,7 +237,7 @@ class _Unpickler(pickle.Unpickler):
     """Resolves the names above to inert objects, and no other name."""
 
     def __init__(self, source: _Bounded, path: Path) -> None:
-        super().__init__(source, encoding="latin1")
+        super().__init__(source, encoding="latin1")  # text of Python 2, as NumPy's documentation advises
         self._path = path
 
     def find_class(self, module: str, name: str) -> _Named:

@@ -19,18 +19,7 @@ __all__ = ["SHIFTS", "Shift", "ShiftedTest", "load_shifted"]
 
 @dataclass(frozen=True)
 class Shift:
-    """Where a shifted test set lies.
-
-    Attributes:
-        key: short name.
-        title: as the paper prints it.
-        folder: its folder below the data root.
-        images: folder of the class folders, below that.
-        n_classes: 1000 or 200.
-        n_images: published number of images.
-        numbered: class folders are called 0 to 999 (by label), not by WordNet number.
-        fetch: what to download, from where, to where.
-    """
+    """Where a shifted test set lies; numbered: class folders are called 0 to 999, not by WordNet number."""
 
     key: str
     title: str
@@ -88,17 +77,7 @@ class ShiftedTest:
         return self.label_map[self.items.labels]
 
     def restrict(self, scores: ArrayLike) -> NDArray:
-        """Scores of this set's classes only: the prediction is among them, as in the published evaluation.
-
-        Args:
-            scores: (..., K) scores of ImageNet's classes, in label order.
-
-        Returns:
-            (..., C) scores, columns in the order of `label_map`; comparable with `items.labels`.
-
-        Raises:
-            ValueError: fewer classes than the map needs.
-        """
+        """(..., K) scores of ImageNet's classes to (..., C) of this set's, among which the prediction is."""
         scores = np.asarray(scores)
         if scores.ndim < 1 or scores.shape[-1] <= self.label_map.max():
             raise ValueError(
@@ -109,21 +88,7 @@ class ShiftedTest:
 
 
 def load_shifted(key: str, root: Path, *, classnames: ClassNames | None = None) -> ShiftedTest:
-    """Read a shifted ImageNet test set.
-
-    Args:
-        key: "imagenetv2", "imagenet_sketch", "imagenet_a" or "imagenet_r".
-        root: data root.
-        classnames: ImageNet's classes; None reads classnames.txt, from the set's own folder or from ``imagenet/``.
-
-    Returns:
-        ShiftedTest.
-
-    Raises:
-        UnknownNameError: another key.
-        MissingError: class folders that are missing.
-        DatasetError: class folders that are empty or not ImageNet's.
-    """
+    """Read a shifted ImageNet test set; ``classnames.txt`` is its own or, where it has none, ImageNet's."""
     if key not in SHIFTS:
         raise UnknownNameError(key, SHIFTS, "shifted test set")
     shift = SHIFTS[key]
@@ -132,22 +97,21 @@ def load_shifted(key: str, root: Path, *, classnames: ClassNames | None = None) 
         own = base / "classnames.txt"
         classnames = read_classnames(own if own.is_file() else Path(root) / "imagenet" / "classnames.txt")
     images = base / shift.images
-    there = list_folders(images)
+    there = set(list_folders(images))
     total = len(classnames.wnids)
     folders = [str(label) for label in range(total)] if shift.numbered else list(classnames.wnids)
-    strange = sorted(set(there) - set(folders))
+    strange = sorted(there - set(folders))
     if strange:
         raise DatasetError(images, f"{len(strange)} folders are not classes of ImageNet: {listed(strange)}")
-    present = set(there)
     if not there:
         raise MissingError(images, "no class folders")
     if shift.n_classes == 1000:
-        lacking = [sub for sub in folders if sub not in present]
+        lacking = [sub for sub in folders if sub not in there]
         if lacking:
             raise MissingError(
                 images, f"{len(lacking)} of {total} class folders are missing: {listed(lacking)}"
             )
-    label_map = np.array([label for label, sub in enumerate(folders) if sub in present], dtype=np.int64)
+    label_map = np.array([label for label, sub in enumerate(folders) if sub in there], dtype=np.int64)
     label_map.flags.writeable = False
     paths, labels = class_files(images, [folders[label] for label in label_map])
     return ShiftedTest(

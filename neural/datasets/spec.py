@@ -24,7 +24,7 @@ class DatasetSpec:
         n_classes: published number of classes; None for a data set of one's own.
         published: published sizes of train, val, test (Gupta et al. 2025, Table 3, or the released split); None where
             not published.
-        split_file: name of the file with the split; None where it is told by other files.
+        split_file: name of the file with the split; None where other files give it.
         templates: sentences for a class, with {} for its name (the field's hand-crafted set, as in Zhang et al. 2022).
         fetch: what to download, from where, to where; one line each.
         also: other names under which the folder is found.
@@ -46,41 +46,22 @@ class DatasetSpec:
     display_names: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     skip_folders: tuple[str, ...] = ()
 
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """Names under which its folder is found: `folder`, `key` and `also`."""
+        return tuple(dict.fromkeys((self.folder, self.key, *self.also)))
+
     def locate(self, root: Path) -> Path:
-        """The data set's folder.
-
-        Args:
-            root: data root.
-
-        Returns:
-            The first that exists of `folder`, `key` and `also` below the root; the first of these where none does.
-        """
-        candidates = [Path(root) / name for name in dict.fromkeys((self.folder, self.key, *self.also))]
+        """The first existing folder of `folder`, `key` and `also` below the root; the first of these where none is."""
+        candidates = [Path(root) / name for name in self.folders]
         return next((folder for folder in candidates if folder.is_dir()), candidates[0])
 
     def image_folder(self, root: Path) -> Path:
-        """Folder to which image paths are relative.
-
-        Args:
-            root: data root.
-
-        Returns:
-            The folder, whether or not it exists.
-        """
+        """Folder to which image paths are relative, whether or not it exists."""
         return self.locate(root) / self.image_root
 
     def locate_split(self, root: Path) -> Path:
-        """The file with the split: in the data set's folder, or among other splits in ``splits/``.
-
-        Args:
-            root: data root.
-
-        Returns:
-            The path.
-
-        Raises:
-            MissingError: it is in none of these places.
-        """
+        """The file with the split: in the data set's folder, or among other splits in ``splits/``."""
         places = self.split_places(root)
         found = next((place for place in places if place.is_file()), None)
         if found is None:
@@ -93,21 +74,10 @@ class DatasetSpec:
         return found
 
     def split_places(self, root: Path) -> list[Path]:
-        """Where the split file may lie.
-
-        Args:
-            root: data root.
-
-        Returns:
-            Paths in order of preference; none for a data set without a split file.
-        """
+        """Where the split file may lie, in order of preference; empty without a split file."""
         if self.split_file is None:
             return []
         root = Path(root)
-        folders = (
-            self.locate(root),
-            root / "splits",
-            root / "splits" / self.key,
-            root / "splits" / self.folder,
-        )
+        splits = root / "splits"
+        folders = (self.locate(root), splits, splits / self.key, splits / self.folder)
         return [folder / self.split_file for folder in dict.fromkeys(folders)]

@@ -16,12 +16,7 @@ __all__ = ["BrokenImage", "verify_images"]
 
 @dataclass(frozen=True)
 class BrokenImage:
-    """A file that is no usable image.
-
-    Attributes:
-        path: which file.
-        problem: what opening it said.
-    """
+    """A file that is no usable image, and what opening it said."""
 
     path: Path
     problem: str
@@ -31,20 +26,7 @@ class BrokenImage:
 
 
 def verify_images(files: Iterable[Path], *, workers: int = 1) -> list[BrokenImage]:
-    """Decode images completely and report those that fail; nothing is written.
-
-    Args:
-        files: what to open.
-        workers: processes to share the work.
-
-    Returns:
-        The broken ones, in order: missing, truncated, of unknown format, or so large (over 89 million pixels, Pillow's
-        own limit) that they are decompression bombs rather than photographs.
-
-    Example:
-        >>> verify_images([Path("nowhere.jpg")])
-        [BrokenImage(path=PosixPath('nowhere.jpg'), problem='file not found')]
-    """
+    """The images that cannot be decoded completely, or exceed Pillow's limit for decompression bombs, in order."""
     paths = [Path(file) for file in files]
     if workers <= 1:
         problems = [_problem(path) for path in paths]

@@ -35,31 +35,11 @@ class ArrayCache:
         self.folder = None if folder is None else Path(folder)
 
     def path(self, kind: str, what: Mapping[str, Any]) -> Path | None:
-        """Where a computation's arrays are kept.
-
-        Args:
-            kind: short name, the first part of the file's.
-            what: everything that the arrays depend on.
-
-        Returns:
-            The path, whether or not it exists; None where nothing is kept.
-        """
+        """Where a computation's arrays are kept, or would be; None where nothing is kept."""
         return None if self.folder is None else self.folder / f"{kind}-{content_key(what)}.safetensors"
 
     def get(self, kind: str, what: Mapping[str, Any], make: Callable[[], Arrays]) -> Arrays:
-        """The arrays, from disk or computed now.
-
-        A file that cannot be read, does not match its checksum, or was written for something else is kept aside, named
-        in a `CorruptCacheWarning`, and computed again.
-
-        Args:
-            kind: short name, the first part of the file's.
-            what: everything that the arrays depend on (version of the code that makes them included).
-            make: computes them.
-
-        Returns:
-            {name: array}.
-        """
+        """The arrays, from disk or computed now; a damaged or foreign file is kept aside, which a warning says."""
         path = self.path(kind, what)
 
         def read(content: bytes) -> Arrays:

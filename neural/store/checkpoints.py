@@ -72,16 +72,7 @@ class Checkpoints:
     def save(
         self, step: int, curves: Mapping[str, Sequence[float] | Tensor], rows: Mapping[str, Tensor]
     ) -> None:
-        """Write the state in place of the one before.
-
-        Args:
-            step: optimiser steps done, >= 1.
-            curves: {name: what was measured so far}, kept in double precision.
-            rows: {data set: batch of the last step}.
-
-        Raises:
-            DivergedError: a weight is not finite; the file stays as it was.
-        """
+        """Write the state in place of the one before; weights that are not finite raise, and the file stays."""
         if self.path is None:
             return
         tensors = {f"weights/{name}": p.detach() for name, p in self.model.named_parameters()}
@@ -105,16 +96,7 @@ class Checkpoints:
         self.saved = step
 
     def restore(self) -> tuple[int, dict[str, Tensor]]:
-        """Set everything to the saved state; the streams must be at their start.
-
-        A file that cannot be used (damaged, or of another format) is kept aside with a `CorruptCacheWarning`.
-
-        Returns:
-            Optimiser steps done and {name: curve}, (n,) float64; 0 and {} where there is no file to go on from.
-
-        Raises:
-            ValueError: the file is of another training; says in what they differ.
-        """
+        """Go back to the saved state, streams at their start: steps done and curves; 0 and {} without a file."""
         kept = self.path and read_whole(
             self.path, _read, "this checkpoint cannot be used", ", and training starts anew", move=True
         )
@@ -145,16 +127,7 @@ class Checkpoints:
         return self.saved, {name: tensors[f"curves/{name}"] for name in note["curves"]}
 
     def diverged(self, what: str, step: int, rows: Mapping[str, Tensor]) -> DivergedError:
-        """The error that ends a training.
-
-        Args:
-            what: what is not finite.
-            step: 0-based.
-            rows: {data set: its batch}.
-
-        Returns:
-            The error, for the caller to raise.
-        """
+        """The error that ends a training, for the caller to raise; `step` is 0-based, `rows` the batches."""
         numbers = {name: batch.tolist() for name, batch in rows.items()}
         return DivergedError(what, step, numbers, self.path if self.saved else None, self.saved)
 

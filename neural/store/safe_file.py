@@ -27,24 +27,7 @@ class CorruptCacheWarning(UserWarning):
 
 
 def write_arrays(path: Path, arrays: Mapping[str, Any], header: Mapping[str, str]) -> None:
-    """Write a file; readers see the one before or all of this one.
-
-    Args:
-        path: target; its folder is made if need be.
-        arrays: {name: contiguous NumPy array}, or tensors on the CPU.
-        header: what else goes into it; the entry ``note`` is part of the checksum, ``check``.
-
-    Example:
-        >>> import tempfile
-        >>> path = Path(tempfile.mkdtemp()) / "x.safetensors"
-        >>> write_arrays(path, {"x": np.arange(3)}, {"of": "numbers"})
-        >>> unpack(path.read_bytes())
-        ({'x': array([0, 1, 2])}, {'of': 'numbers', 'check': '...'})
-        >>> unpack(path.read_bytes()[:-1] + b"?")
-        Traceback (most recent call last):
-        ...
-        ValueError: checksum does not match
-    """
+    """Write {name: array or CPU tensor} whole; the header's ``note`` is part of the checksum, ``check``."""
     tensors = any(isinstance(array, Tensor) for array in arrays.values())
     dump = safetensors.torch.save if tensors else safetensors.numpy.save
     check = _checksum(arrays, header)
@@ -54,19 +37,7 @@ def write_arrays(path: Path, arrays: Mapping[str, Any], header: Mapping[str, str
 def unpack(
     content: bytes, *, tensors: bool = False, form: str | None = None
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """What a file holds, checked.
-
-    Args:
-        content: bytes of the file.
-        tensors: whether arrays come as tensors.
-        form: what the header's entry ``format`` must be; None takes any.
-
-    Returns:
-        {name: array}, and the header.
-
-    Raises:
-        ValueError: another format, or a checksum that does not match; bytes that are no such file raise any of `DAMAGE`.
-    """
+    """Arrays (or tensors) and header of a file, checked; any of `DAMAGE` for damage or another `form`."""
     arrays = (safetensors.torch.load if tensors else safetensors.numpy.load)(content)
     start = 8 + int.from_bytes(content[:8], "little")
     header: dict[str, str] = json.loads(content[8:start]).get("__metadata__", {})
@@ -90,18 +61,7 @@ def _checksum(arrays: Mapping[str, Any], header: Mapping[str, str]) -> str:
 def read_whole(
     path: Path, read: Callable[[bytes], Held], damaged: str, remedy: str, *, move: bool = False
 ) -> Held | None:
-    """What a file holds; a damaged one is kept as ``NAME.corrupt-1.EXT``, which a `CorruptCacheWarning` says.
-
-    Args:
-        path: the file.
-        read: its content to what it holds; raises one of `DAMAGE` where it is damaged.
-        damaged: what the warning says of the file.
-        remedy: what it says after the new name.
-        move: whether a damaged file goes from where it was; else it stays until it is written again.
-
-    Returns:
-        What `read` returns; None where there is no such file, or a damaged one.
-    """
+    """What `read` makes of a file; None where it is absent or, which a warning says, damaged and kept aside."""
     try:
         content = path.read_bytes()
     except FileNotFoundError:
