@@ -586,7 +586,7 @@ def test_folders_that_hold_no_encoder_are_told(models, tmp_path):
     folder = shutil.copytree(models("bert"), tmp_path / "strange")
     (folder / "config.json").write_text(json.dumps({"model_type": "t5"}))
     with pytest.raises(
-        ValueError, match=r"networks of type 't5' are not supported .* neural\.encoders\.register"
+        ValueError, match=r"networks of type 't5' are not supported .* neural\.embed\.register"
     ):
         encoder(folder)
     (folder / "config.json").write_text("{")

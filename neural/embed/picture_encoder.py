@@ -54,17 +54,7 @@ class PictureEncoder(nn.Module):
         _initialise(self, seed)
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """Features.
-
-        Args:
-            pictures: (n, 32, 32) or (n, 1, 32, 32), ink 1, paper 0.
-
-        Returns:
-            (n, d).
-
-        Raises:
-            ValueError: another shape.
-        """
+        """(n, d) features of pictures (n, 32, 32) or (n, 1, 32, 32), ink 1, paper 0."""
         return self.project(self.last_grid(pictures, [nn.Identity()] * len(WIDTHS)))
 
     def layers(self) -> list[nn.Conv2d]:
@@ -177,20 +167,7 @@ def _initialise(network: nn.Module, seed: int) -> None:
 
 
 def encode(encoder: nn.Module, pictures: NDArray[np.uint8], batch: int = 512) -> NDArray[np.float32]:
-    """Features of many pictures.
-
-    Args:
-        encoder: maps (n, 32, 32) floats to (n, d).
-        pictures: (n, 32, 32) uint8, ink 255.
-        batch: pictures at a time.
-
-    Returns:
-        (n, d) float32.
-
-    Example:
-        >>> encode(PictureEncoder(), np.zeros((3, 32, 32), np.uint8)).shape
-        (3, 192)
-    """
+    """(n, d) float32 features of (n, 32, 32) uint8 pictures, ink 255, `batch` at a time."""
     parts = []
     with torch.inference_mode():
         for start in range(0, len(pictures), batch):

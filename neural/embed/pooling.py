@@ -32,25 +32,7 @@ class Hidden:
 
 
 def pool(hidden: Hidden, how: str) -> Tensor:
-    """One vector per input.
-
-    Args:
-        hidden: tokens with their mask.
-        how: "cls" the first token, "eot" the last one that is no padding, "mean" the mean over tokens that are neither
-            padding nor prefix; or one of the network's own.
-
-    Returns:
-        (b, d) float32; the mean is summed in single precision whatever the network's is.
-
-    Raises:
-        UnknownNameError: no such pooling.
-
-    Example:
-        >>> tokens = torch.tensor([[[1.0], [3.0], [50.0]]])
-        >>> hidden = Hidden(tokens, torch.tensor([[True, True, False]]))
-        >>> [pool(hidden, how).item() for how in ("cls", "mean", "eot")]
-        [1.0, 2.0, 3.0]
-    """
+    """(b, d) float32: "cls" first token, "eot" last, "mean" of those beyond the prefix, or the network's own."""
     if how in hidden.own:
         return hidden.own[how].float()
     rows = torch.arange(len(hidden.tokens), device=hidden.tokens.device)

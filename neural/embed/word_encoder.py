@@ -51,13 +51,6 @@ class WordEncoder:
         self._scale = np.sqrt(dim / np.mean(np.sum(reduced**2, axis=1)))
 
     def __call__(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Features of texts; pieces that the corpus lacks are passed over.
-
-        Args:
-            texts: any.
-
-        Returns:
-            (n, dim) float32.
-        """
+        """(n, dim) float32 features of texts; pieces that the corpus lacks are passed over."""
         reduced = self._svd.transform(self._terms.transform(texts))
         return (self._scale * reduced).astype(np.float32)
