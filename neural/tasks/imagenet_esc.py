@@ -27,18 +27,8 @@ class ImagenetEsc:
     few-shot subset of ImageNet's training part, tested on ImageNet's validation part. Sounds or images that help are
     the training rows of the one-shot split of their draw; text has its one vector per class.
 
-    Attributes:
-        size: 27 or 19 classes.
-        images: their features; None goes without.
-        sounds: likewise.
-        texts: (C, d) one vector per class, likewise.
-        shots: numbers of shots whose subsets tasks fix.
-        aligned: whether all features live in one space, as CLIP's and AudioCLIP's do.
-        normalised: whether tasks have every row scaled to length one.
-        about: where the features come from.
-
-    Raises:
-        ValueError: another size, fewer than two modalities.
+    There are 27 or 19 classes (`size`) and at least two modalities; texts are (C, d). Tasks fix the subsets of the
+    numbers of shots in `shots`; with `normalised` they have every row scaled to length one.
     """
 
     size: int
@@ -83,7 +73,7 @@ class ImagenetEsc:
         return tuple(name for name in self.modalities if name != "text")
 
     def task(self, target: str, auxiliaries: Sequence[str] = (), repetition: int = 0) -> Task:
-        """The task of one repetition.
+        """The task of one repetition, with fixed subsets (k, repetition).
 
         Args:
             target: one of `targets`.
@@ -91,8 +81,7 @@ class ImagenetEsc:
             repetition: 0 to 24.
 
         Returns:
-            Task whose subsets of (k, repetition) are fixed. Its pools for training and for validation are the same rows;
-            the subsets share none.
+            Task. Its pools for training and for validation are the same rows; the subsets share none.
 
         Raises:
             UnknownNameError: no such modality, or text as the target.

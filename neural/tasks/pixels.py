@@ -54,14 +54,7 @@ class Pixels:
         return self
 
     def take(self, numbers: Sequence[int]) -> Bytes:
-        """Some of the images.
-
-        Args:
-            numbers: at least one, each at least 0 and below the number of images.
-
-        Returns:
-            (n, 3, height, width) uint8.
-        """
+        """(n, 3, height, width) uint8, the images of these numbers, at least one."""
         places = [divmod(number, self._size) for number in numbers]
         return np.concatenate([self._slices[file][row : row + 1] for file, row in places])
 
@@ -168,27 +161,13 @@ class PixelEncoder(nn.Module):
         self.register_buffer("std", torch.tensor(reader.transform.std).view(-1, 1, 1))
 
     def train(self, mode: bool = True) -> "PixelEncoder":
-        """Set the mode of this module; the network inside stays in evaluation mode.
-
-        Args:
-            mode: True for training.
-
-        Returns:
-            self.
-        """
+        """Set the mode of this module; the network inside stays in evaluation mode."""
         super().train(mode)
         self.network.eval()
         return self
 
     def forward(self, rows: Tensor) -> Tensor:
-        """Features of images.
-
-        Args:
-            rows: (n, 1) numbers of images, on any device.
-
-        Returns:
-            (n, d) float32, on the device of `rows`.
-        """
+        """(n, d) float32 features of images by number, (n, 1), on the device of `rows`."""
         numbers = rows[:, 0].tolist()
         step = len(numbers) if torch.is_grad_enabled() else self._batch_size
         parts = [self._features(numbers[i : i + step]) for i in range(0, len(numbers), step)]

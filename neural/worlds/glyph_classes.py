@@ -49,19 +49,7 @@ class GlyphClasses:
 
 
 def look_alikes(masters: Pictures, tolerance: float = _TOLERANCE) -> NDArray[np.int64]:
-    """Pairs of masters that coincide, wherever on the canvas their ink is.
-
-    Args:
-        masters: (n, s, s) uint8 with s even; those without ink look like nothing.
-        tolerance: greatest squared difference, at half the size, relative to the squared ink of the fainter one.
-
-    Returns:
-        (pairs, 2) indices, i < j.
-
-    Example:
-        >>> look_alikes(draw_masters("AΑАB", "DejaVuSans")).tolist()  # Latin, Greek, Cyrillic A
-        [[0, 1], [0, 2], [1, 2]]
-    """
+    """(pairs, 2) indices i < j of masters (n, s, s), s even, that coincide wherever their ink is, if any."""
     n, side, _ = masters.shape
     centred = np.zeros((n, side, side), dtype=np.float32)
     for i, master in enumerate(masters):
@@ -88,19 +76,7 @@ def look_alikes(masters: Pictures, tolerance: float = _TOLERANCE) -> NDArray[np.
 
 
 def homoglyph_groups(characters: Sequence[str], faces: Sequence[str] = FACES) -> NDArray[np.int64]:
-    """Number of each character's group; those that look alike in at least one of the faces are in one group.
-
-    Args:
-        characters: single characters; a face that lacks one says nothing about it.
-        faces: where to look.
-
-    Returns:
-        (n,) group numbers.
-
-    Example:
-        >>> homoglyph_groups("AΑB", ["DejaVuSans"]).tolist()
-        [0, 0, 1]
-    """
+    """(n,) group numbers; characters that look alike in any of the faces that have them share a group."""
     pairs = [np.empty((0, 2), dtype=np.int64)]
     for face in faces:
         covered = set(characters_in([face]))

@@ -100,14 +100,7 @@ DEFAULT = GlyphSettings()
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class GlyphTask(Task):
-    """A task of `glyphs`, which knows how its rows were made.
-
-    Attributes:
-        characters: the classes themselves.
-        texts: which sentences, see `neural.worlds.glyph_names.labelled_texts`.
-        settings: sizes.
-        seed: of classes, weights, pictures and texts.
-    """
+    """A task of `glyphs`, which knows how its rows were made; see there."""
 
     characters: tuple[str, ...]
     texts: str
@@ -115,22 +108,13 @@ class GlyphTask(Task):
     seed: int
 
     def sentences(self) -> tuple[list[str], list[int]]:
-        """The texts behind the auxiliary rows.
-
-        Returns:
-            Sentences and their labels, in the order of the rows.
-        """
+        """The texts behind the auxiliary rows and their labels, in the order of the rows."""
         return labelled_texts(self.characters, self.texts, self.seed)
 
 
 @dataclass(frozen=True, eq=False)
 class LabelledPictures:
-    """Pictures as a network reads them, for training an encoder together with the head.
-
-    Attributes:
-        pictures: (n, 32, 32) uint8, ink 255.
-        labels: (n,) int64, sorted.
-    """
+    """Pictures as a network reads them, (n, 32, 32) uint8, ink 255, and (n,) int64 labels, sorted."""
 
     pictures: Pictures
     labels: Labels
@@ -187,16 +171,7 @@ def draw_pool(
 def glyph_pools(
     settings: GlyphSettings = DEFAULT, *, seed: int = 0, cache: Path | None = None
 ) -> dict[str, LabelledPictures]:
-    """The pictures behind the features of `glyphs`, row by row; for training the encoder with the head.
-
-    Args:
-        settings: sizes.
-        seed: of classes and pictures.
-        cache: folder that keeps the choice of classes.
-
-    Returns:
-        {pool: labelled pictures}: "train", "val" and the test sets.
-    """
+    """{pool: pictures} behind the features of `glyphs`, row by row, for training the encoder with the head."""
     novel = _classes(settings, seed, cache).novel
     return {
         pool: draw_pool(novel, pool, settings.per_class(pool), jitter=settings.jitter, seed=seed)
