@@ -13,27 +13,18 @@ _APACHE, _MIT, _BSD = "Apache-2.0", "MIT", "BSD-3-Clause"
 
 @dataclass(frozen=True)
 class Listing:
-    """A published checkpoint.
+    """A published checkpoint."""
 
-    Attributes:
-        hub: name on the Hugging Face hub, ``owner/model``.
-        family: ``model_type`` of its configuration; decides how it is run and pooled (`neural.embed.families`).
-        modalities: what it encodes; two for a pair of towers.
-        dim: number of features with the default pooling.
-        licence: of the weights, as their model card or repository states it.
-        revision: commit; "main" takes whatever is newest and records the commit it got.
-        pooling: "cls", "mean" or "eot"; None takes the family's default.
-        normalize: whether features have unit length unless asked otherwise.
-    """
-
-    hub: str
-    family: str
-    modalities: tuple[str, ...]
-    dim: int
-    licence: str
-    revision: str = "main"
-    pooling: str | None = None
-    normalize: bool = False
+    hub: str  # name on the Hugging Face hub, ``owner/model``
+    family: (
+        str  # ``model_type`` of its configuration; decides how it is run and pooled (`neural.embed.families`)
+    )
+    modalities: tuple[str, ...]  # two for a pair of towers
+    dim: int  # number of features with the default pooling
+    licence: str  # of the weights, as their model card or repository states it
+    revision: str = "main"  # commit; "main" takes whatever is newest and records the commit it got
+    pooling: str | None = None  # "cls", "mean" or "eot"; None takes the family's default
+    normalize: bool = False  # whether features have unit length unless asked otherwise
 
 
 def _dino(size: str, patch: int, dim: int, revision: str = "main") -> Listing:

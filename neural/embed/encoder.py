@@ -23,19 +23,14 @@ Encoded = Iterator[tuple[NDArray[np.intp], Sequence[Floats] | Floats]]
 
 
 class Tokens(NamedTuple):
-    """Token-level features.
+    """Token-level features."""
 
-    Attributes:
-        features: (n, T, d) float32, zero where there is padding, which is at the end.
-        mask: (n, T) bool, False for padding.
-    """
-
-    features: Floats
-    mask: NDArray[np.bool_]
+    features: Floats  # (n, T, d), zero where there is padding, which is at the end
+    mask: NDArray[np.bool_]  # (n, T), False for padding
 
 
 class Encoder(Protocol):
-    """Turns inputs of one modality into vectors; the vector of an input does not depend on its companions."""
+    """Turns inputs of one modality into vectors; the vector of an input does not depend on the rest of its batch."""
 
     @property
     def name(self) -> str:

@@ -104,31 +104,15 @@ class _Pretraining(nn.Module):
 
 
 def pretrain(
-    draw: Callable[[], Batch],
+    draw: Callable[[], Batch],  # the next batch: pictures (b, 32, 32) and labels (b,), b >= 2
     n_classes: int,
     *,
     steps: int,
     seed: int,
     progress: Callable[[int], object] | None = None,
 ) -> PictureEncoder:
-    """Train an encoder to tell classes apart: cross-entropy, AdamW, linear warm-up, then cosine decay to zero.
-
-    The last normalisation leaves each feature with mean 0 and variance 1 over the training pictures, so that the mean
-    squared norm of the features is d there. On one thread equal arguments give equal weights.
-
-    Args:
-        draw: gives the next batch, pictures (b, 32, 32) and labels (b,), b >= 2.
-        n_classes: number of classes.
-        steps: optimiser steps, >= 1.
-        seed: of the initial weights.
-        progress: called with 1 after every step.
-
-    Returns:
-        The encoder, on the CPU, without the classifier.
-
-    Raises:
-        FloatingPointError: the loss is not finite.
-    """
+    """An encoder trained to tell classes apart: cross-entropy, AdamW, linear warm-up, then cosine decay to zero."""
+    # on one thread equal arguments give equal weights
     steps = as_whole(steps, "steps", least=1)
     network = _Pretraining(PictureEncoder(seed), n_classes, seed)
     optimiser = torch.optim.AdamW(network.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)

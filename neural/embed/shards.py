@@ -28,17 +28,11 @@ _NAME = re.compile(r"shard-[0-9a-f]{16}\.safetensors")
 
 @dataclass(frozen=True, eq=False)
 class Shard:
-    """Features of some inputs.
+    """Features of some inputs."""
 
-    Attributes:
-        items: (n, 16) uint8, digests of the inputs.
-        features: (n, d) float32, or (sum of lengths, d) token by token.
-        lengths: (n,) tokens of each input; None for one vector per input.
-    """
-
-    items: NDArray[np.uint8]
-    features: NDArray[np.float32]
-    lengths: NDArray[np.int64] | None = None
+    items: NDArray[np.uint8]  # (n, 16) digests of the inputs
+    features: NDArray[np.float32]  # (n, d), or (sum of lengths, d) token by token
+    lengths: NDArray[np.int64] | None = None  # (n,) tokens of each input; None for one vector per input
 
     def rows(self) -> list[NDArray[np.float32]]:
         """Features input by input: n arrays, (d,) or (tokens, d)."""

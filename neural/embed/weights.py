@@ -35,18 +35,12 @@ class Checkpoint:
     """A folder written by ``save_pretrained``, or a model on the hub at one revision.
 
     Nothing is read before it is needed; code that a checkpoint brings along is never run.
-
-    Attributes:
-        name: how messages call the encoder.
-        location: folder, or hub name ``owner/model``.
-        revision: commit, tag or branch on the hub; not for folders.
-        local_files_only: use what is in the local cache and ask no network.
     """
 
-    name: str
-    location: str | Path
-    revision: str = "main"
-    local_files_only: bool = False
+    name: str  # how messages call the encoder
+    location: str | Path  # hub name ``owner/model``, or a folder
+    revision: str = "main"  # commit, tag or branch on the hub; not for folders
+    local_files_only: bool = False  # use what is in the local cache and ask no network
 
     @property
     def folder(self) -> Path | None:

@@ -18,17 +18,8 @@ POOLS = ("train", "val", "test")
 class Modalities:
     """Labelled rows of several modalities, of no common samples; each with pools of its own.
 
-    Attributes:
-        name: of the data.
-        classes: names of the C classes; labels are positions in it, in every modality.
-        pools: {modality: {pool: rows}}. With all of `POOLS` a modality can be the target; with "train" alone it can
-            only help. The order of modalities decides where a shared head lives: in the space of the first auxiliary.
-        aligned: whether all modalities live in one space.
-        about: where the data come from, for the record.
-
-    Raises:
-        UnknownNameError: a pool with another name.
-        ValueError: fewer than two modalities, or one without training rows.
+    With all of `POOLS` a modality can be the target; with "train" alone it can only help. The order of modalities decides
+    where a shared head lives: in the space of the first auxiliary. `about` says where the data come from, for the record.
 
     Example:
         >>> import numpy as np

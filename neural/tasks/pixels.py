@@ -37,11 +37,8 @@ _AT_ONCE = 32  # images that are decoded while others are converted
 class Pixels:
     """Images of one size in files of a few hundred, of which only what is asked for is read.
 
-    Copies share the files: a network may be copied as often as it is trained.
-
-    Args:
-        paths: files with a tensor "pixels" (n_i, 3, height, width) of bytes each, all but the last equally long.
-        fingerprint: hash of the images' content and of what was done to them.
+    The files hold a tensor "pixels" (n_i, 3, height, width) of bytes each, all but the last equally long. Copies share
+    them: a network may be copied as often as it is trained. The fingerprint is of the images and of what was done to them.
     """
 
     def __init__(self, paths: Sequence[Path], fingerprint: str) -> None:
@@ -130,17 +127,7 @@ class PixelEncoder(nn.Module):
 
     Weights are in single precision. Dropout, where a checkpoint has any, stays off in training, too: it would draw from
     the global generator. Without gradients images go through in the encoder's own batches, so that any number may be
-    asked for at a time.
-
-    Args:
-        vision: the encoder; its device does not matter.
-        pixels: from `keep_pixels` with this encoder.
-
-    Attributes:
-        source: what its features depend on, up to rounding, before it is trained.
-
-    Raises:
-        ValueError: an encoder without weights or of another modality.
+    asked for at a time. The device of the encoder does not matter; `pixels` are from `keep_pixels` with it.
     """
 
     mean: Tensor
@@ -151,6 +138,7 @@ class PixelEncoder(nn.Module):
         encoder, reader = _trainable(vision)
         self.pixels = pixels
         self.network = encoder.checkpoint.network(torch.float32, encoder.family.options)
+        # what its features depend on, up to rounding, before it is trained
         self.source: Mapping[str, Any] = {
             "pixels": pixels.fingerprint,
             "encoder": dict(replace(encoder, dtype=torch.float32).identity),

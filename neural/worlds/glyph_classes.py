@@ -33,19 +33,12 @@ _VERSION = 1
 
 @dataclass(frozen=True)
 class GlyphClasses:
-    """A split of the characters that the faces share.
+    """A split of the characters that the faces share; no base character is, or looks like, a novel one."""
 
-    Attributes:
-        novel: the classes of the task, in the order of their code points.
-        base: characters for pretraining; none is, or looks like, a novel one.
-        candidates: from how many characters the novel ones were drawn.
-        homoglyphs: {character that was left out: the one that stands for it}.
-    """
-
-    novel: tuple[str, ...]
-    base: tuple[str, ...]
-    candidates: int
-    homoglyphs: Mapping[str, str]
+    novel: tuple[str, ...]  # the classes of the task, in the order of their code points
+    base: tuple[str, ...]  # for pretraining
+    candidates: int  # from how many characters the novel ones were drawn
+    homoglyphs: Mapping[str, str]  # {character that was left out: the one that stands for it}
 
 
 def look_alikes(masters: Pictures, tolerance: float = _TOLERANCE) -> NDArray[np.int64]:

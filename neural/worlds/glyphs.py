@@ -64,29 +64,16 @@ _VERSION = 1  # raise when the same settings would give other features
 
 @dataclass(frozen=True)
 class GlyphSettings:
-    """Sizes of the data and of the pretraining; the defaults are the benchmark, smaller ones are for tests.
+    """Sizes of the data and of the pretraining; the defaults are the benchmark, smaller ones are for tests."""
 
-    Attributes:
-        n_classes: novel classes C, >= 2.
-        n_base: base classes for pretraining; None takes all that are left.
-        steps: optimiser steps of the pretraining.
-        batch: pictures per step.
-        train: pictures per class from which shots are drawn.
-        val: pictures per class from which validation rows are drawn.
-        test: pictures per class in each test set.
-        corpus: about how many names the word encoder reads; None takes all.
-        text_features: features of a text, d.
-        jitter: how much pictures of a class differ.
-    """
-
-    n_classes: int = 300
-    n_base: int | None = None
-    steps: int = 1500
-    batch: int = 128
-    train: int = 64
+    n_classes: int = 300  # novel, >= 2
+    n_base: int | None = None  # classes for pretraining; None takes all that are left
+    steps: int = 1500  # of the pretraining
+    batch: int = 128  # pictures per step
+    train: int = 64  # pictures per class, as the next two
     val: int = 8
-    test: int = 10
-    corpus: int | None = None
+    test: int = 10  # in each test set
+    corpus: int | None = None  # about how many names the word encoder reads; None takes all
     text_features: int = 256
     jitter: Jitter = field(default_factory=Jitter)
 
@@ -186,20 +173,9 @@ def glyph_encoder(
     cache: Path | None = None,
     progress: Callable[[int], object] | None = None,
 ) -> PictureEncoder:
-    """The picture encoder, pretrained on the base classes; its output on `glyph_pools` is the features of `glyphs`.
-
-    Threads are the caller's choice (``torch.set_num_threads``). One thread needs about three minutes by default and
-    repeats exactly; two, on cores that others use as well, were many times slower than one.
-
-    Args:
-        settings: sizes.
-        seed: of classes, weights and batches.
-        cache: folder that keeps the weights, which take minutes.
-        progress: called with 1 after each of `settings.steps` steps; not called if the weights are read.
-
-    Returns:
-        A new PictureEncoder, ready for frozen use or fine-tuning.
-    """
+    """The picture encoder, pretrained on the base classes; its output on `glyph_pools` is the features of `glyphs`."""
+    # Threads are the caller's choice (torch.set_num_threads). One thread needs about three minutes by default and
+    # repeats exactly; two, on cores that others use as well, were many times slower than one.
     base = _classes(settings, seed, cache).base
 
     def train() -> dict[str, NDArray]:
