@@ -139,6 +139,7 @@ class PretrainedEncoder:
         network = self.network
         place = next(network.parameters()).device
         for rows, batch in self.reader.batches(inputs, self.batch_size):
+            # dropout and batch statistics would make features depend on chance and on the rest of the batch
             if any(module.training for module in network.modules()):
                 raise RuntimeError(
                     f"{self.name}: the network is in training mode; call network.eval() before encoding"

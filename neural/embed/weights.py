@@ -97,6 +97,7 @@ class Checkpoint:
 
     def tokenizer(self) -> Tokenizer:
         """The tokenizer."""
+        # what OpenLLaMA's authors recommend, since automatic conversions were wrong; transformers 5 has one kind only
         slow = {"use_fast": False} if "open_llama" in str(self.location) else {}
         with self._asking("tokenizer"), _quiet():
             return AutoTokenizer.from_pretrained(self.location, **slow, **self._where)

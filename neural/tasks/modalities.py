@@ -69,7 +69,7 @@ class Modalities:
         for name in auxiliaries:
             if name not in self.pools:
                 raise UnknownNameError(name, self.pools)
-        own = self.pools[target]
+        own = self.pools[target]  # validation and test rows of the others are never used
         return Task(
             self.name,
             self.classes,
