@@ -75,61 +75,27 @@ class Embeddings:
         return self.features.shape[1]
 
     def take(self, rows: ArrayLike) -> "Embeddings":
-        """Some of the rows.
-
-        Args:
-            rows: indices or mask.
-
-        Returns:
-            Embeddings with these rows.
-        """
+        """Some of the rows, by indices or mask."""
         chosen = np.asarray(rows)
         return replace(self, features=self.features[chosen], labels=self.labels[chosen])
 
     def normalised(self) -> "Embeddings":
-        """Every row scaled to length one; rows of zeros stay zero.
-
-        Returns:
-            Embeddings.
-        """
+        """Every row scaled to length one; rows of zeros stay zero."""
         lengths = np.linalg.norm(self.features, axis=1, keepdims=True)
         return Embeddings(self.features / np.where(lengths > 0, lengths, 1), self.labels, self.name)
 
     def counts(self, n_classes: int) -> Labels:
-        """Rows per class.
-
-        Args:
-            n_classes: C; labels beyond it are an error of the task, not of this call.
-
-        Returns:
-            (C,) counts.
-        """
+        """(C,) rows per class; labels beyond C are an error of the task, not of this call."""
         return np.bincount(self.labels, minlength=n_classes)[:n_classes]
 
     def class_means(self, n_classes: int) -> Floats:
-        """Mean of each class's rows.
-
-        Args:
-            n_classes: C.
-
-        Returns:
-            (C, d); the row of a class without samples is zero.
-        """
+        """(C, d) means of each class's rows; zero for a class without any."""
         sums = np.zeros((n_classes, self.dim))
         np.add.at(sums, self.labels, self.features)
         return (sums / np.maximum(self.counts(n_classes), 1)[:, None]).astype(np.float32)
 
     def per_class(self, count: int, n_classes: int, seed: Seed) -> "Embeddings":
-        """A few rows of each class, drawn without replacement; all of a class that has no more.
-
-        Args:
-            count: rows per class, >= 1.
-            n_classes: C.
-            seed: whole number, SeedSequence or Generator.
-
-        Returns:
-            Embeddings, sorted by class.
-        """
+        """A few rows of each class, as `draw_per_class` gives them, sorted by class."""
         return self.take(draw_per_class(self.labels, count, n_classes, seed, self.name))
 
 
@@ -137,14 +103,7 @@ class Embeddings:
 class Numbered(Embeddings):
     """Labelled rows that are known by number alone; a network looks them up (`neural.tasks.pixels.PixelEncoder`).
 
-    Attributes:
-        features: whole numbers >= 0, (n,) or (n, 1); kept as (n, 1) int64.
-        labels: (n,) int64 class numbers, >= 0.
-        name: how messages call them.
-
-    Raises:
-        TypeError: numbers or labels that are not whole.
-        ValueError: wrong shapes, no rows, negative numbers or labels.
+    Features are whole numbers >= 0, (n,) or (n, 1), kept as (n, 1) int64.
 
     Example:
         >>> Numbered([7, 8, 9], [0, 1, 1], "picture").take([0, 2]).features.ravel()
@@ -162,32 +121,12 @@ class Numbered(Embeddings):
         return numbers.reshape(-1, 1).astype(np.int64)
 
     def normalised(self) -> "Numbered":
-        """Numbers have no length to scale.
-
-        Raises:
-            TypeError: always.
-        """
+        """Refused: numbers have no length to scale."""
         raise TypeError(f"{self.name}: these are numbers of rows, not features; they cannot be normalised")
 
 
 def draw_per_class(labels: ArrayLike, count: int, n_classes: int, seed: Seed, name: str = "rows") -> Labels:
-    """Rows with a few of each class, without replacement; all of a class that has no more.
-
-    Args:
-        labels: (n,) class numbers.
-        count: rows per class, >= 1.
-        n_classes: C.
-        seed: whole number, SeedSequence or numpy Generator.
-        name: of the random stream, and for messages.
-
-    Returns:
-        Row numbers, sorted by class.
-
-    Example:
-        >>> rows = draw_per_class([0, 1, 1, 1, 0], 2, 2, seed=0)
-        >>> sorted(rows[:2].tolist()), len(rows)
-        ([0, 4], 4)
-    """
+    """Row numbers, by class, of a few per class drawn without replacement, all of a class that has no more."""
     count = as_whole(count, f"{name}: rows per class", least=1)
     labels = np.asarray(labels)
     if not labels.size:

@@ -1,6 +1,6 @@
 """Checkpoints by short name: where each is published, at which revision, its width and licence."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -13,27 +13,18 @@ _APACHE, _MIT, _BSD = "Apache-2.0", "MIT", "BSD-3-Clause"
 
 @dataclass(frozen=True)
 class Listing:
-    """A published checkpoint.
+    """A published checkpoint."""
 
-    Attributes:
-        hub: name on the Hugging Face hub, ``owner/model``.
-        family: ``model_type`` of its configuration; decides how it is run and pooled (`neural.embed.families`).
-        modalities: what it encodes; two for a pair of towers.
-        dim: number of features with the default pooling.
-        licence: of the weights, as their model card or repository states it.
-        revision: commit; "main" takes whatever is newest and records the commit it got.
-        pooling: "cls", "mean" or "eot"; None takes the family's default.
-        normalize: whether features have unit length unless asked otherwise.
-    """
-
-    hub: str
-    family: str
-    modalities: tuple[str, ...]
-    dim: int
-    licence: str
-    revision: str = "main"
-    pooling: str | None = None
-    normalize: bool = False
+    hub: str  # name on the Hugging Face hub, ``owner/model``
+    family: (
+        str  # ``model_type`` of its configuration; decides how it is run and pooled (`neural.embed.families`)
+    )
+    modalities: tuple[str, ...]  # two for a pair of towers
+    dim: int  # number of features with the default pooling
+    licence: str  # of the weights, as their model card or repository states it
+    revision: str = "main"  # commit; "main" takes whatever is newest and records the commit it got
+    pooling: str | None = None  # "cls", "mean" or "eot"; None takes the family's default
+    normalize: bool = False  # whether features have unit length unless asked otherwise
 
 
 def _dino(size: str, patch: int, dim: int, revision: str = "main") -> Listing:
@@ -48,6 +39,14 @@ def _clip(variant: str, dim: int, revision: str) -> Listing:
     return Listing(f"openai/clip-vit-{variant}", "clip", ("image", "text"), dim, _MIT, revision)
 
 
+def _text(hub: str, family: str, dim: int, licence: str, revision: str = "main") -> Listing:
+    return Listing(hub, family, ("text",), dim, licence, revision)
+
+
+def _sentences(hub: str, family: str, dim: int, licence: str, revision: str = "main") -> Listing:
+    return replace(_text(hub, family, dim, licence, revision), pooling="mean", normalize=True)
+
+
 CATALOGUE: dict[str, Listing] = {
     "dino-s8": _dino("s", 8, 384),
     "dino-s16": _dino("s", 16, 384),
@@ -60,58 +59,27 @@ CATALOGUE: dict[str, Listing] = {
     "clip-vit-b32": _clip("base-patch32", 512, "3d74acf9a28c67741b2f4f2ea7635f0aaf6f0268"),
     "clip-vit-b16": _clip("base-patch16", 512, "57c216476eefef5ab752ec549e440a49ae4ae5f3"),
     "clip-vit-l14": _clip("large-patch14", 768, "32bd64288804d66eefd0ccbe215aa642df71cc41"),
-    "openllama-3b": Listing(
-        "openlm-research/open_llama_3b",
-        "llama",
-        ("text",),
-        3200,
-        _APACHE,
-        "141067009124b9c0aea62c76b3eb952174864057",
+    "openllama-3b": _text(
+        "openlm-research/open_llama_3b", "llama", 3200, _APACHE, "141067009124b9c0aea62c76b3eb952174864057"
     ),
-    "openllama-7b": Listing("openlm-research/open_llama_7b", "llama", ("text",), 4096, _APACHE),
-    "bert-large": Listing(
-        "google-bert/bert-large-uncased",
-        "bert",
-        ("text",),
-        1024,
-        _APACHE,
-        "6da4b6a26a1877e173fca3225479512db81a5e5b",
+    "openllama-7b": _text("openlm-research/open_llama_7b", "llama", 4096, _APACHE),
+    "bert-large": _text(
+        "google-bert/bert-large-uncased", "bert", 1024, _APACHE, "6da4b6a26a1877e173fca3225479512db81a5e5b"
     ),
-    "roberta-large": Listing(
-        "FacebookAI/roberta-large",
-        "roberta",
-        ("text",),
-        1024,
-        _MIT,
-        "722cf37b1afa9454edce342e7895e588b6ff1d59",
+    "roberta-large": _text(
+        "FacebookAI/roberta-large", "roberta", 1024, _MIT, "722cf37b1afa9454edce342e7895e588b6ff1d59"
     ),
-    "gpt2-large": Listing(
-        "openai-community/gpt2-large",
-        "gpt2",
-        ("text",),
-        1280,
-        _MIT,
-        "32b71b12589c2f8d625668d2335a01cac3249519",
+    "gpt2-large": _text(
+        "openai-community/gpt2-large", "gpt2", 1280, _MIT, "32b71b12589c2f8d625668d2335a01cac3249519"
     ),
-    "minilm": Listing(
+    "minilm": _sentences(
         "sentence-transformers/all-MiniLM-L6-v2",
         "bert",
-        ("text",),
         384,
         _APACHE,
         "c9745ed1d9f207416be6d2e6f8de32d1f16199bf",
-        pooling="mean",
-        normalize=True,
     ),
-    "mpnet": Listing(
-        "sentence-transformers/all-mpnet-base-v2",
-        "mpnet",
-        ("text",),
-        768,
-        _APACHE,
-        pooling="mean",
-        normalize=True,
-    ),
+    "mpnet": _sentences("sentence-transformers/all-mpnet-base-v2", "mpnet", 768, _APACHE),
     "clap": Listing(
         "laion/clap-htsat-unfused",
         "clap",

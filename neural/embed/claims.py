@@ -4,6 +4,7 @@ Nothing rests on claims but time: what a piece of work writes is written whole o
 the same piece leave one correct file.
 """
 
+import contextlib
 import json
 import os
 import socket
@@ -12,34 +13,20 @@ from pathlib import Path
 
 __all__ = ["Claim"]
 
-_SILENCE = (
-    600.0  # seconds without a sign of life after which a claim of another machine counts as left behind
-)
-_UNWRITTEN = (
-    10.0  # seconds after which an empty claim does: its process died between two lines of `Claim.take`
-)
+# seconds after which a silent claim of another machine, or an empty one (its process died in `Claim.take`), is stale
+_SILENCE = 600.0
+_UNWRITTEN = 10.0
 
 
 class Claim:
-    """A file that says which process works on something; made by `Claim.take`.
-
-    Args:
-        path: the file.
-    """
+    """A file that says which process works on something; made by `Claim.take`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     @classmethod
     def take(cls, path: Path) -> "Claim | None":
-        """Claim a piece of work, also from a process that died.
-
-        Args:
-            path: the claim's file; its folder must exist.
-
-        Returns:
-            The claim, or None where another process holds it and is alive.
-        """
+        """Claim work (the folder exists), also that of a process that died; None where a living one holds it."""
         for _ in range(2):
             try:
                 handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
@@ -54,11 +41,7 @@ class Claim:
         return None  # another process took it over in the same moment
 
     def holder(self) -> tuple[str, int] | None:
-        """The process that holds it.
-
-        Returns:
-            (host, process number); None where the file is gone or says nothing.
-        """
+        """(host, process number) of the process that holds it; None where the file is gone or says nothing."""
         try:
             content = json.loads(self.path.read_text())
             return str(content["host"]), int(content["pid"])
@@ -66,11 +49,7 @@ class Claim:
             return None
 
     def abandoned(self) -> bool:
-        """Whether its process is gone, or gave no sign of life for ten minutes.
-
-        Returns:
-            True for a claim that may be taken over.
-        """
+        """Whether its process is gone or gave no sign of life for ten minutes, so that it may be taken over."""
         try:
             silent = time.time() - self.path.stat().st_mtime
         except FileNotFoundError:
@@ -86,10 +65,9 @@ class Claim:
 
     def refresh(self) -> None:
         """Give a sign of life."""
-        try:
+        # gone if taken over by a process that thought us dead; both write the same
+        with contextlib.suppress(FileNotFoundError):
             os.utime(self.path)
-        except FileNotFoundError:
-            pass  # taken over by a process that thought us dead; both write the same
 
     def release(self) -> None:
         """Let others have it, unless it was taken over."""

@@ -20,35 +20,11 @@ from neural.embed.shards import DIGEST_BYTES
 __all__ = ["digests_of"]
 
 Digests = NDArray[np.uint8]
-_SETTLED = (
-    2 * 10**9
-)  # ns; a file changed more recently than this before it was read may change again unnoticed
+_SETTLED = 2 * 10**9  # ns; a file that changed less than this before it was read may change again unnoticed
 
 
-def digests_of(
-    inputs: Sequence[Any], modality: str, name: str, *, memo: Path | None = None, workers: int | None = None
-) -> Digests:
-    """Digest of every input's content.
-
-    Args:
-        inputs: strings for "text"; files, or Pillow images for "image".
-        modality: of the encoder.
-        name: of the encoder, for messages.
-        memo: folder where the digests of files are remembered together with size and time of change; a file with both
-            as before is not read again. None reads every file.
-        workers: threads that read; None takes the number of cores, eight at most.
-
-    Returns:
-        (n, 16) uint8.
-
-    Raises:
-        TypeError: inputs of another modality.
-        FileNotFoundError: a file that is not there, with its path.
-
-    Example:
-        >>> digests_of(["a cat", "a dog", "a cat"], "text", "bert").shape
-        (3, 16)
-    """
+def digests_of(inputs: Sequence[Any], modality: str, name: str, *, memo: Path | None = None) -> Digests:
+    """(n, 16) uint8, one per input; the folder `memo` remembers files by size and time of change."""
     if isinstance(inputs, (str, Path)):
         raise TypeError(
             f"{name}: inputs must be a sequence, got the single {type(inputs).__name__} {str(inputs)!r}"
@@ -60,25 +36,24 @@ def digests_of(
                     f"{name}: encodes text, but input {i} is {text!r} of type {type(text).__name__}; pass strings"
                 )
         return _stack([_digest(b"text", text.encode("utf-8", "surrogatepass")) for text in inputs])
+    accepted = (str, Path, Image.Image) if modality == "image" else (str, Path)
     for i, source in enumerate(inputs):
-        if not isinstance(source, (str, Path)) and not (
-            modality == "image" and isinstance(source, Image.Image)
-        ):
+        if not isinstance(source, accepted):
             raise TypeError(
                 f"{name}: encodes {modality}, but input {i} is of type {type(source).__name__}; pass paths"
             )
     in_memory = {i: _image(source) for i, source in enumerate(inputs) if isinstance(source, Image.Image)}
     files = [os.fspath(source) for source in inputs if not isinstance(source, Image.Image)]
     if not in_memory:
-        return _files(files, modality, name, memo, workers)
+        return _files(files, modality, name, memo)
     out = np.empty((len(inputs), DIGEST_BYTES), np.uint8)
     on_disk = [i for i in range(len(inputs)) if i not in in_memory]
     out[list(in_memory)] = _stack(list(in_memory.values()))
-    out[on_disk] = _files(files, modality, name, memo, workers)
+    out[on_disk] = _files(files, modality, name, memo)
     return out
 
 
-def _files(paths: list[str], modality: str, name: str, memo: Path | None, workers: int | None) -> Digests:
+def _files(paths: list[str], modality: str, name: str, memo: Path | None) -> Digests:
     stats = np.empty((len(paths), 2), np.int64)
     for i, path in enumerate(paths):
         try:
@@ -89,11 +64,8 @@ def _files(paths: list[str], modality: str, name: str, memo: Path | None, worker
                 "check the path, or use a text encoder for sentences"
             ) from error
         stats[i] = found.st_size, found.st_mtime_ns
-    where = (
-        memo
-        and memo
-        / f"{_digest(b'paths', chr(0).join(paths).encode('utf-8', 'surrogateescape')).hex()}.safetensors"
-    )
+    listed = _digest(b"paths", chr(0).join(paths).encode("utf-8", "surrogateescape")).hex()
+    where = memo and memo / f"{listed}.safetensors"
     out = np.zeros((len(paths), DIGEST_BYTES), np.uint8)
     fresh = np.zeros(len(paths), bool)
     if where and where.exists():
@@ -105,7 +77,7 @@ def _files(paths: list[str], modality: str, name: str, memo: Path | None, worker
             fresh[:] = False  # worth nothing but time
     todo = np.flatnonzero(~fresh)
     now = time.time_ns()
-    with ThreadPoolExecutor(workers or min(8, os.cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         for row, digest in zip(todo, pool.map(_file, [paths[i] for i in todo]), strict=True):
             out[row] = np.frombuffer(digest, np.uint8)
     if where and len(todo):

@@ -23,19 +23,14 @@ Encoded = Iterator[tuple[NDArray[np.intp], Sequence[Floats] | Floats]]
 
 
 class Tokens(NamedTuple):
-    """Token-level features.
+    """Token-level features."""
 
-    Attributes:
-        features: (n, T, d) float32, zero where there is padding, which is at the end.
-        mask: (n, T) bool, False for padding.
-    """
-
-    features: Floats
-    mask: NDArray[np.bool_]
+    features: Floats  # (n, T, d), zero where there is padding, which is at the end
+    mask: NDArray[np.bool_]  # (n, T), False for padding
 
 
 class Encoder(Protocol):
-    """Turns inputs of one modality into vectors; the vector of an input does not depend on its companions."""
+    """Turns inputs of one modality into vectors; the vector of an input does not depend on the rest of its batch."""
 
     @property
     def name(self) -> str:
@@ -55,14 +50,9 @@ class Encoder(Protocol):
 
 @dataclass(frozen=True)
 class FunctionEncoder:
-    """An encoder made of a plain function.
+    """An encoder made of a plain function: a list of paths ("image", "audio") or strings ("text") to (n, d) numbers.
 
-    Attributes:
-        name: short name.
-        modality: "image" and "audio" functions get paths, "text" functions get strings.
-        version: to be changed whenever the function's results change.
-        function: list of inputs to (n, d) numbers.
-        batch_size: inputs per call at most.
+    The version is to be changed whenever the function's results change; a call gets at most `batch_size` inputs.
     """
 
     name: str
@@ -77,18 +67,7 @@ class FunctionEncoder:
         return {"function": self.name, "version": self.version, "modality": self.modality}
 
     def batches(self, inputs: Sequence[Any], *, tokens: bool = False) -> Encoded:
-        """Results of the function, batch by batch.
-
-        Args:
-            inputs: anything that the function takes.
-            tokens: not available.
-
-        Yields:
-            (positions, rows).
-
-        Raises:
-            ValueError: tokens were asked for, or the function's result has a wrong shape.
-        """
+        """(positions, rows), batch by batch; a function has no token-level features."""
         if tokens:
             raise ValueError(f"{self.name}: a function has no token-level features; use a pretrained network")
         for start in range(0, len(inputs), self.batch_size):
@@ -105,16 +84,9 @@ class FunctionEncoder:
 class PretrainedEncoder:
     """A pretrained network of transformers; its weights are loaded when the first input comes.
 
-    Attributes:
-        name: short name, folder or hub name.
-        checkpoint: where it comes from.
-        family: how it is run.
-        reader: how inputs are prepared.
-        pooling: one of the family's.
-        normalize: whether vectors get unit length.
-        dtype: of weights and activations; pooling is in single precision.
-        device: torch's name; with "cuda" under torchrun or accelerate each process takes the GPU of its local rank.
-        batch_size: inputs at a time; changes features by rounding at most.
+    Vectors get unit length if `normalize`; `dtype` is that of weights and activations, pooling is in single precision.
+    With device "cuda" under torchrun or accelerate each process takes the GPU of its local rank. `batch_size` changes
+    features by rounding at most.
     """
 
     name: str
@@ -163,24 +135,11 @@ class PretrainedEncoder:
         return self.checkpoint.network(self.dtype, self.family.options).to(device).requires_grad_(False)
 
     def batches(self, inputs: Sequence[Any], *, tokens: bool = False) -> Encoded:
-        """Features, batch by batch.
-
-        Args:
-            inputs: paths, or sentences.
-            tokens: token-level features instead of pooled ones; never normalised.
-
-        Yields:
-            (positions, arrays).
-
-        Raises:
-            RuntimeError: the network is in training mode, in which dropout and batch statistics would make features
-                depend on chance and on companions.
-            ValueError: features that are not finite.
-            OutOfMemoryError: a batch that is too large for the GPU.
-        """
+        """(positions, arrays), batch by batch; token-level features are never normalised."""
         network = self.network
         place = next(network.parameters()).device
         for rows, batch in self.reader.batches(inputs, self.batch_size):
+            # dropout and batch statistics would make features depend on chance and on the rest of the batch
             if any(module.training for module in network.modules()):
                 raise RuntimeError(
                     f"{self.name}: the network is in training mode; call network.eval() before encoding"
@@ -263,14 +222,7 @@ def encode_tokens(encoder: Encoder, inputs: Sequence[Any]) -> Tokens:
 
 
 def padded(ragged: Sequence[Floats]) -> Tokens:
-    """Token-level features of different lengths in one array.
-
-    Args:
-        ragged: (T_i, d) arrays, at least one.
-
-    Returns:
-        Tokens.
-    """
+    """Token-level features (T_i, d) of different lengths, at least one, in one array."""
     lengths = np.array([len(part) for part in ragged])
     features = np.zeros((len(ragged), lengths.max(), ragged[0].shape[1]), dtype=np.float32)
     for row, part in zip(features, ragged, strict=True):

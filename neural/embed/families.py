@@ -24,11 +24,7 @@ Network = Any  # of transformers; what it has depends on the family
 class Family:
     """How networks of one type encode one modality.
 
-    Attributes:
-        modality: "image", "text" or "audio".
-        poolings: those that make sense; the first is the default.
-        forward: (network, batch) to `Hidden`.
-        options: further arguments of ``from_pretrained``.
+    The first of the poolings is the default; `options` are further arguments of ``from_pretrained``.
     """
 
     modality: str
@@ -122,25 +118,7 @@ FAMILIES: dict[str, tuple[Family, ...]] = {
 
 
 def family_of(model_type: str, modality: str | None, name: str) -> Family:
-    """The way to run a network.
-
-    Args:
-        model_type: as its configuration says.
-        modality: what to encode; None where the network encodes one alone.
-        name: how messages call the encoder.
-
-    Returns:
-        Family.
-
-    Raises:
-        ValueError: a type that is not supported, a modality that it does not encode, or a choice left open.
-
-    Example:
-        >>> family_of("bert", "image", "bert-large")
-        Traceback (most recent call last):
-        ...
-        ValueError: bert-large: encodes text, not 'image'; choose another encoder
-    """
+    """How to run a network of a type that its configuration names; no modality is needed where it encodes one."""
     if model_type not in FAMILIES:
         raise ValueError(
             f"{name}: networks of type {model_type!r} are not supported (supported: {', '.join(sorted(FAMILIES))}); "

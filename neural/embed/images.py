@@ -42,22 +42,7 @@ class ImageTransform:
 
     @staticmethod
     def named(statistics: str, size: int = 224) -> "ImageTransform":
-        """Shorter side resized (bicubic), central square, standardised with published statistics.
-
-        Args:
-            statistics: "clip" as in the released code, "imagenet" as in DINO's own, or "half".
-            size: pixels of either side.
-
-        Returns:
-            Transform.
-
-        Raises:
-            UnknownNameError: no such statistics.
-
-        Example:
-            >>> ImageTransform.named("imagenet").mean
-            (0.485, 0.456, 0.406)
-        """
+        """Shorter side resized (bicubic), central square; statistics of "clip", "imagenet" (as in DINO) or "half"."""
         if statistics not in _STATISTICS:
             raise UnknownNameError(statistics, [*_STATISTICS, "native"], "preprocessing")
         mean, std = _STATISTICS[statistics]
@@ -69,14 +54,7 @@ class ImageTransform:
         return self.crop or (self.resize if isinstance(self.resize, tuple) else None)
 
     def __call__(self, image: Image.Image) -> NDArray[np.float32]:
-        """Pixels for the network.
-
-        Args:
-            image: of any mode and size.
-
-        Returns:
-            (3, height, width) float32.
-        """
+        """(3, height, width) float32 pixels for the network, from an image of any mode and size."""
         image = image.convert("RGB")
         width, height = image.size
         if isinstance(self.resize, tuple):
@@ -100,22 +78,7 @@ class ImageTransform:
 
 
 def native_transform(settings: Mapping[str, Any], name: str) -> ImageTransform:
-    """The transform that a checkpoint's own ``preprocessor_config.json`` asks for.
-
-    Args:
-        settings: content of that file.
-        name: how messages call the encoder.
-
-    Returns:
-        Transform.
-
-    Raises:
-        ValueError: a size that is not understood.
-
-    Example:
-        >>> native_transform({"size": {"shortest_edge": 256}, "crop_size": 224, "do_center_crop": True}, "vit").crop
-        (224, 224)
-    """
+    """The transform that a checkpoint's own ``preprocessor_config.json`` asks for."""
     size = settings.get("size", 224)
     resize = _extent(size, name)
     crop = None
@@ -150,19 +113,7 @@ def _extent(size: int | Mapping[str, int], name: str) -> int | tuple[int, int]:
 
 
 def read_image(source: Path | Image.Image) -> Image.Image:
-    """An image with its pixels decoded.
-
-    Orientation tags are ignored, as by the loaders of the released code.
-
-    Args:
-        source: file, or an image that is already in memory.
-
-    Returns:
-        Image.
-
-    Raises:
-        ValueError: a file that cannot be opened or decoded, with its path.
-    """
+    """An image, decoded; orientation tags are ignored, as by the loaders of the released code."""
     if isinstance(source, Image.Image):
         return source
     try:

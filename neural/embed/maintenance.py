@@ -18,16 +18,10 @@ __all__ = ["Entry", "add_command", "entries", "remove", "verify"]
 
 @dataclass(frozen=True)
 class Entry:
-    """One encoder's features in a cache.
+    """One encoder's features in a cache: where they lie, number of shards, bytes on disk.
 
-    Attributes:
-        folder: where they lie.
-        name: of the encoder when they were first made; "?" where the manifest is damaged.
-        modality: "image", "text" or "audio".
-        tokens: token-level features.
-        origin: hub name and revision, hash of the files, or function and version.
-        shards: number of files.
-        size: bytes on disk.
+    The name is the encoder's when they were first made, "?" where the manifest is damaged; the origin is hub name and
+    revision, hash of the files, or function and version.
     """
 
     folder: Path
@@ -40,17 +34,7 @@ class Entry:
 
 
 def entries(cache: Path | str) -> list[Entry]:
-    """What a cache holds.
-
-    Args:
-        cache: folder.
-
-    Returns:
-        Entries, sorted by name.
-
-    Raises:
-        FileNotFoundError: no such folder.
-    """
+    """What a cache holds, sorted by name."""
     cache = Path(cache)
     if not cache.is_dir():
         raise FileNotFoundError(f"{cache}: there is no feature cache here; check --cache")
@@ -76,15 +60,7 @@ def entries(cache: Path | str) -> list[Entry]:
 
 
 def verify(cache: Path | str) -> dict[Path, str]:
-    """Read everything in a cache and compare it with its checksums; nothing is changed.
-
-    Args:
-        cache: folder.
-
-    Returns:
-        {file: what is wrong with it}; empty for a sound cache. Parts of writes that were killed are listed too: they do
-        no harm and may be deleted when nothing is running.
-    """
+    """{file: what is wrong with it}, remains of killed writes too (they do no harm); reads all, changes nothing."""
     problems: dict[Path, str] = {}
     for entry in entries(cache):
         note = _manifest(entry.folder)
@@ -109,19 +85,7 @@ def verify(cache: Path | str) -> dict[Path, str]:
 
 
 def remove(cache: Path | str, names: Sequence[str]) -> list[Entry]:
-    """Delete the features of encoders.
-
-    Args:
-        cache: folder.
-        names: names of encoders, or of folders in the cache.
-
-    Returns:
-        The entries that are gone.
-
-    Raises:
-        UnknownNameError: a name that the cache does not know.
-        OSError: a process is adding to them.
-    """
+    """Delete the features of encoders, by name or folder, unless a process is adding to them; what is gone."""
     known = entries(cache)
     chosen: dict[Path, Entry] = {}
     for name in names:
@@ -148,13 +112,7 @@ def remove(cache: Path | str, names: Sequence[str]) -> list[Entry]:
 
 
 def add_command(subparsers: Any) -> None:  # noqa: ANN401 -- argparse keeps this type private
-    """Add ``features list | verify | remove`` to a command line.
-
-    Each sets ``run``, a function of the parsed arguments that prints and returns the exit status.
-
-    Args:
-        subparsers: what ``ArgumentParser.add_subparsers`` returned.
-    """
+    """Add ``features list | verify | remove``; each sets ``run``: parsed arguments to exit status."""
     parser = subparsers.add_parser("features", help="look after the cache of encoded features")
     actions = parser.add_subparsers(required=True, metavar="list|verify|remove")
     for action, help_text, run in (

@@ -54,17 +54,7 @@ class PictureEncoder(nn.Module):
         _initialise(self, seed)
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """Features.
-
-        Args:
-            pictures: (n, 32, 32) or (n, 1, 32, 32), ink 1, paper 0.
-
-        Returns:
-            (n, d).
-
-        Raises:
-            ValueError: another shape.
-        """
+        """(n, d) features of pictures (n, 32, 32) or (n, 1, 32, 32), ink 1, paper 0."""
         return self.project(self.last_grid(pictures, [nn.Identity()] * len(WIDTHS)))
 
     def layers(self) -> list[nn.Conv2d]:
@@ -114,31 +104,15 @@ class _Pretraining(nn.Module):
 
 
 def pretrain(
-    draw: Callable[[], Batch],
+    draw: Callable[[], Batch],  # the next batch: pictures (b, 32, 32) and labels (b,), b >= 2
     n_classes: int,
     *,
     steps: int,
     seed: int,
     progress: Callable[[int], object] | None = None,
 ) -> PictureEncoder:
-    """Train an encoder to tell classes apart: cross-entropy, AdamW, linear warm-up, then cosine decay to zero.
-
-    The last normalisation leaves each feature with mean 0 and variance 1 over the training pictures, so that the mean
-    squared norm of the features is d there. On one thread equal arguments give equal weights.
-
-    Args:
-        draw: gives the next batch, pictures (b, 32, 32) and labels (b,), b >= 2.
-        n_classes: number of classes.
-        steps: optimiser steps, >= 1.
-        seed: of the initial weights.
-        progress: called with 1 after every step.
-
-    Returns:
-        The encoder, on the CPU, without the classifier.
-
-    Raises:
-        FloatingPointError: the loss is not finite.
-    """
+    """An encoder trained to tell classes apart: cross-entropy, AdamW, linear warm-up, then cosine decay to zero."""
+    # on one thread equal arguments give equal weights
     steps = as_whole(steps, "steps", least=1)
     network = _Pretraining(PictureEncoder(seed), n_classes, seed)
     optimiser = torch.optim.AdamW(network.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
@@ -177,20 +151,7 @@ def _initialise(network: nn.Module, seed: int) -> None:
 
 
 def encode(encoder: nn.Module, pictures: NDArray[np.uint8], batch: int = 512) -> NDArray[np.float32]:
-    """Features of many pictures.
-
-    Args:
-        encoder: maps (n, 32, 32) floats to (n, d).
-        pictures: (n, 32, 32) uint8, ink 255.
-        batch: pictures at a time.
-
-    Returns:
-        (n, d) float32.
-
-    Example:
-        >>> encode(PictureEncoder(), np.zeros((3, 32, 32), np.uint8)).shape
-        (3, 192)
-    """
+    """(n, d) float32 features of (n, 32, 32) uint8 pictures, ink 255, `batch` at a time."""
     parts = []
     with torch.inference_mode():
         for start in range(0, len(pictures), batch):

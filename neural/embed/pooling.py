@@ -15,42 +15,17 @@ POOLINGS = ("cls", "mean", "eot")
 
 @dataclass(frozen=True, eq=False)
 class Hidden:
-    """What a network says about a batch.
+    """What a network says about a batch."""
 
-    Attributes:
-        tokens: (b, T, d) last hidden state.
-        mask: (b, T) bool, False where a token is padding; at least one True per row. Either side may be padded.
-        prefix: number of leading tokens that stand for no part of the input (class token, registers); the mean leaves
-            them out.
-        own: {pooling: (b, d')}, poolings that the network defines itself, such as CLIP's projected embedding.
-    """
-
-    tokens: Tensor
-    mask: Tensor
-    prefix: int = 0
+    tokens: Tensor  # (b, T, d) last hidden state
+    mask: Tensor  # (b, T) bool, False for padding (on either side); at least one True per row
+    prefix: int = 0  # leading tokens that stand for no part of the input (class token, registers)
+    # {pooling: (b, d')} that the network defines itself, such as CLIP's projected embedding
     own: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 def pool(hidden: Hidden, how: str) -> Tensor:
-    """One vector per input.
-
-    Args:
-        hidden: tokens with their mask.
-        how: "cls" the first token, "eot" the last one that is no padding, "mean" the mean over tokens that are neither
-            padding nor prefix; or one of the network's own.
-
-    Returns:
-        (b, d) float32; the mean is summed in single precision whatever the network's is.
-
-    Raises:
-        UnknownNameError: no such pooling.
-
-    Example:
-        >>> tokens = torch.tensor([[[1.0], [3.0], [50.0]]])
-        >>> hidden = Hidden(tokens, torch.tensor([[True, True, False]]))
-        >>> [pool(hidden, how).item() for how in ("cls", "mean", "eot")]
-        [1.0, 2.0, 3.0]
-    """
+    """(b, d) float32: "cls" first token, "eot" last, "mean" of those beyond the prefix, or the network's own."""
     if how in hidden.own:
         return hidden.own[how].float()
     rows = torch.arange(len(hidden.tokens), device=hidden.tokens.device)
@@ -58,9 +33,8 @@ def pool(hidden: Hidden, how: str) -> Tensor:
     if how == "cls":
         return hidden.tokens[rows, place.argmax(dim=1)].float()
     if how == "eot":
-        return hidden.tokens[
-            rows, (place * torch.arange(1, place.shape[1] + 1, device=place.device)).argmax(1)
-        ].float()
+        numbered = place * torch.arange(1, place.shape[1] + 1, device=place.device)
+        return hidden.tokens[rows, numbered.argmax(dim=1)].float()
     if how == "mean":
         weight = place[:, hidden.prefix :, None].float()
         kept = hidden.tokens[:, hidden.prefix :].float()

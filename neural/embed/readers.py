@@ -17,7 +17,7 @@ from torch import Tensor
 from transformers.utils import is_speech_available
 
 from neural.embed.images import ImageTransform, read_image
-from neural.embed.waveforms import central_part, read_wave
+from neural.embed.waveforms import read_wave
 from neural.embed.weights import Checkpoint, Config, FeatureExtractor, Tokenizer
 
 __all__ = ["AudioReader", "ImageReader", "Reader", "TextReader", "TruncatedTextWarning"]
@@ -45,10 +45,7 @@ class TextReader:
     """Sentences, tokenised, shortest first, padded on the right whatever the tokenizer's own side is.
 
     Padding on the right leaves positions as they are for a sentence alone, and a causal network never looks at it.
-
-    Attributes:
-        checkpoint: where the tokenizer comes from.
-        max_length: tokens per sentence at most; None takes what tokenizer and network allow.
+    `max_length` None takes what tokenizer and network allow.
     """
 
     checkpoint: Checkpoint
@@ -81,18 +78,7 @@ class TextReader:
         return {"fast_tokenizer": bool(self._tokenizer.is_fast), "max_length": self._limit}
 
     def batches(self, inputs: Sequence[str], size: int) -> Batches:
-        """Token numbers and masks.
-
-        Args:
-            inputs: sentences.
-            size: of a batch.
-
-        Yields:
-            (positions, {"input_ids", "attention_mask"}).
-
-        Raises:
-            ValueError: a sentence without a token, a tokenizer of another network.
-        """
+        """(positions, {"input_ids", "attention_mask"}) of sentences."""
         name = self.checkpoint.name
         options = {"truncation": True, "max_length": self._limit}
         tokens = self._tokenizer(list(inputs), **options)["input_ids"] if inputs else []
@@ -108,14 +94,8 @@ class TextReader:
                 f"{name}: the tokenizer says {top}, the network knows 0 to {vocabulary - 1}; they belong to different models"
             )
         self._warn_of_truncation(inputs, lengths)
-        padding = next(
-            (
-                p
-                for p in (self._config.pad_token_id, self._tokenizer.pad_token_id)
-                if p is not None and 0 <= p < vocabulary
-            ),
-            0,
-        )
+        candidates = (self._config.pad_token_id, self._tokenizer.pad_token_id)
+        padding = next((p for p in candidates if p is not None and 0 <= p < vocabulary), 0)
         order = np.argsort(lengths, kind="stable")
         for start in range(0, len(order), size):
             rows = order[start : start + size]
@@ -141,12 +121,7 @@ class TextReader:
 
 @dataclass(frozen=True)
 class ImageReader:
-    """Images, decoded by several threads while the network works on the batch before.
-
-    Attributes:
-        transform: what is done to each.
-        workers: threads; None takes the number of cores, eight at most.
-    """
+    """Images, decoded by threads (as many as cores, eight at most) while the network works on the batch before."""
 
     transform: ImageTransform
     workers: int | None = None
@@ -157,15 +132,7 @@ class ImageReader:
         return asdict(self.transform)
 
     def batches(self, inputs: Sequence[Any], size: int) -> Batches:
-        """Pixels.
-
-        Args:
-            inputs: files or Pillow images.
-            size: of a batch.
-
-        Yields:
-            (positions, {"pixel_values"}).
-        """
+        """(positions, {"pixel_values"}) of files or Pillow images."""
         starts = range(0, len(inputs), size)
         with ThreadPoolExecutor(self.workers or min(8, os.cpu_count() or 1)) as pool:
             coming = pool.map(self._pixels, inputs[:size])
@@ -180,11 +147,7 @@ class ImageReader:
 
 @dataclass(frozen=True)
 class AudioReader:
-    """Sound files, each cut to its central part where it is too long, so that nothing is drawn at random.
-
-    Attributes:
-        checkpoint: where the feature extractor comes from.
-    """
+    """Sound files, each cut to its central part where it is too long, so that nothing is drawn at random."""
 
     checkpoint: Checkpoint
 
@@ -217,15 +180,7 @@ class AudioReader:
         }
 
     def batches(self, inputs: Sequence[Path], size: int) -> Batches:
-        """Spectrograms.
-
-        Args:
-            inputs: WAV files.
-            size: of a batch.
-
-        Yields:
-            (positions, tensors of the feature extractor).
-        """
+        """(positions, tensors of the feature extractor) of WAV files."""
         rate = int(self._extractor.sampling_rate)
         for start in range(0, len(inputs), size):
             waves = [self._wave(path, rate) for path in inputs[start : start + size]]
@@ -238,4 +193,5 @@ class AudioReader:
             raise ValueError(
                 f"{path}: this sound is {len(wave) / rate * 1000:.1f} ms long, a spectrogram needs 25 ms; leave it out"
             )
-        return central_part(wave, self._longest)
+        start = max(0, (len(wave) - self._longest) // 2)
+        return wave[start : start + self._longest]

@@ -28,51 +28,28 @@ _NAME = re.compile(r"shard-[0-9a-f]{16}\.safetensors")
 
 @dataclass(frozen=True, eq=False)
 class Shard:
-    """Features of some inputs.
+    """Features of some inputs."""
 
-    Attributes:
-        items: (n, 16) uint8, digests of the inputs.
-        features: (n, d) float32, or (sum of lengths, d) token by token.
-        lengths: (n,) tokens of each input; None for one vector per input.
-    """
-
-    items: NDArray[np.uint8]
-    features: NDArray[np.float32]
-    lengths: NDArray[np.int64] | None = None
+    items: NDArray[np.uint8]  # (n, 16) digests of the inputs
+    features: NDArray[np.float32]  # (n, d), or (sum of lengths, d) token by token
+    lengths: NDArray[np.int64] | None = None  # (n,) tokens of each input; None for one vector per input
 
     def rows(self) -> list[NDArray[np.float32]]:
-        """Features input by input.
-
-        Returns:
-            n arrays, (d,) or (tokens, d).
-        """
+        """Features input by input: n arrays, (d,) or (tokens, d)."""
         if self.lengths is None:
             return list(self.features)
         return np.split(self.features, np.cumsum(self.lengths)[:-1])
 
 
 def shard_paths(folder: Path) -> list[Path]:
-    """The shards of a folder; parts of unfinished writes and files set aside are none.
-
-    Args:
-        folder: need not exist.
-
-    Returns:
-        Paths, sorted by name.
-    """
+    """The shards of a folder, if any, by name; parts of unfinished writes and files set aside are none."""
     if not folder.is_dir():
         return []
     return sorted(path for path in folder.iterdir() if _NAME.fullmatch(path.name))
 
 
 def write_shard(path: Path, shard: Shard, key: str) -> None:
-    """Write a shard; readers see all of it or nothing.
-
-    Args:
-        path: target.
-        shard: content.
-        key: of the encoder that made it.
-    """
+    """Write a shard under the key of its encoder; readers see all of it or nothing."""
     arrays: dict[str, NDArray[Any]] = {"items": shard.items, "features": shard.features}
     if shard.lengths is not None:
         arrays["lengths"] = shard.lengths
@@ -81,34 +58,13 @@ def write_shard(path: Path, shard: Shard, key: str) -> None:
 
 
 def read_items(path: Path) -> NDArray[np.uint8]:
-    """Whose features a shard holds, without reading these.
-
-    Args:
-        path: the shard.
-
-    Returns:
-        (n, 16) digests.
-
-    Raises:
-        ValueError: not a shard; a file that is none raises any of `neural.store.safe_file.DAMAGE`, or OSError.
-    """
+    """(n, 16) digests of whose features a shard holds, without reading these; else `DAMAGE` or OSError."""
     with safe_open(path, framework="np") as file:
         return _checked(file.get_tensor("items"))
 
 
 def read_shard(content: bytes, key: str) -> Shard:
-    """A shard, checked against its checksum.
-
-    Args:
-        content: of the file.
-        key: of the encoder that it should be of.
-
-    Returns:
-        Shard.
-
-    Raises:
-        ValueError: made for another key, or damaged; damage raises any of `neural.store.safe_file.DAMAGE`.
-    """
+    """A shard, checked against its checksum and its encoder's key; damage raises any of `DAMAGE`."""
     arrays, note = unpack(content)
     shard = Shard(_checked(arrays["items"]), arrays["features"], arrays.get("lengths"))
     if note["key"] != key:

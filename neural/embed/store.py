@@ -34,18 +34,11 @@ _LIBRARIES = ("torch", "transformers", "tokenizers", "numpy", "Pillow", "scipy")
 
 
 class FeatureStore:
-    """What one encoder made of inputs, by their digests.
-
-    Any number of processes may fill a store at the same time.
-
-    Args:
-        cache: folder of all encoders' features.
-        encoder: whose.
-        tokens: token-level features instead of one vector per input.
+    """What one encoder made of inputs, by their digests; any number of processes may fill it at the same time.
 
     Attributes:
         key: hash of everything that features depend on besides the input.
-        folder: where the store lies.
+        folder: where the store lies, in the cache of all encoders.
     """
 
     def __init__(self, cache: Path, encoder: Encoder, *, tokens: bool = False) -> None:
@@ -59,11 +52,7 @@ class FeatureStore:
         self._where: dict[bytes, tuple[Path, int]] = {}
 
     def refresh(self, paths: Sequence[Path] | None = None) -> None:
-        """Take note of shards that came, went or changed since the last look.
-
-        Args:
-            paths: the shards to look at; None looks at the whole folder.
-        """
+        """Take note of shards (of the whole folder if None) that came, went or changed since the last time."""
         looked = set(self._known) if paths is None else set(paths) & self._known.keys()
         now: dict[Path, tuple[int, int]] = {}
         for path in shard_paths(self.folder) if paths is None else paths:
@@ -86,37 +75,16 @@ class FeatureStore:
                 self._where.setdefault(item, (path, row))
 
     def missing(self, digests: Sequence[bytes]) -> list[int]:
-        """Which inputs had no features when the store was last looked at.
-
-        Args:
-            digests: of the inputs.
-
-        Returns:
-            Positions in `digests`, ascending.
-        """
+        """Positions, ascending, of inputs that had no features at the last `refresh`."""
         return [i for i, digest in enumerate(digests) if digest not in self._where]
 
     def shard_path(self, digests: Sequence[bytes]) -> Path:
-        """Where the features of a group of inputs are written.
-
-        Args:
-            digests: of the inputs, in order.
-
-        Returns:
-            The path; equal groups have equal paths in all processes.
-        """
+        """Where features of these inputs, in this order, are written; the same in all processes."""
         return self.folder / f"shard-{hashlib.sha256(b''.join(digests)).hexdigest()[:16]}.safetensors"
 
     @contextlib.contextmanager
     def claimed(self, path: Path) -> Iterator[Claim | None]:
-        """Claim a shard for the time that it takes to make it.
-
-        Args:
-            path: from `shard_path`.
-
-        Yields:
-            The claim; None where another process has it.
-        """
+        """Claim a shard for the time that it takes to make it; None where another process has it."""
         self.folder.mkdir(parents=True, exist_ok=True)
         claim = Claim.take(path.with_suffix(".claim"))
         try:
@@ -126,13 +94,7 @@ class FeatureStore:
                 claim.release()
 
     def add(self, path: Path, digests: Sequence[bytes], rows: Sequence[NDArray[np.float32]]) -> None:
-        """Write features; what the shard held before stays in it.
-
-        Args:
-            path: from `shard_path`.
-            digests: of the inputs.
-            rows: features of each.
-        """
+        """Write features of inputs to a `shard_path`; what the shard held before stays in it."""
         self._write_manifest()
         content = dict(zip(digests, rows, strict=True))
         before = self._read(path)
@@ -147,19 +109,7 @@ class FeatureStore:
         write_shard(path, shard, self.key)
 
     def rows(self, digests: Sequence[bytes]) -> dict[bytes, NDArray[np.float32]]:
-        """Features of inputs, checked against the shards' checksums; those in damaged shards are left out.
-
-        A damaged shard is moved aside and named in a `CorruptCacheWarning`.
-
-        Args:
-            digests: of the inputs.
-
-        Returns:
-            {digest: features}, as far as there are any.
-
-        Raises:
-            MemoryError: more than this machine can hold; ask for fewer inputs at a time.
-        """
+        """{digest: features}, as far as there are any; damaged shards are moved aside with a `CorruptCacheWarning`."""
         self.refresh()
         wanted: dict[Path, list[tuple[bytes, int]]] = {}
         for digest in set(digests) & self._where.keys():

@@ -1,4 +1,4 @@
-"""Sound files: read, mixed to one channel, brought to the network's sampling rate, cut the same way every time."""
+"""Sound files: read, mixed to one channel, brought to the network's sampling rate."""
 
 import warnings
 from math import gcd
@@ -9,22 +9,11 @@ from numpy.typing import NDArray
 from scipy.io import wavfile
 from scipy.signal import resample_poly
 
-__all__ = ["central_part", "read_wave"]
+__all__ = ["read_wave"]
 
 
 def read_wave(path: Path, rate: int) -> NDArray[np.float32]:
-    """Mono waveform of a WAV file.
-
-    Args:
-        path: file with PCM (8 to 32 bits) or floating-point samples.
-        rate: sampling rate wanted, in Hz; resampled by a polyphase filter where the file has another.
-
-    Returns:
-        (samples,) float32; full scale is 1.
-
-    Raises:
-        ValueError: a file that cannot be read or holds no sample, with its path.
-    """
+    """(samples,) float32 of a WAV file, channels averaged, full scale 1, resampled (polyphase) to `rate` Hz."""
     try:
         with warnings.catch_warnings():  # chunks of metadata that the reader skips
             warnings.simplefilter("ignore", wavfile.WavFileWarning)
@@ -47,21 +36,3 @@ def read_wave(path: Path, rate: int) -> NDArray[np.float32]:
         common = gcd(int(have), int(rate))
         wave = resample_poly(wave, rate // common, have // common)
     return wave.astype(np.float32)
-
-
-def central_part(wave: NDArray[np.float32], length: int) -> NDArray[np.float32]:
-    """The middle of a waveform that is too long; shorter ones stay as they are.
-
-    Args:
-        wave: (samples,).
-        length: samples to keep at most.
-
-    Returns:
-        (min(samples, length),).
-
-    Example:
-        >>> central_part(np.arange(5, dtype=np.float32), 3)
-        array([1., 2., 3.], dtype=float32)
-    """
-    start = max(0, (len(wave) - length) // 2)
-    return wave[start : start + length]

@@ -35,18 +35,12 @@ class Checkpoint:
     """A folder written by ``save_pretrained``, or a model on the hub at one revision.
 
     Nothing is read before it is needed; code that a checkpoint brings along is never run.
-
-    Attributes:
-        name: how messages call the encoder.
-        location: folder, or hub name ``owner/model``.
-        revision: commit, tag or branch on the hub; not for folders.
-        local_files_only: use what is in the local cache and ask no network.
     """
 
-    name: str
-    location: str | Path
-    revision: str = "main"
-    local_files_only: bool = False
+    name: str  # how messages call the encoder
+    location: str | Path  # hub name ``owner/model``, or a folder
+    revision: str = "main"  # commit, tag or branch on the hub; not for folders
+    local_files_only: bool = False  # use what is in the local cache and ask no network
 
     @property
     def folder(self) -> Path | None:
@@ -55,12 +49,7 @@ class Checkpoint:
 
     @cached_property
     def config(self) -> Config:
-        """Its configuration.
-
-        Raises:
-            FileNotFoundError: a folder that does not exist or holds none.
-            EncoderUnavailableError: not in the local cache, and the hub did not give it.
-        """
+        """Its configuration; a folder without one raises FileNotFoundError."""
         if self.folder is not None and not (self.folder / "config.json").is_file():
             what = "holds no config.json" if self.folder.is_dir() else "does not exist"
             raise FileNotFoundError(
@@ -72,7 +61,7 @@ class Checkpoint:
 
     @cached_property
     def fingerprint(self) -> Mapping[str, str]:
-        """Which exact files these are: the hub's commit, or a hash of the folder's configuration, weights and vocabulary."""
+        """Which files these are: the hub's commit, or a hash of the folder's configuration, weights and vocabulary."""
         if self.folder is None:
             commit = getattr(self.config, "_commit_hash", None) or self.revision
             return {"hub": str(self.location), "revision": commit}
@@ -87,19 +76,7 @@ class Checkpoint:
         return {"files": digest.hexdigest()[:32]}
 
     def network(self, dtype: torch.dtype, options: Mapping[str, Any]) -> nn.Module:
-        """The network with its weights, on the CPU, in evaluation mode.
-
-        Args:
-            dtype: of the weights.
-            options: further arguments of ``from_pretrained``.
-
-        Returns:
-            Network.
-
-        Raises:
-            EncoderUnavailableError: no weights, here or on the hub.
-            ValueError: weights that leave a part of the network at random.
-        """
+        """The network with its weights, on the CPU, in evaluation mode; none of it may be left at random."""
         with self._asking("weights"), _quiet():
             network, report = AutoModel.from_pretrained(
                 self.location,
@@ -119,43 +96,20 @@ class Checkpoint:
         return network.eval()
 
     def tokenizer(self) -> Tokenizer:
-        """The tokenizer.
-
-        OpenLLaMA's is the one that its authors recommend, since automatic conversions of it were wrong; version 5 of
-        transformers has one kind only.
-
-        Returns:
-            Tokenizer.
-
-        Raises:
-            EncoderUnavailableError: none here or on the hub.
-        """
+        """The tokenizer."""
+        # what OpenLLaMA's authors recommend, since automatic conversions were wrong; transformers 5 has one kind only
         slow = {"use_fast": False} if "open_llama" in str(self.location) else {}
         with self._asking("tokenizer"), _quiet():
             return AutoTokenizer.from_pretrained(self.location, **slow, **self._where)
 
     def image_settings(self) -> Mapping[str, Any]:
-        """Content of its ``preprocessor_config.json`` for images.
-
-        Returns:
-            Settings.
-
-        Raises:
-            EncoderUnavailableError: none here or on the hub.
-        """
+        """Content of its ``preprocessor_config.json`` for images."""
         with self._asking("preprocessor_config.json (preprocessing='clip' needs none)"), _quiet():
             settings, _ = BaseImageProcessor.get_image_processor_dict(self.location, **self._where)
         return settings
 
     def feature_extractor(self) -> FeatureExtractor:
-        """What turns waveforms into the network's input.
-
-        Returns:
-            Feature extractor.
-
-        Raises:
-            EncoderUnavailableError: none here or on the hub.
-        """
+        """What turns waveforms into the network's input."""
         with self._asking("preprocessor_config.json"), _quiet():
             return AutoFeatureExtractor.from_pretrained(self.location, **self._where)
 

@@ -17,16 +17,7 @@ class WordEncoder:
     many names share, and names that differ in a rare word ("zhe", "tse") fall together; pieces keep them apart. The
     features are scaled by one constant, such that the corpus has mean squared norm `dim`.
 
-    Args:
-        corpus: texts, more than `dim` of them.
-        dim: number of features.
-
-    Attributes:
-        dim: number of features.
-        explained: share of the corpus's variance that the features keep, in [0, 1].
-
-    Raises:
-        ValueError: corpus too small for so many features.
+    The corpus needs more than `dim` texts; `explained` is the share of its variance that the features keep, in [0, 1].
 
     Example:
         >>> corpus = [f"{case} letter {letter}" for case in ("small", "capital", "raised") for letter in "abc"]
@@ -51,13 +42,6 @@ class WordEncoder:
         self._scale = np.sqrt(dim / np.mean(np.sum(reduced**2, axis=1)))
 
     def __call__(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Features of texts; pieces that the corpus lacks are passed over.
-
-        Args:
-            texts: any.
-
-        Returns:
-            (n, dim) float32.
-        """
+        """(n, dim) float32 features of texts; pieces that the corpus lacks are passed over."""
         reduced = self._svd.transform(self._terms.transform(texts))
         return (self._scale * reduced).astype(np.float32)

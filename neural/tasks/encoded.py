@@ -83,7 +83,10 @@ def encode_task(
     encoded = {name: Embeddings(parts[name], labels[name], "image") for name in pools}
     sentences, of_class = texts.flat()
     words = Embeddings(features(text, sentences, cache=cache, progress=progress), of_class, "text")
-    encoders, words_per_text = {"image": vision.name, "text": text.name}, round(texts.words_per_text, 2)
+    encoders = {"image": vision.name, "text": text.name}
+    words_per_text = round(texts.words_per_text, 2)
+    sources = zip(texts.classes, texts.sources, strict=True)
+    published = [part.source for part in (subsets or {}).values() if part.source is not None]
     return Task(
         dataset.name,
         dataset.classes,
@@ -109,13 +112,9 @@ def encode_task(
             "sentences per class": [min(texts.coverage), max(texts.coverage)],
             "words per sentence": words_per_text,
             "classes with template sentences only": [
-                name
-                for name, source in zip(texts.classes, texts.sources, strict=True)
-                if source == "template"
+                name for name, source in sources if source == "template"
             ],
-            "published subsets": sorted(
-                str(part.source) for part in (subsets or {}).values() if part.source is not None
-            ),
+            "published subsets": sorted(map(str, published)),
         },
     )
 

@@ -129,25 +129,7 @@ def from_files(
 def stratified_split(
     labels: ArrayLike, seed: int, where: str, *, val: float = 0.2, test: float = 0.2
 ) -> dict[str, Indices]:
-    """Split rows class by class; every part gets at least one row of every class.
-
-    Args:
-        labels: (n,) class numbers, >= 0.
-        seed: whole number >= 0.
-        where: what is split, for the message.
-        val: fraction of each class's rows for validation, rounded, in (0, 1).
-        test: fraction for the test set, rounded; val + test < 1.
-
-    Returns:
-        {"train", "val", "test": row numbers in ascending order}.
-
-    Raises:
-        ValueError: a class with one or two rows.
-
-    Example:
-        >>> {part: len(rows) for part, rows in stratified_split([0] * 10 + [1] * 3, 0, "rows").items()}
-        {'train': 7, 'val': 3, 'test': 3}
-    """
+    """{"train", "val", "test": ascending rows}, class by class by rounded fractions, one row of each at least."""
     numbers = np.asarray(labels)
     parts: dict[str, list[Indices]] = {part: [] for part in _PARTS}
     for c in np.unique(numbers):

@@ -27,18 +27,8 @@ class ImagenetEsc:
     few-shot subset of ImageNet's training part, tested on ImageNet's validation part. Sounds or images that help are
     the training rows of the one-shot split of their draw; text has its one vector per class.
 
-    Attributes:
-        size: 27 or 19 classes.
-        images: their features; None goes without.
-        sounds: likewise.
-        texts: (C, d) one vector per class, likewise.
-        shots: numbers of shots whose subsets tasks fix.
-        aligned: whether all features live in one space, as CLIP's and AudioCLIP's do.
-        normalised: whether tasks have every row scaled to length one.
-        about: where the features come from.
-
-    Raises:
-        ValueError: another size, fewer than two modalities.
+    There are 27 or 19 classes (`size`) and at least two modalities; texts are (C, d). Tasks fix the subsets of the
+    numbers of shots in `shots`; with `normalised` they have every row scaled to length one.
     """
 
     size: int
@@ -83,21 +73,7 @@ class ImagenetEsc:
         return tuple(name for name in self.modalities if name != "text")
 
     def task(self, target: str, auxiliaries: Sequence[str] = (), repetition: int = 0) -> Task:
-        """The task of one repetition.
-
-        Args:
-            target: one of `targets`.
-            auxiliaries: other modalities, in the order wanted.
-            repetition: 0 to 24.
-
-        Returns:
-            Task whose subsets of (k, repetition) are fixed. Its pools for training and for validation are the same rows;
-            the subsets share none.
-
-        Raises:
-            UnknownNameError: no such modality, or text as the target.
-            ValueError: a repetition beyond the last.
-        """
+        """The task of a repetition (0 to 24) with subsets (k, repetition), disjoint rows of one pool for both parts."""
         split, draw = divmod(as_whole(repetition, "repetition", least=0), DRAWS)
         if split >= FOLDS:
             raise ValueError(f"repetition {repetition}: there are {FOLDS * DRAWS}, counted from 0")
@@ -141,26 +117,12 @@ def open_imagenet_esc(
     images: Path | None = None,
     sounds: Path | None = None,
     texts: Path | None = None,
-    indices: Path | None = None,
+    indices: Path | None = None,  # folder of ImageNet's few-shot files; None draws the images of each split
     shots: Sequence[int] = (1, 2, 4),
     aligned: bool = False,
     normalised: bool = False,
 ) -> ImagenetEsc:
-    """ImageNet-ESC from files of features; layouts in `neural.datasets.esc_features`.
-
-    Args:
-        size: 27 or 19 classes.
-        images: file for `read_images`.
-        sounds: file for `read_sounds`.
-        texts: file for `read_names`.
-        indices: folder of published few-shot files of ImageNet; None draws the images of each split.
-        shots: numbers of shots that will be asked for.
-        aligned: whether all features live in one space.
-        normalised: whether every row is scaled to length one.
-
-    Returns:
-        ImagenetEsc.
-    """
+    """ImageNet-ESC from files of features; layouts in `neural.datasets.esc_features`."""
     pairs = imagenet_esc(size)
     files = {"images": images, "sounds": sounds, "texts": texts, "few-shot indices": indices}
     return ImagenetEsc(

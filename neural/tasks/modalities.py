@@ -18,17 +18,8 @@ POOLS = ("train", "val", "test")
 class Modalities:
     """Labelled rows of several modalities, of no common samples; each with pools of its own.
 
-    Attributes:
-        name: of the data.
-        classes: names of the C classes; labels are positions in it, in every modality.
-        pools: {modality: {pool: rows}}. With all of `POOLS` a modality can be the target; with "train" alone it can
-            only help. The order of modalities decides where a shared head lives: in the space of the first auxiliary.
-        aligned: whether all modalities live in one space.
-        about: where the data come from, for the record.
-
-    Raises:
-        UnknownNameError: a pool with another name.
-        ValueError: fewer than two modalities, or one without training rows.
+    With all of `POOLS` a modality can be the target; with "train" alone it can only help. The order of modalities decides
+    where a shared head lives: in the space of the first auxiliary. `about` says where the data come from, for the record.
 
     Example:
         >>> import numpy as np
@@ -58,9 +49,8 @@ class Modalities:
                 if pool not in POOLS:
                     raise UnknownNameError(pool, POOLS, f"pool of {modality!r}:")
             if "train" not in pools:
-                raise ValueError(
-                    f"{self.name}: {modality}: no pool 'train'; it is what helps, or is learned from"
-                )
+                what = "it is what helps, or is learned from"
+                raise ValueError(f"{self.name}: {modality}: no pool 'train'; {what}")
 
     @property
     def modalities(self) -> tuple[str, ...]:
@@ -73,27 +63,13 @@ class Modalities:
         return tuple(name for name, pools in self.pools.items() if len(pools) == len(POOLS))
 
     def task(self, target: str, auxiliaries: Sequence[str] = (), repetition: int = 0) -> Task:
-        """One modality as the target; the training pools of others may help.
-
-        Validation and test rows of a modality are never used while it helps.
-
-        Args:
-            target: one of `targets`.
-            auxiliaries: other modalities, in the order wanted.
-            repetition: makes no difference here; shots are drawn by `Task.few_shot`.
-
-        Returns:
-            Task with the test set "test".
-
-        Raises:
-            UnknownNameError: no such modality, or a target without validation and test rows.
-        """
+        """One modality (with all `POOLS`) as the target, others' training pools to help; repetitions do not differ."""
         if target not in self.targets:
             raise UnknownNameError(target, self.targets, "target")
         for name in auxiliaries:
             if name not in self.pools:
                 raise UnknownNameError(name, self.pools)
-        own = self.pools[target]
+        own = self.pools[target]  # validation and test rows of the others are never used
         return Task(
             self.name,
             self.classes,
@@ -108,44 +84,13 @@ class Modalities:
 
 
 def deal(rows: Embeddings, seed: int, *, val: float = 0.25, test: float = 0.25) -> dict[str, Embeddings]:
-    """Pools from rows that have none: each class's rows dealt at random, eight into 4, 2 and 2.
-
-    Args:
-        rows: at least three per class.
-        seed: whole number >= 0.
-        val: fraction for validation, rounded, at least one row per class.
-        test: fraction for the test, likewise.
-
-    Returns:
-        {"train", "val", "test": rows}.
-
-    Raises:
-        ValueError: a class with fewer than three rows.
-
-    Example:
-        >>> import numpy as np
-        >>> rows = Embeddings(np.eye(16), np.repeat([0, 1], 8), "text")
-        >>> {pool: part.counts(2).tolist() for pool, part in deal(rows, seed=0).items()}
-        {'train': [4, 4], 'val': [2, 2], 'test': [2, 2]}
-    """
+    """Pools from rows that have none: each class's rows, three at least, dealt at random, eight into 4, 2 and 2."""
     parts = stratified_split(rows.labels, seed, rows.name, val=val, test=test)
     return {pool: rows.take(parts[pool]) for pool in POOLS}
 
 
 def of_task(task: Task, seed: int, *, order: Sequence[str] = ()) -> Modalities:
-    """A task's modalities as pools: the target keeps its own, the rows of each auxiliary are dealt into pools.
-
-    Args:
-        task: with at least one auxiliary; of its test sets the first is kept.
-        seed: whole number >= 0, deals the auxiliaries' rows.
-        order: modalities that come first, where the task has them.
-
-    Returns:
-        Modalities.
-
-    Raises:
-        ValueError: an auxiliary with fewer than three rows in a class.
-    """
+    """A task's modalities: the target keeps train, val and its first test; auxiliaries' rows are dealt into pools."""
     first_test = next(iter(task.tests.values()))
     pools = {task.target: {"train": task.train, "val": task.val, "test": first_test}}
     pools |= {name: deal(rows, seed) for name, rows in task.auxiliaries.items()}

@@ -37,11 +37,8 @@ _AT_ONCE = 32  # images that are decoded while others are converted
 class Pixels:
     """Images of one size in files of a few hundred, of which only what is asked for is read.
 
-    Copies share the files: a network may be copied as often as it is trained.
-
-    Args:
-        paths: files with a tensor "pixels" (n_i, 3, height, width) of bytes each, all but the last equally long.
-        fingerprint: hash of the images' content and of what was done to them.
+    The files hold a tensor "pixels" (n_i, 3, height, width) of bytes each, all but the last equally long. Copies share
+    them: a network may be copied as often as it is trained. The fingerprint is of the images and of what was done to them.
     """
 
     def __init__(self, paths: Sequence[Path], fingerprint: str) -> None:
@@ -54,14 +51,7 @@ class Pixels:
         return self
 
     def take(self, numbers: Sequence[int]) -> Bytes:
-        """Some of the images.
-
-        Args:
-            numbers: at least one, each at least 0 and below the number of images.
-
-        Returns:
-            (n, 3, height, width) uint8.
-        """
+        """(n, 3, height, width) uint8, the images of these numbers, at least one."""
         places = [divmod(number, self._size) for number in numbers]
         return np.concatenate([self._slices[file][row : row + 1] for file, row in places])
 
@@ -137,17 +127,7 @@ class PixelEncoder(nn.Module):
 
     Weights are in single precision. Dropout, where a checkpoint has any, stays off in training, too: it would draw from
     the global generator. Without gradients images go through in the encoder's own batches, so that any number may be
-    asked for at a time.
-
-    Args:
-        vision: the encoder; its device does not matter.
-        pixels: from `keep_pixels` with this encoder.
-
-    Attributes:
-        source: what its features depend on, up to rounding, before it is trained.
-
-    Raises:
-        ValueError: an encoder without weights or of another modality.
+    asked for at a time. The device of the encoder does not matter; `pixels` are from `keep_pixels` with it.
     """
 
     mean: Tensor
@@ -158,6 +138,7 @@ class PixelEncoder(nn.Module):
         encoder, reader = _trainable(vision)
         self.pixels = pixels
         self.network = encoder.checkpoint.network(torch.float32, encoder.family.options)
+        # what its features depend on, up to rounding, before it is trained
         self.source: Mapping[str, Any] = {
             "pixels": pixels.fingerprint,
             "encoder": dict(replace(encoder, dtype=torch.float32).identity),
@@ -168,27 +149,13 @@ class PixelEncoder(nn.Module):
         self.register_buffer("std", torch.tensor(reader.transform.std).view(-1, 1, 1))
 
     def train(self, mode: bool = True) -> "PixelEncoder":
-        """Set the mode of this module; the network inside stays in evaluation mode.
-
-        Args:
-            mode: True for training.
-
-        Returns:
-            self.
-        """
+        """Set the mode of this module; the network inside stays in evaluation mode."""
         super().train(mode)
         self.network.eval()
         return self
 
     def forward(self, rows: Tensor) -> Tensor:
-        """Features of images.
-
-        Args:
-            rows: (n, 1) numbers of images, on any device.
-
-        Returns:
-            (n, d) float32, on the device of `rows`.
-        """
+        """(n, d) float32 features of images by number, (n, 1), on the device of `rows`."""
         numbers = rows[:, 0].tolist()
         step = len(numbers) if torch.is_grad_enabled() else self._batch_size
         parts = [self._features(numbers[i : i + step]) for i in range(0, len(numbers), step)]

@@ -17,12 +17,7 @@ __all__ = ["Embeddings", "FewShot", "Labels", "Numbered", "Task"]
 
 @dataclass(frozen=True, eq=False)
 class FewShot:
-    """What one repetition trains on and selects by.
-
-    Attributes:
-        train: k rows per class of the target modality.
-        val: min(k, 4) rows per class.
-    """
+    """What one repetition trains on, k rows per class of the target, and selects by, min(k, 4) rows per class."""
 
     train: Embeddings
     val: Embeddings
@@ -161,8 +156,8 @@ class Task:
     def few_shot(self, shots: int | None, seed: int) -> FewShot:
         """The training and validation rows of one repetition; different shots and seeds draw independently.
 
-        A subset that the task fixes is taken as it is. As in the paper's protocol, drawn subsets of different sizes are not nested, and validation has min(shots, 4) rows
-        per class from a pool of its own.
+        A subset that the task fixes is taken as it is. As in the paper's protocol, drawn subsets of different sizes are not
+        nested, and validation has min(shots, 4) rows per class from a pool of its own.
 
         Args:
             shots: k training rows per class, or None for the whole pools.
@@ -213,11 +208,7 @@ class Task:
         return _hash({**self.tests, **{f"auxiliary {k}": v for k, v in self.auxiliaries.items()}}, named)
 
     def normalised(self) -> "Task":
-        """The same task with every row of every modality scaled to length one.
-
-        Returns:
-            Task.
-        """
+        """The same task with every row of every modality scaled to length one."""
         return replace(
             self,
             train=self.train.normalised(),
@@ -227,17 +218,7 @@ class Task:
         )
 
     def only(self, auxiliaries: Sequence[str]) -> "Task":
-        """The same task with some of the auxiliary modalities.
-
-        Args:
-            auxiliaries: their names, in the order wanted.
-
-        Returns:
-            Task.
-
-        Raises:
-            UnknownNameError: a name that is not there.
-        """
+        """The same task with some of the auxiliary modalities, in the order wanted."""
         for name in auxiliaries:
             if name not in self.auxiliaries:
                 raise UnknownNameError(name, self.auxiliaries)
@@ -248,10 +229,8 @@ def _hash(parts: Mapping[str, Embeddings], named: Sequence[Any] = ()) -> str:
     digest = hashlib.sha256(json.dumps(list(named)).encode())
     for name, rows in parts.items():
         features = rows.features
-        if (
-            isinstance(rows, Numbered) and features.max() < 2**24
-        ):  # exact as floats, by which results are found
-            features = features.astype(np.float32)
+        if isinstance(rows, Numbered) and features.max() < 2**24:
+            features = features.astype(np.float32)  # exact, and stored results are found by it
         digest.update(f"{name} {features.shape}".encode())
         digest.update(features.tobytes())
         digest.update(rows.labels.tobytes())

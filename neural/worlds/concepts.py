@@ -108,17 +108,7 @@ class ConceptWorld:
         return (self.target, *self.auxiliaries)
 
     def dim(self, name: str) -> int:
-        """Number of features of a modality.
-
-        Args:
-            name: one of `names`.
-
-        Returns:
-            The dimension.
-
-        Raises:
-            UnknownNameError: there is no such modality.
-        """
+        """Number of features of one of `names`."""
         if name not in self.names:
             raise UnknownNameError(name, self.names)
         usual = _TARGET_DIM if self.aligned or name == self.target else _AUXILIARY_DIM

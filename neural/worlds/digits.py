@@ -218,19 +218,7 @@ def digits(speech: str | Path | None = None, *, seed: int, noise_std: float = 4.
 
 
 def read_recordings(folder: str | Path) -> tuple[Array, NDArray[np.int64]]:
-    """Features of spoken digits in a folder laid out as the Free Spoken Digit Dataset's.
-
-    Args:
-        folder: holds `{digit}_{speaker}_{take}.wav` files, 16-bit PCM, mono, 8 kHz; other files are left alone unless
-            their name ends in .wav.
-
-    Returns:
-        (n, 80) `log_mel_statistics` and (n,) digits, in the order of file names.
-
-    Raises:
-        FileNotFoundError: no such folder.
-        ValueError: a .wav file whose name does not fit or that cannot be read, or a digit without recordings.
-    """
+    """(n, 80) statistics and (n,) digits of {digit}_{speaker}_{take}.wav files (16-bit, mono, 8 kHz), by file name."""
     folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(
@@ -256,18 +244,8 @@ def read_recordings(folder: str | Path) -> tuple[Array, NDArray[np.int64]]:
 
 
 def log_mel_statistics(signal: Array, *, bands: int = 40) -> Array:
-    """Mean and standard deviation over time of the log-mel spectrogram: what is in a word, not when.
-
-    Frames of 32 ms every 16 ms (Hann window); triangular filters, evenly spaced on the mel scale
-    m = 2595 log10(1 + f / 700) from 0 to 4 kHz.
-
-    Args:
-        signal: (n,) samples in [-1, 1] at 8 kHz; shorter than a frame is padded with silence.
-        bands: number of mel filters, >= 1.
-
-    Returns:
-        (2 bands,): means, then standard deviations, of the logarithm (natural) of power in each band.
-    """
+    """(2 bands,) means, then deviations over time of log-mel power: what is in a word (in [-1, 1], 8 kHz), not when."""
+    # frames of 32 ms every 16 ms (Hann); triangular filters, evenly spaced in mel from 0 to 4 kHz; natural logarithm
     size = 256
     signal = np.pad(signal, (0, max(0, size - len(signal))))
     hertz, _, spectrum = stft(signal, _RATE, nperseg=size, boundary=None, padded=False)

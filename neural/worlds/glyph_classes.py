@@ -33,35 +33,16 @@ _VERSION = 1
 
 @dataclass(frozen=True)
 class GlyphClasses:
-    """A split of the characters that the faces share.
+    """A split of the characters that the faces share; no base character is, or looks like, a novel one."""
 
-    Attributes:
-        novel: the classes of the task, in the order of their code points.
-        base: characters for pretraining; none is, or looks like, a novel one.
-        candidates: from how many characters the novel ones were drawn.
-        homoglyphs: {character that was left out: the one that stands for it}.
-    """
-
-    novel: tuple[str, ...]
-    base: tuple[str, ...]
-    candidates: int
-    homoglyphs: Mapping[str, str]
+    novel: tuple[str, ...]  # the classes of the task, in the order of their code points
+    base: tuple[str, ...]  # for pretraining
+    candidates: int  # from how many characters the novel ones were drawn
+    homoglyphs: Mapping[str, str]  # {character that was left out: the one that stands for it}
 
 
 def look_alikes(masters: Pictures, tolerance: float = _TOLERANCE) -> NDArray[np.int64]:
-    """Pairs of masters that coincide, wherever on the canvas their ink is.
-
-    Args:
-        masters: (n, s, s) uint8 with s even; those without ink look like nothing.
-        tolerance: greatest squared difference, at half the size, relative to the squared ink of the fainter one.
-
-    Returns:
-        (pairs, 2) indices, i < j.
-
-    Example:
-        >>> look_alikes(draw_masters("AΑАB", "DejaVuSans")).tolist()  # Latin, Greek, Cyrillic A
-        [[0, 1], [0, 2], [1, 2]]
-    """
+    """(pairs, 2) indices i < j of masters (n, s, s), s even, that coincide wherever their ink is, if any."""
     n, side, _ = masters.shape
     centred = np.zeros((n, side, side), dtype=np.float32)
     for i, master in enumerate(masters):
@@ -88,19 +69,7 @@ def look_alikes(masters: Pictures, tolerance: float = _TOLERANCE) -> NDArray[np.
 
 
 def homoglyph_groups(characters: Sequence[str], faces: Sequence[str] = FACES) -> NDArray[np.int64]:
-    """Number of each character's group; those that look alike in at least one of the faces are in one group.
-
-    Args:
-        characters: single characters; a face that lacks one says nothing about it.
-        faces: where to look.
-
-    Returns:
-        (n,) group numbers.
-
-    Example:
-        >>> homoglyph_groups("AΑB", ["DejaVuSans"]).tolist()
-        [0, 0, 1]
-    """
+    """(n,) group numbers; characters that look alike in any of the faces that have them share a group."""
     pairs = [np.empty((0, 2), dtype=np.int64)]
     for face in faces:
         covered = set(characters_in([face]))

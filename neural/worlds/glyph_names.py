@@ -73,18 +73,7 @@ def _name(character: str) -> str:
 
 
 def coarse_text(character: str) -> str:
-    """One sentence: a template around the name.
-
-    Args:
-        character: a named one.
-
-    Returns:
-        The sentence.
-
-    Example:
-        >>> coarse_text("é")
-        'a picture of latin small letter e with acute'
-    """
+    """One sentence, a template around the name: "a picture of latin small letter e with acute"."""
     return f"a picture of {_name(character)}"
 
 
@@ -140,19 +129,7 @@ def _counterpart(character: str) -> str:
 
 
 def corpus_characters(limit: int | None = None) -> list[str]:
-    """Characters whose names are words: all named ones but ideographs, syllables and other counted names.
-
-    Args:
-        limit: take about so many, evenly spread; None takes all (about 30,000, growing with Unicode's version).
-
-    Returns:
-        Characters in the order of their code points.
-
-    Example:
-        >>> characters = corpus_characters()
-        >>> "é" in characters, "中" in characters
-        (True, False)
-    """
+    """Characters with names of words, about `limit` of ~30,000, evenly spread; no ideographs, no counted names."""
     characters = list(_named_by_words())
     step = 1 if limit is None else max(1, len(characters) // limit)
     return characters[::step]
@@ -166,22 +143,7 @@ def _named_by_words() -> Iterator[str]:
 
 
 def unrelated_names(count: int, seed: Seed) -> list[str]:
-    """Names of pictographs, in random order and all different: real words that say nothing of a letter's look.
-
-    Args:
-        count: how many.
-        seed: of the order.
-
-    Returns:
-        Lower-case names.
-
-    Raises:
-        ValueError: more than there are.
-
-    Example:
-        >>> len(set(unrelated_names(300, seed=0)))
-        300
-    """
+    """Different names of pictographs in random order: real words that say nothing of a letter's look."""
     named = (unicodedata.name(chr(code), "") for code in _UNRELATED)
     names = [name.lower() for name in named if name and "LETTER" not in name]
     if count > len(names):
@@ -190,24 +152,7 @@ def unrelated_names(count: int, seed: Seed) -> list[str]:
 
 
 def labelled_texts(characters: Sequence[str], texts: str, seed: Seed) -> tuple[list[str], list[int]]:
-    """Sentences of each class.
-
-    Args:
-        characters: the classes.
-        texts: "coarse" (one sentence with the name), "fine" (eight sentences), "unrelated" (one sentence with the name
-            of something else, a different one for each class).
-        seed: of the assignment of unrelated names.
-
-    Returns:
-        Sentences and their labels, sorted by label.
-
-    Raises:
-        UnknownNameError: another variant.
-
-    Example:
-        >>> labelled_texts("ab", "coarse", seed=0)
-        (['a picture of latin small letter a', 'a picture of latin small letter b'], [0, 1])
-    """
+    """Sentences and labels by class: "coarse" (one, the name), "fine" (eight), "unrelated" (one, a name of its own)."""
     if texts not in TEXTS:
         raise UnknownNameError(texts, TEXTS, "text variant")
     if texts == "fine":

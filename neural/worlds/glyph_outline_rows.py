@@ -38,14 +38,8 @@ class OutlineJitter:
     """Law of the deformation of an outline; uniform but the noise.
 
     With the defaults the nearest class mean of one row per class finds about two in five of 300 novel characters, of
-    four rows three in five.
-
-    Attributes:
-        smallest: least factor of the size.
-        largest: greatest factor of the size.
-        rotation: greatest angle to either side, in degrees.
-        shift: greatest displacement in each direction, in ems.
-        noise: standard deviation of Gaussian noise on each coordinate, in ems.
+    four rows three in five. Size is a factor, rotation in degrees to either side, shift (in each direction) and the
+    standard deviation of Gaussian noise on each coordinate in ems.
     """
 
     smallest: float = 0.7
@@ -55,15 +49,7 @@ class OutlineJitter:
     noise: float = 0.02
 
     def apply(self, paths: Paths, rng: np.random.Generator) -> Paths:
-        """Deform outlines, each by a draw of its own; pen states stay.
-
-        Args:
-            paths: (n, points, 3) as from `neural.worlds.glyph_outlines.outline`.
-            rng: source.
-
-        Returns:
-            (n, points, 3).
-        """
+        """Deform outlines (n, points, 3), each by a draw of its own; pen states stay."""
         n = len(paths)
         size = rng.uniform(self.smallest, self.largest, n)
         angle = np.deg2rad(rng.uniform(-self.rotation, self.rotation, n))
@@ -77,22 +63,7 @@ class OutlineJitter:
 def draw_outlines(
     masters: Paths, per_class: int, rng: np.random.Generator, jitter: OutlineJitter = OutlineJitter()
 ) -> Paths:
-    """Deformed outlines of each character, in faces drawn at random.
-
-    Args:
-        masters: (characters, faces, points, 3) outlines as the fonts have them.
-        per_class: rows of each character, >= 1.
-        rng: source.
-        jitter: law of the deformation.
-
-    Returns:
-        (characters * per_class, points, 3), sorted by character.
-
-    Example:
-        >>> masters = np.stack([[outline(c, face, 16) for face in PLAIN[:2]] for c in "ab"])
-        >>> draw_outlines(masters, 3, np.random.default_rng(0)).shape
-        (6, 16, 3)
-    """
+    """(c * per_class, points, 3), by character: deformed, in faces drawn from masters (c, faces, points, 3)."""
     per_class = as_whole(per_class, "rows per class", least=1)
     which = np.repeat(np.arange(len(masters)), per_class)
     return jitter.apply(masters[which, rng.integers(masters.shape[1], size=len(which))], rng)
@@ -105,20 +76,7 @@ def outline_pools(
     seed: int = 0,
     cache: Path | None = None,
 ) -> dict[str, Embeddings]:
-    """Embedded outlines of the novel characters of `neural.worlds.glyphs.glyphs`, under the same labels.
-
-    All pools are in the plain faces of `neural.worlds.glyph_pictures.PLAIN`. The encoder keeps at most 128
-    discriminants of the 192 coordinates, centred and scaled such that base rows have mean squared norm d.
-
-    Args:
-        settings: of the glyphs; classes and rows per pool are taken from it.
-        jitter: law of the deformation.
-        seed: of classes and deformations.
-        cache: folder that keeps the rows; tracing all base characters takes half a minute.
-
-    Returns:
-        {"train", "val", "test": rows}.
-    """
+    """Embedded outlines of the novel characters of `neural.worlds.glyphs.glyphs`, under the same labels, by pool."""
     split = choose_classes(settings.n_classes, settings.n_base, seed=seed, cache=cache)
     counts = {pool: settings.per_class(pool) for pool in POOLS}
     what = {
@@ -187,7 +145,7 @@ def _masters(characters: Sequence[str]) -> Paths:
 
 
 def _fitted(paths: Paths, labels: NDArray[np.int64]) -> Callable[[Paths], Paths]:
-    """The encoder: discriminants of flattened outlines, scaled by one constant."""
+    """The encoder: at most 128 discriminants of the 192 coordinates, centred; base rows get mean squared norm d."""
     flat = paths.reshape(len(paths), -1)
     keep = min(_FEATURES, flat.shape[1], len(np.unique(labels)) - 1)
     analysis = LinearDiscriminantAnalysis(solver="eigen", shrinkage=_SHRINKAGE, n_components=keep)

@@ -68,22 +68,7 @@ Pictures = NDArray[np.uint8]
 
 
 def face_path(face: str) -> Path:
-    """Font file of a face, in matplotlib's data folder.
-
-    Args:
-        face: one of `FACES`.
-
-    Returns:
-        Path of a TTF file.
-
-    Raises:
-        UnknownNameError: not one of `FACES`.
-        FileNotFoundError: matplotlib is installed without its fonts.
-
-    Example:
-        >>> face_path("DejaVuSerif").name
-        'DejaVuSerif.ttf'
-    """
+    """Font file of a face, in matplotlib's data folder."""
     if face not in FACES:
         raise UnknownNameError(face, FACES, "face")
     path = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / f"{face}.ttf"
@@ -101,30 +86,12 @@ def _coverage(face: str) -> frozenset[int]:
 
 
 def characters_in(faces: Iterable[str]) -> list[str]:
-    """Characters that every one of the faces has, spaces and other characters without ink included.
-
-    Args:
-        faces: at least one of `FACES`.
-
-    Returns:
-        Characters in the order of their code points.
-
-    Example:
-        >>> characters_in(["DejaVuSans", "STIXGeneral"])[33:36]
-        ['A', 'B', 'C']
-    """
+    """Characters, by code point, that every one of the faces has, also those without ink (spaces)."""
     return [chr(code) for code in sorted(frozenset.intersection(*(_coverage(face) for face in faces)))]
 
 
 def drawing_versions(faces: Sequence[str] = FACES) -> dict[str, str | int]:
-    """What decides how masters look, for the key of a cache and for the record.
-
-    Args:
-        faces: those that are used.
-
-    Returns:
-        Hash of the font files (16 digits), versions of FreeType and of this code.
-    """
+    """What masters depend on, for a cache's key: hash of the fonts, versions of FreeType and this code."""
     return {
         "fonts": _fonts_digest(tuple(faces)),
         "freetype": str(features.version("freetype2")),
@@ -141,26 +108,7 @@ def _fonts_digest(faces: tuple[str, ...]) -> str:
 
 
 def draw_masters(characters: Sequence[str], face: str) -> Pictures:
-    """Each character large, centred from left to right, on the common baseline; ink never touches the edge.
-
-    Args:
-        characters: single characters that the face has.
-        face: one of `FACES`.
-
-    Returns:
-        (n, 64, 64) uint8, 0 for paper, 255 for ink.
-
-    Raises:
-        ValueError: the face lacks a character, or an entry is not one character.
-
-    Example:
-        >>> draw_masters("Ab", "DejaVuSans").shape
-        (2, 64, 64)
-        >>> draw_masters(["☃", "가"], "DejaVuSans")
-        Traceback (most recent call last):
-        ...
-        ValueError: DejaVuSans has no glyph for '가' (U+AC00); leave it out or take another face
-    """
+    """(n, 64, 64) uint8, ink 255: each character large, centred, on the common baseline; ink never touches the edge."""
     covered = _coverage(face)
     for character in characters:
         if len(character) != 1:
@@ -208,18 +156,9 @@ class Jitter:
 
     The defaults are legible to the eye, yet one picture of a class is far from telling all about it. With about half
     of each (size 0.88 to 1.08, shift 1.5, rotation 8, noise 0.04) one picture per class suffices for most within the
-    family of faces that the encoder knows.
-
-    Attributes:
-        smallest: least factor of the size.
-        largest: greatest factor of the size; with 1 and the default shift, ink stays inside the canvas.
-        shift: greatest displacement in each direction, in pixels of the picture.
-        rotation: greatest angle to either side, in degrees.
-        noise: standard deviation of the Gaussian noise; ink is 1, paper 0.
-
-    Example:
-        >>> Jitter().draw(np.random.default_rng(0), 3).shape
-        (3, 4)
+    family of faces that the encoder knows. Size is a factor; up to 1 with the default shift, ink stays inside the canvas.
+    Shift is in pixels of the picture in each direction, rotation in degrees to either side, noise a standard deviation
+    where ink is 1.
     """
 
     smallest: float = 0.55
@@ -229,37 +168,14 @@ class Jitter:
     noise: float = 0.2
 
     def draw(self, rng: np.random.Generator, count: int) -> NDArray[np.float32]:
-        """Random changes for `count` pictures; the first of many are those of few.
-
-        Args:
-            rng: source.
-            count: how many.
-
-        Returns:
-            (count, 4): factor of the size, shift to the right and down (pixels), angle (degrees).
-        """
+        """(count, 4): size, shift right and down (pixels), angle (degrees); the first of many are those of few."""
         low = np.array([self.smallest, -self.shift, -self.shift, -self.rotation])
         high = np.array([self.largest, self.shift, self.shift, self.rotation])
         return (low + (high - low) * rng.random((count, 4))).astype(np.float32)
 
 
 def jittered(masters: Pictures, moves: NDArray[np.float32], noise: NDArray[np.float32]) -> Tensor:
-    """Pictures from masters: moved, brought down to half the size by averaging, noise added, cut to [0, 1].
-
-    Args:
-        masters: (n, 64, 64) uint8.
-        moves: (n, 4), as from `Jitter.draw`.
-        noise: (n, 32, 32), added to ink 1 and paper 0.
-
-    Returns:
-        (n, 32, 32) float32 in [0, 1].
-
-    Example:
-        >>> still, silent = np.array([[1, 0, 0, 0]], np.float32), np.zeros((1, 32, 32), np.float32)
-        >>> picture = jittered(draw_masters("A", "DejaVuSans"), still, silent)
-        >>> picture.shape, float(picture.max())
-        (torch.Size([1, 32, 32]), 1.0)
-    """
+    """(n, 32, 32) float32 in [0, 1]: masters moved as by `Jitter.draw`, averaged to half the size, noise added."""
     large = torch.from_numpy(masters)[:, None].to(torch.float32) / 255
     size, right, down, degrees = torch.from_numpy(moves).T
     angle = torch.deg2rad(degrees)
@@ -274,21 +190,7 @@ def jittered(masters: Pictures, moves: NDArray[np.float32], noise: NDArray[np.fl
 
 
 def blurred(pictures: Tensor, sigma: float) -> Tensor:
-    """Gaussian blur.
-
-    Args:
-        pictures: (n, h, w) float.
-        sigma: standard deviation in pixels, > 0.
-
-    Returns:
-        (n, h, w).
-
-    Example:
-        >>> dot = torch.zeros(1, 9, 9)
-        >>> dot[0, 4, 4] = 1
-        >>> round(float(blurred(dot, 1.0).sum()), 3)
-        1.0
-    """
+    """Gaussian blur of (n, h, w) pictures, sigma in pixels."""
     reach = int(np.ceil(3 * sigma))
     offsets = torch.arange(-reach, reach + 1, dtype=pictures.dtype)
     weights = torch.exp(-0.5 * (offsets / sigma) ** 2)

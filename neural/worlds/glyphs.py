@@ -64,29 +64,16 @@ _VERSION = 1  # raise when the same settings would give other features
 
 @dataclass(frozen=True)
 class GlyphSettings:
-    """Sizes of the data and of the pretraining; the defaults are the benchmark, smaller ones are for tests.
+    """Sizes of the data and of the pretraining; the defaults are the benchmark, smaller ones are for tests."""
 
-    Attributes:
-        n_classes: novel classes C, >= 2.
-        n_base: base classes for pretraining; None takes all that are left.
-        steps: optimiser steps of the pretraining.
-        batch: pictures per step.
-        train: pictures per class from which shots are drawn.
-        val: pictures per class from which validation rows are drawn.
-        test: pictures per class in each test set.
-        corpus: about how many names the word encoder reads; None takes all.
-        text_features: features of a text, d.
-        jitter: how much pictures of a class differ.
-    """
-
-    n_classes: int = 300
-    n_base: int | None = None
-    steps: int = 1500
-    batch: int = 128
-    train: int = 64
+    n_classes: int = 300  # novel, >= 2
+    n_base: int | None = None  # classes for pretraining; None takes all that are left
+    steps: int = 1500  # of the pretraining
+    batch: int = 128  # pictures per step
+    train: int = 64  # pictures per class, as the next two
     val: int = 8
-    test: int = 10
-    corpus: int | None = None
+    test: int = 10  # in each test set
+    corpus: int | None = None  # about how many names the word encoder reads; None takes all
     text_features: int = 256
     jitter: Jitter = field(default_factory=Jitter)
 
@@ -100,14 +87,7 @@ DEFAULT = GlyphSettings()
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class GlyphTask(Task):
-    """A task of `glyphs`, which knows how its rows were made.
-
-    Attributes:
-        characters: the classes themselves.
-        texts: which sentences, see `neural.worlds.glyph_names.labelled_texts`.
-        settings: sizes.
-        seed: of classes, weights, pictures and texts.
-    """
+    """A task of `glyphs`, which knows how its rows were made; see there."""
 
     characters: tuple[str, ...]
     texts: str
@@ -115,22 +95,13 @@ class GlyphTask(Task):
     seed: int
 
     def sentences(self) -> tuple[list[str], list[int]]:
-        """The texts behind the auxiliary rows.
-
-        Returns:
-            Sentences and their labels, in the order of the rows.
-        """
+        """The texts behind the auxiliary rows and their labels, in the order of the rows."""
         return labelled_texts(self.characters, self.texts, self.seed)
 
 
 @dataclass(frozen=True, eq=False)
 class LabelledPictures:
-    """Pictures as a network reads them, for training an encoder together with the head.
-
-    Attributes:
-        pictures: (n, 32, 32) uint8, ink 255.
-        labels: (n,) int64, sorted.
-    """
+    """Pictures as a network reads them, (n, 32, 32) uint8, ink 255, and (n,) int64 labels, sorted."""
 
     pictures: Pictures
     labels: Labels
@@ -187,16 +158,7 @@ def draw_pool(
 def glyph_pools(
     settings: GlyphSettings = DEFAULT, *, seed: int = 0, cache: Path | None = None
 ) -> dict[str, LabelledPictures]:
-    """The pictures behind the features of `glyphs`, row by row; for training the encoder with the head.
-
-    Args:
-        settings: sizes.
-        seed: of classes and pictures.
-        cache: folder that keeps the choice of classes.
-
-    Returns:
-        {pool: labelled pictures}: "train", "val" and the test sets.
-    """
+    """{pool: pictures} behind the features of `glyphs`, row by row, for training the encoder with the head."""
     novel = _classes(settings, seed, cache).novel
     return {
         pool: draw_pool(novel, pool, settings.per_class(pool), jitter=settings.jitter, seed=seed)
@@ -211,20 +173,9 @@ def glyph_encoder(
     cache: Path | None = None,
     progress: Callable[[int], object] | None = None,
 ) -> PictureEncoder:
-    """The picture encoder, pretrained on the base classes; its output on `glyph_pools` is the features of `glyphs`.
-
-    Threads are the caller's choice (``torch.set_num_threads``). One thread needs about three minutes by default and
-    repeats exactly; two, on cores that others use as well, were many times slower than one.
-
-    Args:
-        settings: sizes.
-        seed: of classes, weights and batches.
-        cache: folder that keeps the weights, which take minutes.
-        progress: called with 1 after each of `settings.steps` steps; not called if the weights are read.
-
-    Returns:
-        A new PictureEncoder, ready for frozen use or fine-tuning.
-    """
+    """The picture encoder, pretrained on the base classes; its output on `glyph_pools` is the features of `glyphs`."""
+    # Threads are the caller's choice (torch.set_num_threads). One thread needs about three minutes by default and
+    # repeats exactly; two, on cores that others use as well, were many times slower than one.
     base = _classes(settings, seed, cache).base
 
     def train() -> dict[str, NDArray]:
