@@ -242,14 +242,7 @@ class UnpairedClassifier(ClassifierMixin, BaseEstimator):
         return self
 
     def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Logits.
-
-        Args:
-            X: (n, d) features of the target modality.
-
-        Returns:
-            (n, C); (n,) for two classes, positive for the second one.
-        """
+        """Logits of the rows of X (n, d): (n, C); for two classes (n,), positive for the second one."""
         check_is_fitted(self)
         X = validate_data(self, X, dtype=_FLOATS, reset=False)
         scores = X @ self.coef_.T + self.intercept_

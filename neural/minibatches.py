@@ -31,16 +31,6 @@ class RowStream:
 
     What comes out does not depend on how many numbers are taken at a time.
 
-    Args:
-        n: number of rows, >= 1.
-        generator: source of the shuffles.
-
-    Attributes:
-        taken: how many numbers came out so far.
-
-    Raises:
-        ValueError: no rows.
-
     Example:
         >>> stream = RowStream(3, torch_generator(0, "rows of x"))
         >>> sorted(stream.take(3).tolist()), sorted(stream.take(3).tolist())
@@ -55,14 +45,7 @@ class RowStream:
         self._rest = torch.empty(0, dtype=torch.int64)
 
     def take(self, count: int) -> Tensor:
-        """The next row numbers.
-
-        Args:
-            count: how many, >= 0.
-
-        Returns:
-            (count,) int64.
-        """
+        """The next `count` row numbers, int64."""
         parts, have = [self._rest], len(self._rest)
         while have < count:
             parts.append(torch.randperm(self.n, generator=self._generator))
@@ -73,10 +56,6 @@ class RowStream:
         return joined[:count]
 
     def skip(self, count: int) -> None:
-        """Walk past row numbers, one pass at a time.
-
-        Args:
-            count: how many, >= 0.
-        """
+        """Walk past row numbers, one pass at a time."""
         for done in range(0, count, self.n):
             self.take(min(self.n, count - done))

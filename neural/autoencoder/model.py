@@ -21,12 +21,6 @@ __all__ = ["Architecture", "SharedAutoencoder", "mean_squared_errors", "uml_obje
 class Architecture:
     """Sizes of a shared autoencoder; two runs can be trained side by side exactly if these are equal.
 
-    Attributes:
-        dims: ((modality, observed dimension m_k), ...), in the order in which parameters are laid out.
-        adapter_width: width of the common space that adapters map into and heads read from.
-        hidden_width: width of the ReLU layer in encoder and decoder; the paper does not state it.
-        latent_dim: width of the code.
-
     Raises:
         ValueError: no modality, a repeated one, a name with a dot, or a size below one.
 
@@ -35,10 +29,11 @@ class Architecture:
         ('x', 'y')
     """
 
+    # ((modality, observed dimension m_k), ...), in the order in which parameters are laid out
     dims: tuple[tuple[str, int], ...]
-    adapter_width: int = 128
-    hidden_width: int = 128
-    latent_dim: int = 10
+    adapter_width: int = 128  # width of the common space that adapters map into and heads read from
+    hidden_width: int = 128  # width of the ReLU layer in encoder and decoder; the paper does not state it
+    latent_dim: int = 10  # width of the code
 
     def __post_init__(self) -> None:
         if not self.dims:
@@ -65,24 +60,13 @@ class Architecture:
         return tuple(name for name, _ in self.dims)
 
     def check_names(self, names: Iterable[str]) -> None:
-        """Raise unless every name is a modality of this architecture.
-
-        Args:
-            names: names to look up.
-
-        Raises:
-            UnknownNameError: a name that is not a modality, with the close matches.
-        """
+        """Raise `UnknownNameError` unless every name is a modality of this architecture."""
         for name in names:
             if name not in self.names:
                 raise UnknownNameError(name, self.names)
 
     def layer_sizes(self) -> dict[str, tuple[int, int]]:
-        """{layer: (outputs, inputs)} of every linear layer, trunk first, then adapter and head of each modality.
-
-        Returns:
-            Ordered mapping; the order is the parameter layout of the batched form.
-        """
+        """{layer: (outputs, inputs)} in the batched form's order: trunk, then adapter and head of each modality."""
         a, h, z = self.adapter_width, self.hidden_width, self.latent_dim
         sizes = {"encoder.0": (h, a), "encoder.2": (z, h), "decoder.0": (h, z), "decoder.2": (a, h)}
         for name, dim in self.dims:
@@ -139,18 +123,7 @@ class SharedAutoencoder(nn.Module):
                     parameter.copy_(torch.from_numpy(rng.uniform(-bound, bound, size=parameter.shape)))
 
     def encode(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Codes of each modality's rows.
-
-        Args:
-            batch: {modality: (b_k, m_k)}; any subset of the modalities.
-
-        Returns:
-            {modality: (b_k, latent_dim)}.
-
-        Raises:
-            UnknownNameError: a modality that the network does not have.
-            ValueError: rows of the wrong width.
-        """
+        """Codes {modality: (b_k, latent_dim)} of rows {modality: (b_k, m_k)} of any of the modalities."""
         self.architecture.check_names(batch)
         dims = dict(self.architecture.dims)
         for name, rows in batch.items():
@@ -159,29 +132,14 @@ class SharedAutoencoder(nn.Module):
         return {name: self.encoder(self.adapters[f"from_{name}"](rows)) for name, rows in batch.items()}
 
     def forward(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Reconstructions of each modality's rows; errors as in `encode`.
-
-        Args:
-            batch: {modality: (b_k, m_k)}; any subset of the modalities.
-
-        Returns:
-            {modality: (b_k, m_k)}.
-        """
+        """Reconstructions {modality: (b_k, m_k)} of rows of any of the modalities, in the same form."""
         return {name: self.heads[f"to_{name}"](self.decoder(z)) for name, z in self.encode(batch).items()}
 
 
 def mean_squared_errors(
     reconstructions: Mapping[str, Tensor], batch: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
-    """Mean squared error per modality, averaged over rows and coordinates.
-
-    Args:
-        reconstructions: {modality: (b_k, m_k)}.
-        batch: {modality: (b_k, m_k)}, the rows that were reconstructed.
-
-    Returns:
-        {modality: scalar}, in data units squared.
-    """
+    """{modality: mean squared error over rows and coordinates}, scalars in data units squared."""
     return {name: (reconstructions[name] - rows).square().mean() for name, rows in batch.items()}
 
 

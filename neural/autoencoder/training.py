@@ -128,15 +128,8 @@ def train_batched(
 
 
 def runs_per_tensor(device: torch.device | str) -> int:
-    """How many runs to train side by side.
-
-    Args:
-        device: "cpu", "cuda", ...
-
-    Returns:
-        16 on a CPU (8 to 16 are fastest; the parameters and results of more do not fit the cache), else 512: an
-        accelerator is busy only with many, and each takes about 3 MB.
-    """
+    """How many runs to train side by side."""
+    # on a CPU more than 8 to 16 leave the cache; an accelerator is busy only with many, and each takes about 3 MB
     return 16 if torch.device(device).type == "cpu" else 512
 
 

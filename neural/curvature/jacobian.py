@@ -35,13 +35,7 @@ _PRODUCTS = (torch.matmul, torch.mm, torch.Tensor.matmul, torch.Tensor.__matmul_
 
 
 class Branch:
-    """One modality's way through a network, as a function of parameters; the network itself is not changed.
-
-    Args:
-        net: module that maps ``{modality: (n, ...) inputs}`` to ``{modality: (n, ...) outputs}``.
-        name: modality.
-        dtype: floating-point type to compute in.
-    """
+    """One modality's way through a network, as a function of parameters; the network itself is not changed."""
 
     def __init__(self, net: nn.Module, name: str, dtype: torch.dtype) -> None:
         self.net, self.name, self.dtype = net, name, dtype
@@ -71,14 +65,7 @@ class Branch:
         return outputs[self.name].flatten(1)
 
     def check_samples(self, rows: Tensor) -> None:
-        """Raise unless a sample's output is its own.
-
-        Args:
-            rows: (n, ...) inputs, n >= 1.
-
-        Raises:
-            ValueError: the output of the first sample depends on chance or on the other samples.
-        """
+        """Raise if the first sample's output depends on chance or on the other samples."""
         with torch.no_grad():
             alone, among = self({}, torch.cat([rows[:1], rows[:1]]))[0], self({}, rows)[0]
         size = float(among.abs().max()) if among.numel() else 0.0
@@ -132,17 +119,11 @@ class _LinearCalls(TorchFunctionMode):
 
 @dataclass(frozen=True)
 class _Layer:
-    """Jacobians D_n (x) a_n of one linear layer.
+    """Jacobians D_n (x) a_n of one linear layer."""
 
-    Attributes:
-        sensitivities: (n, t, r, o); t calls or tokens, whose Jacobians add up.
-        inputs: (n, t, i), with a last column of ones if the bias is asked for.
-        parts: ((entry, columns of `inputs`), ...): weight, bias or both.
-    """
-
-    sensitivities: Tensor
-    inputs: Tensor
-    parts: tuple[tuple[Entry, slice], ...]
+    sensitivities: Tensor  # (n, t, r, o); t calls or tokens, whose Jacobians add up
+    inputs: Tensor  # (n, t, i), with a last column of ones if the bias is asked for
+    parts: tuple[tuple[Entry, slice], ...]  # ((entry, columns of `inputs`), ...): weight, bias or both
 
     @property
     def factors(self) -> bool:
@@ -157,28 +138,16 @@ class _Layer:
 
 @dataclass(frozen=True)
 class SampleJacobians:
-    """Jacobians of n samples in the entries of a partition.
+    """Jacobians of n samples in the entries of a partition."""
 
-    Attributes:
-        layers: linear layers.
-        others: ((entry, (n r, size) rows), ...) of all other parameters.
-        n_rows: n r.
-        n_columns: number of parameters.
-        like: a tensor of the right dtype and device.
-    """
-
-    layers: tuple[_Layer, ...]
-    others: tuple[tuple[Entry, Tensor], ...]
-    n_rows: int
-    n_columns: int
-    like: Tensor
+    layers: tuple[_Layer, ...]  # linear layers
+    others: tuple[tuple[Entry, Tensor], ...]  # ((entry, (n r, size) rows), ...) of all other parameters
+    n_rows: int  # n r
+    n_columns: int  # number of parameters
+    like: Tensor  # a tensor of the right dtype and device
 
     def rows(self) -> Tensor:
-        """The stacked Jacobian.
-
-        Returns:
-            (n r, P).
-        """
+        """The stacked Jacobian (n r, P)."""
         out = self.like.new_zeros(self.n_rows, self.n_columns)
         for layer in self.layers:
             product = layer.rows().unflatten(1, (-1, layer.inputs.shape[2]))
@@ -189,11 +158,7 @@ class SampleJacobians:
         return out
 
     def add_gram(self, out: Tensor) -> None:
-        """Add sum_n J_n'J_n to a matrix.
-
-        Args:
-            out: (P, P), contiguous.
-        """
+        """Add sum_n J_n'J_n to `out`, (P, P) and contiguous."""
         factored = [layer for layer in self.layers if layer.factors]
         plain = SampleJacobians(
             tuple(layer for layer in self.layers if not layer.factors),
@@ -226,17 +191,7 @@ class SampleJacobians:
 def sample_jacobians(
     branch: Branch, rows: Tensor, cotangents: Callable[[Tensor], Tensor], entries: Sequence[Entry]
 ) -> SampleJacobians:
-    """Jacobians L_n' df_n/dphi of r combinations of each sample's outputs.
-
-    Args:
-        branch: network and modality.
-        rows: (n, ...) inputs.
-        cotangents: maps (n, m) outputs to (r, n, m) combinations, the columns of L_n.
-        entries: parameters, in column order.
-
-    Returns:
-        The Jacobians.
-    """
+    """L_n' df_n/dphi; `cotangents` maps outputs (n, m) to the r columns of L_n, (r, n, m)."""
     wanted: dict[str, Tensor] = {entry.parameter: branch.leaf(entry.parameter) for entry in entries}
     names = {**branch.tensors, **wanted}
     with torch.enable_grad(), _LinearCalls(names) as mode:

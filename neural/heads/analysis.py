@@ -17,17 +17,7 @@ __all__ = ["class_separation", "functional_margins", "gradient_alignment"]
 
 @torch.no_grad()
 def functional_margins(model: SharedHead, rows: Embeddings, name: str | None = None) -> NDArray[np.float64]:
-    """Signed distance of each row to the boundary with its strongest wrong class (the paper's equation 8).
-
-    Args:
-        model: the head.
-        rows: of modality `name`.
-        name: modality; default the target.
-
-    Returns:
-        (n,), in units of the head's input space; negative where the row is misclassified. Scales and fixed logit factors
-        cancel.
-    """
+    """(n,) signed distances of rows to the boundary with their strongest wrong class (the paper's equation 8)."""
     name = model.layout.dims[0][0] if name is None else name
     z = model.embed(name, torch.as_tensor(rows.features)).double()
     head = model.head.double()

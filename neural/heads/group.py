@@ -20,12 +20,7 @@ _LOOK_ENTRIES = 1 << 24  # at most so many logits at a time when validation rows
 
 
 class HeadGroup:
-    """Heads of equal layout and batch sizes.
-
-    Args:
-        runs: at least one; equal learning rates and decays are neighbours.
-        device: where to train.
-    """
+    """Heads of equal layout and batch sizes; equal learning rates and decays should be neighbours."""
 
     def __init__(self, runs: Sequence[HeadRun], device: torch.device) -> None:
         self.device = device
@@ -45,19 +40,7 @@ class HeadGroup:
                 self._held_out[id(run.val)] = rows, torch.as_tensor(run.val.labels, device=device)
 
     def train(self, schedule: Schedule, *, graph: bool, progress: Callable[[int], object]) -> list[HeadFit]:
-        """Train until the end, or until all have stopped.
-
-        Args:
-            schedule: how long, and when to look.
-            graph: whether to capture the step as a CUDA graph.
-            progress: called with numbers of run-steps.
-
-        Returns:
-            One fit per run that was given.
-
-        Raises:
-            ValueError: a schedule that does not look at the untrained heads.
-        """
+        """Train until the end, or until all have stopped; one fit per run."""
         self.optimiser = SegmentedAdamW(
             self.heads.weights,
             self.heads.grads,

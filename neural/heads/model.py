@@ -25,14 +25,6 @@ __all__ = ["HeadLayout", "SharedHead", "class_mean_head", "supervised_objective"
 class HeadLayout:
     """Sizes of a shared head.
 
-    Attributes:
-        dims: ((modality, features), ...), the target first.
-        n_classes: C.
-        head_dim: h, dimension of the space that the head lives in.
-        projected: modalities with a projection of their own, features to h; the others have h features.
-        learn_scales: whether each modality's logits have a learned factor (one at the start).
-        logit_scale: fixed factor of all logits.
-
     Raises:
         UnknownNameError: a projected modality that has no features.
         ValueError: sizes below one, a modality that is neither projected nor of dimension h, or a name with a dot.
@@ -42,12 +34,13 @@ class HeadLayout:
         27
     """
 
-    dims: tuple[tuple[str, int], ...]
-    n_classes: int
-    head_dim: int
+    dims: tuple[tuple[str, int], ...]  # ((modality, features), ...), the target first
+    n_classes: int  # C
+    head_dim: int  # h, dimension of the space that the head lives in
+    # modalities with a projection of their own, features to h; the others have h features
     projected: tuple[str, ...] = ()
-    learn_scales: bool = False
-    logit_scale: float = 1.0
+    learn_scales: bool = False  # whether each modality's logits have a learned factor (one at the start)
+    logit_scale: float = 1.0  # fixed factor of all logits
 
     def __post_init__(self) -> None:
         as_whole(self.n_classes, "n_classes", least=2)
@@ -121,42 +114,17 @@ class SharedHead(nn.Module):
         self.scales = nn.Parameter(torch.ones(len(layout.dims))) if layout.learn_scales else None
 
     def embed(self, name: str, features: Tensor) -> Tensor:
-        """Features of a modality in the space of the head.
-
-        Args:
-            name: modality.
-            features: (n, d).
-
-        Returns:
-            (n, h).
-        """
+        """Features (n, d) of a modality in the space of the head, (n, h)."""
         if name not in self.layout.projected:
             return features
         return features @ self.projection(name).T
 
     def projection(self, name: str) -> Tensor:
-        """Weights from a modality's features to the head's space.
-
-        Args:
-            name: a projected modality.
-
-        Returns:
-            (h, d).
-        """
+        """Weights (h, d) from a projected modality's features to the head's space."""
         return self.projections[weight_of(name).removeprefix("projections.")]
 
     def forward(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Logits.
-
-        Args:
-            batch: {modality: (n, d)}; any of the modalities.
-
-        Returns:
-            {modality: (n, C)}.
-
-        Raises:
-            UnknownNameError: a modality that the head does not know.
-        """
+        """Logits {modality: (n, C)} of features {modality: (n, d)} of any of the modalities."""
         names = [name for name, _ in self.layout.dims]
         logits = {}
         for name, features in batch.items():
@@ -169,30 +137,14 @@ class SharedHead(nn.Module):
 
 
 def weight_of(name: str) -> str:
-    """Name of a modality's projection among the weights; no attribute of a module is called like it.
-
-    Args:
-        name: modality.
-
-    Returns:
-        Text.
-    """
+    """Name of a modality's projection among the weights; no attribute of a module is called like it."""
     return f"projections.from_{name}"
 
 
 def supervised_objective(
     logits: Mapping[str, Tensor], labels: Mapping[str, Tensor], weights: Mapping[str, float]
 ) -> Tensor:
-    """Weighted sum over modalities of the mean cross-entropy (the paper's supervised loss, Algorithm 2).
-
-    Args:
-        logits: {modality: (n_k, C)}.
-        labels: {modality: (n_k,) class numbers}.
-        weights: {modality: weight}; one where left out.
-
-    Returns:
-        Scalar, nats.
-    """
+    """Weighted sum over modalities of mean cross-entropy, nats; weight one where left out (the paper's Algorithm 2)."""
     parts = [
         weights.get(name, 1.0) * nn.functional.cross_entropy(part, labels[name])
         for name, part in logits.items()

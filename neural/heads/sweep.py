@@ -104,14 +104,7 @@ def _train_group(
 
 
 def heads_per_tensor(device: torch.device | str) -> int:
-    """How many runs to train side by side.
-
-    Args:
-        device: "cpu", "cuda", ...
-
-    Returns:
-        4 on a CPU (weights and Adam's moments of more leave the cache), else 1024: an accelerator is busy only with many.
-    """
+    """Runs to train side by side: on a CPU more than 4 leave the cache, an accelerator is busy only with many."""
     return 4 if torch.device(device).type == "cpu" else 1024
 
 

@@ -22,30 +22,20 @@ Labels = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Modality:
-    """What a network has to know about a modality.
+    """What a network has to know about a modality."""
 
-    Attributes:
-        dim: features of a step, or, for discrete tokens, their number.
-        discrete: whether steps are tokens 0 .. dim - 1.
-        single: whether every sequence has one step; then there is no next step, and the step itself is predicted.
-    """
-
-    dim: int
-    discrete: bool = False
+    dim: int  # features of a step, or, for discrete tokens, their number
+    discrete: bool = False  # whether steps are tokens 0 .. dim - 1
+    # whether every sequence has one step; then there is no next step, and the step itself is predicted
     single: bool = False
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Some sequences, as tensors, cut to the longest.
+    """Some sequences, as tensors, cut to the longest."""
 
-    Attributes:
-        values: (B, T, d) float32 or (B, T) int64; steps start at 0, zeros follow the last.
-        lengths: (B,) int64 steps of each, on the same device.
-    """
-
-    values: Tensor
-    lengths: Tensor
+    values: Tensor  # (B, T, d) float32 or (B, T) int64; steps start at 0, zeros follow the last
+    lengths: Tensor  # (B,) int64 steps of each, on the same device
 
     @property
     def mask(self) -> Tensor:
@@ -94,14 +84,6 @@ def pack(values: Tensor, mask: Tensor) -> Batch:
 class SequenceSet:
     """Sequences of one modality, steps first, padding last; what the padding held is replaced by zeros.
 
-    Attributes:
-        values: (n, T, d) real numbers, or (n, T) tokens.
-        lengths: (n,) steps of each, 1 .. T.
-        vocabulary: number of tokens of a discrete modality; None for a continuous one.
-        labels: (n,) class numbers >= 0, where there are any.
-        groups: n names of what each sequence is of; equal names in two modalities are counterparts.
-        name: how messages call them.
-
     Raises:
         TypeError: steps that are not numbers, tokens or labels that are not whole numbers.
         ValueError: shapes that do not match, no sequences, a step that is not finite, a token beyond the vocabulary.
@@ -111,12 +93,13 @@ class SequenceSet:
         Modality(dim=4, discrete=True, single=False)
     """
 
-    values: NDArray[Any]
-    lengths: NDArray[Any]
-    vocabulary: int | None = None
-    labels: NDArray[Any] | None = None
+    values: NDArray[Any]  # (n, T, d) real numbers, or (n, T) tokens
+    lengths: NDArray[Any]  # (n,) steps of each, 1 .. T
+    vocabulary: int | None = None  # number of tokens of a discrete modality; None for a continuous one
+    labels: NDArray[Any] | None = None  # (n,) class numbers >= 0, where there are any
+    # n names of what each sequence is of; equal names in two modalities are counterparts
     groups: Sequence[str] | None = None
-    name: str = "sequences"
+    name: str = "sequences"  # how messages call them
 
     def __post_init__(self) -> None:
         values, lengths = np.asarray(self.values), np.asarray(self.lengths)
@@ -182,14 +165,7 @@ class SequenceSet:
         return np.arange(self.values.shape[1]) < self.lengths[:, None]
 
     def take(self, rows: ArrayLike) -> "SequenceSet":
-        """Some of the sequences.
-
-        Args:
-            rows: indices or mask.
-
-        Returns:
-            SequenceSet; the longest of them decides T.
-        """
+        """Some of the sequences, by indices or mask; the longest of them decides T."""
         at = np.arange(len(self))[np.asarray(rows)]
         lengths = self.lengths[at]
         return replace(
@@ -205,15 +181,7 @@ class SequenceSet:
         return torch.from_numpy(self.values), torch.from_numpy(self.lengths)
 
     def batch(self, rows: Tensor, device: torch.device | str = "cpu") -> Batch:
-        """Sequences by row number.
-
-        Args:
-            rows: (B,) int64 on the CPU.
-            device: where the batch is wanted.
-
-        Returns:
-            Batch, cut to the longest of these sequences.
-        """
+        """Sequences by row number ((B,) int64 on the CPU), cut to the longest of them."""
         values, lengths = self._tensors
         chosen = lengths[rows]
         cut = values[rows, : int(chosen.max())]

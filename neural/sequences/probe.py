@@ -19,30 +19,15 @@ Floats = NDArray[np.floating[Any]]
 
 @dataclass(frozen=True, eq=False)
 class Probe:
-    """A fitted probe.
+    """A fitted probe."""
 
-    Attributes:
-        pipeline: scaling by the training rows, then logistic regression.
-        strength: chosen C, the inverse of the regularisation.
-        val_accuracy: of the chosen one, in [0, 1].
-        val_loss: its mean negative log-likelihood of validation rows, in nats.
-    """
-
-    pipeline: Pipeline
-    strength: float
-    val_accuracy: float
-    val_loss: float
+    pipeline: Pipeline  # scaling by the training rows, then logistic regression
+    strength: float  # chosen C, the inverse of the regularisation
+    val_accuracy: float  # of the chosen one, in [0, 1]
+    val_loss: float  # its mean negative log-likelihood of validation rows, in nats
 
     def accuracy(self, embeddings: Floats, labels: NDArray[np.int64]) -> float:
-        """Share of rows that are classified correctly.
-
-        Args:
-            embeddings: (n, d).
-            labels: (n,).
-
-        Returns:
-            In [0, 1].
-        """
+        """Share of embeddings (n, d) that are classified correctly."""
         return float((self.pipeline.predict(embeddings) == labels).mean())
 
 

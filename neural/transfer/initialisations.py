@@ -85,13 +85,7 @@ def initialise(pretrained: LanguageStack, how: str, seed: int) -> LanguageStack:
 
 @torch.no_grad()
 def randomise(network: nn.Module, std: float, seed: int) -> None:
-    """Draw all weights anew, in place: normal with mean zero; biases zero, normalisations one and zero.
-
-    Args:
-        network: any; weights are what has two or more dimensions.
-        std: standard deviation.
-        seed: each tensor's stream is its own.
-    """
+    """Draw all weights anew, in place: normal with mean zero; biases zero, normalisations one and zero."""
     norms = {id(p) for m in network.modules() if isinstance(m, nn.LayerNorm) for p in m.parameters()}
     for name, values in network.named_parameters():
         if id(values) in norms:

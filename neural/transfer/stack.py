@@ -68,14 +68,7 @@ class LanguageStack(nn.Module):
         return len(self.layers)
 
     def forward(self, sequence: Tensor) -> Tensor:
-        """Last hidden states.
-
-        Args:
-            sequence: (b, n, d).
-
-        Returns:
-            (b, n, d).
-        """
+        """Last hidden states (b, n, d) of a sequence (b, n, d)."""
         n = sequence.shape[1]
         # all zeros, added to the scores: where there is a mask, GPT-2's attention does not make a causal one itself
         mask = sequence.new_zeros(1, 1, n, n) if self.kind == "gpt2" else None
@@ -85,14 +78,7 @@ class LanguageStack(nn.Module):
         return self.norm(sequence)
 
     def train(self, mode: bool = True) -> "LanguageStack":
-        """Stays in evaluation mode, which differs in nothing but dropout; gradients flow all the same.
-
-        Args:
-            mode: ignored.
-
-        Returns:
-            self.
-        """
+        """Stays in evaluation mode, which differs in nothing but dropout; gradients flow all the same."""
         return super().train(False)
 
     def __repr__(self) -> str:
@@ -141,17 +127,7 @@ def find_language(
 
 
 def load_stack(checkpoint: Checkpoint) -> LanguageStack:
-    """The layers of a checkpoint with their weights, in single precision, on the CPU.
-
-    Args:
-        checkpoint: from `find_language`.
-
-    Returns:
-        LanguageStack.
-
-    Raises:
-        ValueError: a network of another type.
-    """
+    """The layers of a checkpoint with their weights, in single precision, on the CPU."""
     kind = str(checkpoint.config.model_type)
     if kind not in KINDS:  # told before gigabytes are read
         raise ValueError(

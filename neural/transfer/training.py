@@ -22,21 +22,6 @@ __all__ = ["Log", "Schedule", "train"]
 class Schedule:
     """How a network is trained: AdamW, linear warm-up, cosine decay to zero, gradients cut to a norm.
 
-    Attributes:
-        steps: optimiser steps.
-        batch: rows per step.
-        learning_rate: highest.
-        weight_decay: of matrices; vectors (biases, normalisations) have none.
-        warmup: steps of the rise.
-        clip: greatest norm of the gradient.
-        accumulate: parts into which a batch is cut, one after the other through the network, for small devices; the
-            step is the same, the dropout masks are not.
-        precision: of the network's products: "float32", "bfloat16", or "float16" with scaled losses; weights and
-            optimiser stay in single precision.
-        unfreeze_at: number of steps after which the frozen part is trained too; None keeps it frozen.
-        look_every: steps between looks; the last step is always one.
-        save_every: steps between checkpoints.
-
     Raises:
         UnknownNameError: another precision.
         ValueError: counts below one, a batch that does not divide evenly, rates that are not positive.
@@ -47,17 +32,22 @@ class Schedule:
         (0.1, 1.0, 0.5)
     """
 
-    steps: int
-    batch: int = 64
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.05
-    warmup: int = 100
-    clip: float = 1.0
+    steps: int  # optimiser steps
+    batch: int = 64  # rows per step
+    learning_rate: float = 1e-3  # highest
+    weight_decay: float = 0.05  # of matrices; vectors (biases, normalisations) have none
+    warmup: int = 100  # steps of the rise
+    clip: float = 1.0  # greatest norm of the gradient
+    # parts into which a batch is cut, one after the other through the network, for small devices; the step is
+    # the same, the dropout masks are not
     accumulate: int = 1
+    # of the network's products: "float32", "bfloat16", or "float16" with scaled losses; weights and optimiser
+    # stay in single precision
     precision: str = "float32"
+    # number of steps after which the frozen part is trained too; None keeps it frozen
     unfreeze_at: int | None = None
-    look_every: int = 100
-    save_every: int = 500
+    look_every: int = 100  # steps between looks; the last step is always one
+    save_every: int = 500  # steps between checkpoints
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch", "accumulate", "look_every", "save_every"):
@@ -80,14 +70,7 @@ class Schedule:
             raise UnknownNameError(self.precision, PRECISIONS, "precision")
 
     def rate(self, step: int) -> float:
-        """Learning rate of a step.
-
-        Args:
-            step: 0-based.
-
-        Returns:
-            Positive number.
-        """
+        """Learning rate of a 0-based step."""
         if step < self.warmup:
             return self.learning_rate * (step + 1) / self.warmup
         done = (step - self.warmup) / max(1, self.steps - self.warmup)
@@ -101,17 +84,11 @@ class Schedule:
 
 @dataclass
 class Log:
-    """What a training did.
+    """What a training did."""
 
-    Attributes:
-        steps: steps done.
-        losses: mean loss of every batch, before its step.
-        looks: {quantity: values at `Schedule.looks`}.
-    """
-
-    steps: int
-    losses: list[float]
-    looks: dict[str, list[float]]
+    steps: int  # steps done
+    losses: list[float]  # mean loss of every batch, before its step
+    looks: dict[str, list[float]]  # {quantity: values at `Schedule.looks`}
 
 
 def train(
