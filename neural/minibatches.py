@@ -8,22 +8,9 @@ from fisherkit.streams import Seed, streams
 __all__ = ["RowStream", "torch_generator"]
 
 
-def torch_generator(seed: Seed, name: str) -> torch.Generator:
-    """CPU generator of a named stream; different names give independent streams.
-
-    Args:
-        seed: whole number, SeedSequence or numpy Generator.
-        name: what the stream is for.
-
-    Returns:
-        Generator with a state of its own; the global one is not touched.
-
-    Example:
-        >>> a, b = torch_generator(0, "rows of x"), torch_generator(0, "rows of x")
-        >>> torch.equal(torch.rand(3, generator=a), torch.rand(3, generator=b))
-        True
-    """
-    return torch.Generator().manual_seed(int(streams(seed, [name])[name].integers(0, 2**63 - 1)))
+def torch_generator(seed: Seed, name: str, device: torch.device | str = "cpu") -> torch.Generator:
+    """Generator of a named stream; different names give independent ones, the global state is not touched."""
+    return torch.Generator(device).manual_seed(int(streams(seed, [name])[name].integers(0, 2**63 - 1)))
 
 
 class RowStream:

@@ -19,15 +19,7 @@ __all__ = ["Architecture", "SharedAutoencoder", "mean_squared_errors", "uml_obje
 
 @dataclass(frozen=True)
 class Architecture:
-    """Sizes of a shared autoencoder; two runs can be trained side by side exactly if these are equal.
-
-    Raises:
-        ValueError: no modality, a repeated one, a name with a dot, or a size below one.
-
-    Example:
-        >>> Architecture((("x", 50), ("y", 50)), hidden_width=64).names
-        ('x', 'y')
-    """
+    """Sizes of a shared autoencoder; two runs can be trained side by side exactly if these are equal."""
 
     # ((modality, observed dimension m_k), ...), in the order in which parameters are laid out
     dims: tuple[tuple[str, int], ...]
@@ -87,11 +79,6 @@ class SharedAutoencoder(nn.Module):
     1/sqrt(inputs)): with equal seeds an x-only network starts from the very x-adapter, trunk and x-head of the
     network that also has a y. The global random state is neither read nor changed.
 
-    Args:
-        architecture: sizes, see `Architecture`.
-        seed: whole number, SeedSequence or Generator of the initial weights.
-        dtype: floating-point type of the parameters.
-
     Example:
         >>> net = SharedAutoencoder(Architecture((("x", 4), ("y", 3)), latent_dim=2), seed=0)
         >>> {name: tuple(rows.shape) for name, rows in net({"y": torch.zeros(5, 3)}).items()}
@@ -144,22 +131,7 @@ def mean_squared_errors(
 
 
 def uml_objective(errors: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
-    """The unpaired multimodal objective: sum over modalities of weight times mean squared error (paper, section 4).
-
-    Args:
-        errors: {modality: scalar}, see `mean_squared_errors`.
-        weights: {modality: weight >= 0}; a modality left out weighs 1.
-
-    Returns:
-        Scalar.
-
-    Raises:
-        UnknownNameError: a weight for a modality that has no error.
-
-    Example:
-        >>> uml_objective({"x": torch.tensor(2.0), "y": torch.tensor(3.0)}, {"y": 0.5}).item()
-        3.5
-    """
+    """Weighted sum of the modalities' mean squared errors (the paper's section 4); one left out weighs 1."""
     for name in weights:
         if name not in errors:
             raise UnknownNameError(name, errors)

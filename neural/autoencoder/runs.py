@@ -17,18 +17,7 @@ __all__ = ["Curve", "Run"]
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """One training run: its data, its batches, its seed, what to validate on.
-
-    Raises:
-        UnknownNameError: batch size, weight or validation set of a modality without data.
-        TypeError: rows that are no floating-point tensor.
-        ValueError: no data, rows of wrong shape or not finite, batch larger than the data, negative weight or seed.
-
-    Example:
-        >>> run = Run("x only", {"x": torch.zeros(100, 4)}, {"x": 10}, seed=0, latent_dim=2)
-        >>> run.architecture.dims
-        (('x', 4),)
-    """
+    """One training run: its data, its batches, its seed, what to validate on."""
 
     name: str  # how messages call it
     data: Mapping[str, Tensor]  # {modality: (n_k, m_k) float tensor}, the training rows; unpaired

@@ -17,7 +17,7 @@ fails (used in some other way as well) or is of another kind gets its Jacobian f
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -58,9 +58,8 @@ class Branch:
 
     def __call__(self, parameters: Mapping[str, Tensor], rows: Tensor) -> Tensor:
         """Outputs (n, m), each sample flattened, with some parameters replaced."""
-        with sdpa_kernel(
-            SDPBackend.MATH
-        ):  # fused attention can be differentiated once, and not for many at a time
+        # fused attention can be differentiated once, and not for many at a time
+        with sdpa_kernel(SDPBackend.MATH):
             outputs = functional_call(self.net, {**self.tensors, **parameters}, ({self.name: rows},))
         return outputs[self.name].flatten(1)
 
@@ -94,9 +93,8 @@ class _LinearCalls(TorchFunctionMode):
     def __init__(self, parameters: Mapping[str, Tensor]) -> None:
         super().__init__()
         self.names = {id(tensor): name for name, tensor in parameters.items()}
-        self.transposed: dict[
-            int, tuple[str, Tensor]
-        ] = {}  # the tensor is kept, so that its id stays its own
+        # {id: (name, tensor)}; the tensor is kept, so that its id stays its own
+        self.transposed: dict[int, tuple[str, Tensor]] = {}
         self.calls: list[_Call] = []
 
     def __torch_function__(
@@ -160,13 +158,7 @@ class SampleJacobians:
     def add_gram(self, out: Tensor) -> None:
         """Add sum_n J_n'J_n to `out`, (P, P) and contiguous."""
         factored = [layer for layer in self.layers if layer.factors]
-        plain = SampleJacobians(
-            tuple(layer for layer in self.layers if not layer.factors),
-            self.others,
-            self.n_rows,
-            self.n_columns,
-            self.like,
-        )
+        plain = replace(self, layers=tuple(layer for layer in self.layers if not layer.factors))
         for i, layer in enumerate(factored):
             for other in factored[i:]:
                 _add_kronecker_sum(out, layer, other)

@@ -80,20 +80,7 @@ class Partition:
         return Partition(self.shared)
 
     def entries(self, net: nn.Module, *modalities: str) -> tuple[Entry, ...]:
-        """Columns of a Fisher matrix: the shared parameters, then those of the modalities named.
-
-        Args:
-            net: network.
-            *modalities: whose private parameters follow; none for the shared block alone.
-
-        Returns:
-            Entries, in column order.
-
-        Raises:
-            UnknownNameError: a group names nothing in the network.
-            IndexError: a row beyond its tensor.
-            ValueError: no shared parameters, or a parameter in two groups.
-        """
+        """Columns of a Fisher matrix in order: shared parameters, then private ones of the modalities named."""
         self._check(net)
         found = _resolve(net, self.shared, "shared")
         for name in modalities:

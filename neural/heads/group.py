@@ -1,4 +1,4 @@
-"""Runs of one shape on one device: weights in one tensor, one optimiser, one look at the validation rows for all."""
+"""Runs of one shape on one device: weights in one tensor, one optimiser, one validation for all."""
 
 import itertools
 from collections.abc import Callable, Sequence
@@ -16,7 +16,7 @@ from neural.minibatches import RowStream
 
 __all__ = ["HeadGroup"]
 
-_LOOK_ENTRIES = 1 << 24  # at most so many logits at a time when validation rows are looked at
+_LOOK_ENTRIES = 1 << 24  # at most so many logits at a time in a validation
 
 
 class HeadGroup:
@@ -119,7 +119,7 @@ class HeadGroup:
         self._block_rates = [[schedule.rate(t, peak) for peak in peaks] for t in range(start, stop)]
         self._rates[:, : stop - start] = torch.tensor(self._block_rates).T
 
-    # ------------------------------------------------------------ looks
+    # ------------------------------------------------------------ validation
 
     @torch.no_grad()
     def _look(self, step: int, schedule: Schedule) -> None:
@@ -195,7 +195,7 @@ class _Batches:
 
 
 class _History:
-    """What was seen at the looks of one run."""
+    """Validations of one run so far."""
 
     def __init__(self, run: HeadRun) -> None:
         self.run, self.over = run, False

@@ -23,16 +23,7 @@ __all__ = ["HeadLayout", "SharedHead", "class_mean_head", "supervised_objective"
 
 @dataclass(frozen=True)
 class HeadLayout:
-    """Sizes of a shared head.
-
-    Raises:
-        UnknownNameError: a projected modality that has no features.
-        ValueError: sizes below one, a modality that is neither projected nor of dimension h, or a name with a dot.
-
-    Example:
-        >>> HeadLayout((("image", 4), ("text", 3)), n_classes=5, head_dim=3, projected=("image",)).n_weights
-        27
-    """
+    """Sizes of a shared head."""
 
     dims: tuple[tuple[str, int], ...]  # ((modality, features), ...), the target first
     n_classes: int  # C
@@ -69,24 +60,11 @@ class HeadLayout:
             shapes["scales"] = (len(self.dims),)
         return shapes
 
-    @property
-    def n_weights(self) -> int:
-        """Number of trained numbers."""
-        return sum(int(np.prod(shape)) for shape in self.weight_shapes.values())
-
 
 class SharedHead(nn.Module):
     """The head with its projections and scales; no biases, as in the released code.
 
     Every weight draws from a stream of its own: a run with text has the head and the projection of a run without.
-
-    Args:
-        layout: sizes.
-        seed: whole number >= 0 for the initial weights.
-        initial_head: (C, h) to start the head from; random if None.
-
-    Raises:
-        ValueError: an initial head of the wrong shape.
 
     Example:
         >>> layout = HeadLayout((("image", 4), ("text", 3)), n_classes=5, head_dim=3, projected=("image",))
@@ -153,25 +131,7 @@ def supervised_objective(
 
 
 def class_mean_head(embeddings: Embeddings, n_classes: int) -> NDArray[np.float32]:
-    """Head made of an auxiliary modality: each class's mean embedding, normalised to length one.
-
-    This is the start of the paper's "Ours (init)".
-
-    Args:
-        embeddings: rows in the space of the head.
-        n_classes: C.
-
-    Returns:
-        (C, d).
-
-    Raises:
-        ValueError: a class whose mean is zero (no samples, or samples that cancel): it has no direction.
-
-    Example:
-        >>> class_mean_head(Embeddings([[3.0, 4.0], [0.0, 2.0]], [0, 1]), 2)
-        array([[0.6, 0.8],
-               [0. , 1. ]], dtype=float32)
-    """
+    """(C, d) class means of an auxiliary modality, normalised: the start of the paper's "Ours (init)"."""
     means = embeddings.class_means(n_classes)
     lengths = np.linalg.norm(means, axis=1, keepdims=True)
     if not lengths.all():

@@ -22,14 +22,10 @@ WARMUP_START = 1e-5  # learning rate of the first step (the paper's Table 5)
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long to train and when to look: AdamW, linear warm-up, cosine decay, early stopping (the paper's Table 5).
+    """How long to train and when to validate: AdamW, linear warm-up, cosine decay, early stopping (the paper's Table 5).
 
     The released code's warm-up starts at 1e-5 and then falls to a fiftieth of the learning rate before it rises; here
     it rises from 1e-5 (or from the learning rate itself, if that is lower) at every step.
-
-    Raises:
-        UnknownNameError: keep is neither.
-        ValueError: out of range.
 
     Example:
         >>> schedule = Schedule(iterations=1000, warmup=50)
@@ -39,9 +35,9 @@ class Schedule:
 
     iterations: int = 12_800  # optimiser steps at most, >= 1
     warmup: int = 50  # steps until the learning rate is reached, >= 0
-    # steps between two looks at the validation rows, >= 1; the untrained head is looked at, too
+    # steps between two validations, >= 1; the untrained head is validated, too
     eval_every: int = 100
-    patience: int | None = 10  # looks without improvement before a run stops, >= 1; None to never stop early
+    patience: int | None = 10  # validations without improvement before a run stops, >= 1; None: never
     # "best" keeps the earliest weights with the highest validation accuracy, "last" those after the last step
     keep: Literal["best", "last"] = "best"
 
@@ -66,24 +62,13 @@ class Schedule:
 
     @property
     def looks(self) -> list[int]:
-        """Numbers of steps after which the validation rows are looked at."""
+        """Evaluation steps: numbers of optimiser steps after which the head is validated."""
         return sorted({*range(0, self.iterations, self.eval_every), self.iterations})
 
 
 @dataclass(frozen=True, eq=False)
 class HeadRun:
-    """One training of a shared head: rows, batches, seed, optimiser settings.
-
-    Raises:
-        UnknownNameError: a batch size, weight or encoder of a modality that is not trained on.
-        ValueError: no modality, no batch size, numbers out of range, labels beyond the classes, wrong dimensions.
-
-    Example:
-        >>> rows = Embeddings(np.eye(4), [0, 1, 0, 1], "image")
-        >>> run = HeadRun("tiny", 2, {"image": rows}, rows, {"image": 2}, seed=0)
-        >>> run.layout.weight_shapes
-        {'head': (2, 4)}
-    """
+    """One training of a shared head: rows, batches, seed, optimiser settings."""
 
     name: str  # how messages call it
     n_classes: int  # C
@@ -188,7 +173,7 @@ class HeadFit:
     """What a training of a shared head gave."""
 
     name: str  # the run's
-    # (E,) steps after which validation rows were looked at, up to the end or the early stop
+    # (E,) evaluation steps, up to the end or the early stop
     looks: NDArray[np.int64]
     val_accuracy: NDArray[np.float64]  # (E,) fraction correct
     val_loss: NDArray[np.float64]  # (E,) mean cross-entropy, nats

@@ -22,29 +22,13 @@ def multibench_sequences(
     key: str,
     root: Path,
     *,
-    target: str | None = None,
-    auxiliaries: Sequence[str] | None = None,
-    label_rule: str | None = None,
-    mimic_task: int = TASK,
-    scale: bool = True,
+    target: str | None = None,  # None is "vision" ("static" of MIMIC)
+    auxiliaries: Sequence[str] | None = None,  # None is "text" ("series" of MIMIC)
+    label_rule: str | None = None,  # see `binary_labels`; None is the data set's own
+    mimic_task: int = TASK,  # see `load_mimic`
+    scale: bool = True,  # standardise affect features by the training part; MIMIC's always are
 ) -> SequenceTask:
-    """A data set of MultiBench; the target and auxiliary of the paper, unless others are named.
-
-    Args:
-        key: "mosi", "mosei", "ur_funny", "mustard" or "mimic".
-        root: data root.
-        target: modality to learn about; None is "vision" ("static" of MIMIC).
-        auxiliaries: which may help; None is "text" ("series" of MIMIC).
-        label_rule: see `neural.datasets.multibench.binary_labels`; None is the data set's own.
-        mimic_task: of MIMIC, see `neural.datasets.mimic.load_mimic`.
-        scale: whether affect features are standardised by the training part (MIMIC always is).
-
-    Returns:
-        SequenceTask; groups are clips or stays.
-
-    Raises:
-        UnknownNameError: another key or modality.
-    """
+    """A data set of MultiBench; the target and auxiliary of the paper, unless others are named."""
     if key == "mimic":
         return mimic_sequences(root, target=target or "static", auxiliaries=auxiliaries, task=mimic_task)
     if key not in AFFECT:

@@ -44,23 +44,7 @@ class Batch:
 
 
 def pack(values: Tensor, mask: Tensor) -> Batch:
-    """Bring padded sequences into form: steps first, in their order, then zeros, whatever the padding held.
-
-    Args:
-        values: (B, T, d) or (B, T), padded at the front, at the end, or anywhere.
-        mask: (B, T) bool, true at steps.
-
-    Returns:
-        Batch.
-
-    Raises:
-        ValueError: shapes that do not match, a mask that is not boolean, or a sequence without steps.
-
-    Example:
-        >>> batch = pack(torch.tensor([[0, 7, 8], [5, 0, 0]]), torch.tensor([[False, True, True], [True, False, False]]))
-        >>> batch.values.tolist(), batch.lengths.tolist()
-        ([[7, 8], [5, 0]], [2, 1])
-    """
+    """Padded sequences (`mask` (B, T) true at steps) brought into form: steps first, in their order, then zeros."""
     if mask.dtype != torch.bool or mask.shape != values.shape[:2]:
         raise ValueError(
             f"mask: expected booleans of shape {tuple(values.shape[:2])}, got {mask.dtype} of {tuple(mask.shape)}"
@@ -82,16 +66,7 @@ def pack(values: Tensor, mask: Tensor) -> Batch:
 
 @dataclass(frozen=True, eq=False)
 class SequenceSet:
-    """Sequences of one modality, steps first, padding last; what the padding held is replaced by zeros.
-
-    Raises:
-        TypeError: steps that are not numbers, tokens or labels that are not whole numbers.
-        ValueError: shapes that do not match, no sequences, a step that is not finite, a token beyond the vocabulary.
-
-    Example:
-        >>> SequenceSet(np.array([[3, 1, 0], [2, 0, 0]]), np.array([2, 1]), vocabulary=4).modality
-        Modality(dim=4, discrete=True, single=False)
-    """
+    """Sequences of one modality, steps first, padding last; what the padding held is replaced by zeros."""
 
     values: NDArray[Any]  # (n, T, d) real numbers, or (n, T) tokens
     lengths: NDArray[Any]  # (n,) steps of each, 1 .. T
@@ -198,15 +173,7 @@ class SequenceSet:
 
 
 def standardised(train: SequenceSet, *others: SequenceSet) -> list[SequenceSet]:
-    """Scale features to mean 0 and variance 1 over the steps of the training sequences; others by the same numbers.
-
-    Args:
-        train: sequences that means and variances come from; padding does not count.
-        *others: validation, test.
-
-    Returns:
-        All of them, scaled; a feature that is constant in training becomes 0 there. Tokens come back as they are.
-    """
+    """Features scaled to mean 0, variance 1 over training steps; constant ones become 0, tokens stay as they are."""
     if train.vocabulary is not None:
         return [train, *others]
     steps = train.values[train.mask].astype(np.float64)
@@ -216,21 +183,7 @@ def standardised(train: SequenceSet, *others: SequenceSet) -> list[SequenceSet]:
 
 
 def scrambled(data: SequenceSet, seed: Seed) -> SequenceSet:
-    """All steps of all sequences dealt anew: frequencies and lengths stay, order and company are lost.
-
-    Args:
-        data: sequences.
-        seed: of the deal.
-
-    Returns:
-        SequenceSet with the same steps in all; labels and groups, which mean nothing now, are dropped.
-
-    Example:
-        >>> data = SequenceSet(np.array([[1, 2, 3], [4, 5, 0]]), np.array([3, 2]), vocabulary=6)
-        >>> mixed = scrambled(data, seed=0)
-        >>> sorted(mixed.values[mixed.mask].tolist()), mixed.lengths.tolist()
-        ([1, 2, 3, 4, 5], [3, 2])
-    """
+    """All steps of all sequences dealt anew: frequencies and lengths stay; order, labels and groups are lost."""
     values, mask = data.values.copy(), data.mask
     steps = values[mask]
     values[mask] = steps[streams(seed, ["scrambled"])["scrambled"].permutation(len(steps))]

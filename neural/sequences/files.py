@@ -112,9 +112,7 @@ def sequences_from_files(
         parts = standardised(*parts)
         helping = {name: standardised(helper)[0] for name, helper in helping.items()}
     classes = tuple(map(str, range(int(data.labels.max()) + 1)))
-    about: dict[str, Any] = {
-        "files": {target_name: target.name, **{name: path.name for name, path in auxiliaries.items()}}
-    }
+    files = {target_name: target.name, **{name: path.name for name, path in auxiliaries.items()}}
+    about: dict[str, Any] = {"files": files, "standardised": scale}
     train, val, test = parts
-    about |= {"standardised": scale}
     return SequenceTask(target.stem, target_name, classes, train, val, test, helping, about=about)

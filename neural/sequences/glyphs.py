@@ -79,12 +79,7 @@ LABELS: Mapping[str, Callable[[str], str | None]] = MappingProxyType({
 
 @dataclass(frozen=True)
 class GlyphSequenceSettings:
-    """Sizes of the data.
-
-    Raises:
-        UnknownNameError: other labels.
-        ValueError: a size out of range.
-    """
+    """Sizes of the data."""
 
     labels: str = "group"  # "group" or "mark", what the probe asks
     patch: int = 8  # side of a patch in pixels, a divisor of 32; (32 / patch)^2 steps of patch^2 features
@@ -139,24 +134,9 @@ def name_tokens(names: Sequence[str]) -> SequenceSet:
 def glyph_sequences(
     settings: GlyphSequenceSettings = DEFAULT, *, seed: int, cache: Path | None = None
 ) -> SequenceTask:
-    """Pictures as the target, names as the auxiliary.
-
-    Names are those of the training characters, shuffled and without any link to pictures, and of `other_names` further
-    characters whose names begin with the same words. Unrelated names are of pictographs.
-
-    Args:
-        settings: sizes.
-        seed: of the split into training, validation and test characters, and of the choice of other names. Pictures
-            are the same for all seeds.
-        cache: folder that keeps pictures, which take seconds.
-
-    Returns:
-        SequenceTask; groups are names of characters.
-
-    Raises:
-        ValueError: more other names asked for than there are.
-    """
+    """Pictures of characters as the target, their names as the auxiliary; groups are names of characters."""
     label_of = LABELS[settings.labels]
+    # Pictures are the same for all seeds; a seed decides the parts and the choice of other names.
     chosen = choose_classes(2, seed=0, cache=cache)  # one of each set of look-alikes
     labelled = {c: label for c in sorted({*chosen.base, *chosen.novel}) if (label := label_of(c)) is not None}
     rng = streams(seed, ["characters", "split", "other names"])
@@ -183,6 +163,8 @@ def glyph_sequences(
             name=f"image ({part})",
         )
     train, val, test = standardised(parts["train"], parts["val"], parts["test"])
+    # Names of training characters, shuffled and without any link to pictures, and of further characters whose names
+    # begin with the same words. Unrelated names are of pictographs.
     own = [name for c in where["train"] if len(name := _name(c)) <= settings.longest]
     apart = [name for name in unrelated_names(1000, seed) if _is_plain(name, settings.longest)]
     taken = {*apart, *map(_name, labelled)}

@@ -31,10 +31,6 @@ class TransformerSettings:
 
     The defaults are those of section B.4.1 for MultiBench, with what its released code adds (post-norm layers of
     PyTorch's default size); `VISION_TEXT` has those for patches and tokens of pretrained encoders.
-
-    Raises:
-        ValueError: a size below 1, width not divisible, dropout out of range.
-        UnknownNameError: other positions.
     """
 
     width: int = 40  # features between layers; divisible by `heads`. The paper searches 10, 40, 150, 300
@@ -112,21 +108,6 @@ class SharedTransformer(nn.Module):
 
     Every parameter starts from a stream of its own, named after it: the trunk and the target's encoder and decoder
     start from the same numbers whatever other modalities there are.
-
-    Args:
-        modalities: {name: Modality}.
-        settings: shape of the trunk.
-        seed: of the initial weights; the global random state is neither read nor changed.
-
-    Raises:
-        ValueError: no modality, or a name that a module cannot have.
-
-    Example:
-        >>> small = TransformerSettings(width=8, layers=1, heads=2, feedforward=16)
-        >>> model = SharedTransformer({"image": Modality(3), "text": Modality(5, discrete=True)}, small, seed=0)
-        >>> tokens = torch.tensor([[1, 2, 0]])
-        >>> model.embed("text", tokens, tokens > 0).shape
-        torch.Size([1, 8])
     """
 
     def __init__(
@@ -197,19 +178,7 @@ class SharedTransformer(nn.Module):
         return summed / batch.lengths[:, None]
 
     def loss_sum(self, name: str, batch: Batch, dropout: torch.Generator | None = None) -> Tensor:
-        """Loss of predicting each next step (or, of single steps, the step itself), summed over predicted steps.
-
-        Mean squared error over the features of a step, or cross-entropy of a token in nats. Divided by
-        `predicted_steps` of a batch it is the batch's mean, in however many parts it was computed.
-
-        Args:
-            name: modality.
-            batch: packed sequences.
-            dropout: source of dropout; None drops nothing.
-
-        Returns:
-            Scalar, float32.
-        """
+        """Squared error (mean over features) or nats of each next step (a single step's own), summed over steps."""
         outputs, wanted, counted = self.outputs(name, batch, dropout), batch.values, batch.mask
         modality = self.modalities[name]
         if not modality.single:
@@ -224,11 +193,10 @@ class SharedTransformer(nn.Module):
         if name not in self.modalities:
             raise UnknownNameError(name, self.modalities)
         modality = self.modalities[name]
-        fits = (
-            values.ndim == 2 and not values.is_floating_point()
-            if modality.discrete
-            else values.ndim == 3 and values.shape[2] == modality.dim
-        )
+        if modality.discrete:
+            fits = values.ndim == 2 and not values.is_floating_point()
+        else:
+            fits = values.ndim == 3 and values.shape[2] == modality.dim
         if not fits:
             wanted = "(B, T) tokens" if modality.discrete else f"(B, T, {modality.dim}) features"
             raise ValueError(f"{name}: expected {wanted}, got {values.dtype} of shape {tuple(values.shape)}")

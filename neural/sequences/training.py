@@ -39,9 +39,6 @@ class Curriculum:
     """Some modalities train alone before the others join.
 
     The paper says that X (the target) is first; its released code trains Y first. So both are said here.
-
-    Raises:
-        ValueError: nobody first, or less than one epoch.
     """
 
     first: tuple[str, ...]  # the modalities that start
@@ -55,12 +52,7 @@ class Curriculum:
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """How to train.
-
-    Raises:
-        ValueError: a number out of range.
-        UnknownNameError: another precision, a weight or curriculum for a modality without a batch size.
-    """
+    """How to train."""
 
     steps: int  # optimiser steps, >= 1
     # {modality: sequences per step}; a batch ratio is the ratio of two of them
@@ -122,35 +114,17 @@ class History:
 
 
 def train(
-    model: SharedTransformer,
-    data: Mapping[str, SequenceSet],
+    model: SharedTransformer,  # on the device to train on
+    data: Mapping[str, SequenceSet],  # the modalities of `settings.batch_sizes`
     settings: TrainSettings,
     *,
-    target: str,
-    seed: int,
+    target: str,  # whose passes are epochs
+    seed: int,  # of the order of rows and of dropout
+    # more `steps`, another `micro_batch` or `checkpoint_every` go on from it as well
     checkpoint: Path | None = None,
-    progress: Callable[[int], object] | None = None,
+    progress: Callable[[int], object] | None = None,  # called with the steps done since the last call
 ) -> History:
-    """Train in place.
-
-    Args:
-        model: on the device to train on.
-        data: {modality: sequences}; the modalities of `settings.batch_sizes`.
-        settings: how to train.
-        target: whose passes are epochs.
-        seed: of the order of rows and of dropout.
-        checkpoint: file to write to, and to go on from if it is there; a training that was killed ends with the same
-            digits on a CPU. More `steps`, another `micro_batch` or `checkpoint_every` go on from it as well.
-        progress: called with the number of steps done since the last call.
-
-    Returns:
-        History.
-
-    Raises:
-        DivergedError: names step, rows and the last good checkpoint.
-        UnknownNameError: data or target of another modality.
-        ValueError: mixed precision on a CPU, a checkpoint of another training, a modality with nothing to predict.
-    """
+    """Train in place; killed and started again, it goes on and ends, on a CPU, with the same digits."""
     for name in settings.batch_sizes:
         if name not in data:
             raise UnknownNameError(name, data)
@@ -226,9 +200,8 @@ def mixed_precision(precision: Precision, device: torch.device) -> torch.dtype |
             raise ValueError(f"precision: {precision} is for GPUs; on a CPU take float32 or auto")
         return None
     if precision == "auto":
-        return (
-            torch.bfloat16 if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else torch.float16
-        )
+        has_bfloat16 = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+        return torch.bfloat16 if has_bfloat16 else torch.float16
     return PRECISIONS[precision]
 
 

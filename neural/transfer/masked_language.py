@@ -91,26 +91,8 @@ def corpus_sentences(characters: Sequence[str]) -> list[str]:
 
 
 def word_pieces(sentences: Sequence[str], vocabulary: int) -> tokenizers.Tokenizer:
-    """Word pieces as BERT's: the commonest words whole, all others spelled; [CLS] in front, [SEP] at the end.
-
-    The vocabulary is the special tokens, every letter (as a word's first and as a later one, "##e"), then words by
-    frequency. The trainer of the tokenizers package breaks ties differently from run to run, so that equal seeds would
-    give other weights.
-
-    Args:
-        sentences: lower-case.
-        vocabulary: number of tokens at most.
-
-    Returns:
-        Tokenizer.
-
-    Raises:
-        ValueError: a vocabulary too small for the letters.
-
-    Example:
-        >>> word_pieces(["latin letter a", "latin letter b"], 40).encode("latin bar").tokens
-        ['[CLS]', 'latin', 'b', '##a', '##r', '[SEP]']
-    """
+    """Word pieces as BERT's: the commonest words whole, all others spelled; [CLS] in front, [SEP] at the end."""
+    # The trainer of the tokenizers package breaks ties differently from run to run: equal seeds, other weights.
     splitter = tokenizers.pre_tokenizers.BertPreTokenizer()
     counts: Counter[str] = Counter()
     for line, times in Counter(sentences).items():
@@ -143,19 +125,7 @@ def pretrain_bert(
     cache: Path | None = None,
     progress: Callable[[int], object] | None = None,
 ) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-    """Masked language modelling on what Unicode says of characters; one thread repeats exactly.
-
-    Args:
-        settings: sizes.
-        seed: of weights, batches, masks and held-out characters.
-        cache: folder that keeps the result, and on the way a checkpoint from which a killed pretraining goes on.
-        progress: called with the number of steps done since the last call.
-
-    Returns:
-        Weights of a ``BertModel`` without pooler, {name: array}; and what to know of it: "fingerprint" (hash of
-        everything that decides the weights), "accuracy" of told words on held-out characters after each tenth of the
-        steps, "guess" (always the commonest word), "sentences", "vocabulary".
-    """
+    """Weights {name: array} of a ``BertModel`` without pooler, by masked language modelling; and what to know of it."""
     longest = as_whole(settings.longest, "longest", least=4)
     characters = np.array(corpus_characters(settings.characters))
     order = torch.randperm(len(characters), generator=torch_generator(seed, "held-out characters")).numpy()
@@ -179,10 +149,8 @@ def pretrain_bert(
         size = tokenizer.get_vocab_size()
         model = transformers.BertForMaskedLM(bert_config(settings, size))
         randomise(model, model.config.initializer_range, seed)
-        learn, check = (
-            _padded(tokenizer, sentences),
-            _padded(tokenizer, held_out[:: 1 + len(held_out) // 1000]),
-        )
+        learn = _padded(tokenizer, sentences)
+        check = _padded(tokenizer, held_out[:: 1 + len(held_out) // 1000])
         masking = Masking(size)
 
         def loss(rows: Tensor, noise: torch.Generator) -> Tensor:
@@ -224,7 +192,8 @@ def pretrain_bert(
     arrays = ArrayCache(cache).get("small-bert", what, make)
     weights = {n.removeprefix("bert "): values for n, values in arrays.items() if n.startswith("bert ")}
     about = {
-        "fingerprint": key,
+        "fingerprint": key,  # of everything that decides the weights
+        # of told words on held-out characters, after each tenth of the steps; and always telling the commonest word
         "accuracy": arrays["log accuracy"].tolist(),
         "guess": float(arrays["log guess"][-1]),
         "sentences": int(arrays["log counts"][0]),

@@ -15,11 +15,7 @@ __all__ = ["PatchSettings", "PatchTransformer", "cut_patches"]
 
 @dataclass(frozen=True)
 class PatchSettings:
-    """Sizes of what surrounds the layers.
-
-    Raises:
-        ValueError: sizes that do not fit.
-    """
+    """Sizes of what surrounds the layers."""
 
     channels: int = 3  # of a picture
     side: int = 224  # pixels of its sides, a multiple of `patch`
@@ -55,20 +51,6 @@ class PatchTransformer(nn.Module):
     What is new is drawn from streams that know nothing of the layers: networks of one seed and one width differ in
     their layers alone. The patch projection keeps the variance (Xavier), class token and positions have standard
     deviation 0.02 as in ViT, the head is He-normal with GELU between its layers, its last layer 0.02.
-
-    Args:
-        stack: the layers, used as they are, not copied.
-        n_classes: C, >= 2.
-        settings: sizes.
-        seed: of all new weights.
-
-    Example:
-        >>> import transformers
-        >>> config = transformers.BertConfig(vocab_size=9, hidden_size=8, num_hidden_layers=1, num_attention_heads=2)
-        >>> stack = LanguageStack(transformers.BertModel(config), "tiny")
-        >>> model = PatchTransformer(stack, 5, PatchSettings(channels=1, side=32, patch=8), seed=0)
-        >>> model(torch.zeros(3, 1, 32, 32)).shape, model.positions.shape
-        (torch.Size([3, 5]), torch.Size([17, 8]))
     """
 
     def __init__(self, stack: LanguageStack, n_classes: int, settings: PatchSettings, *, seed: int) -> None:

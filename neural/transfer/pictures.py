@@ -39,13 +39,7 @@ class PictureSet(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class ArrayPictures:
-    """Grey pictures in memory, brought to mean 0 and standard deviation 1 by two numbers of the training set.
-
-    Example:
-        >>> few = ArrayPictures(np.full((2, 4, 4), 7, np.uint8), np.array([0, 1]), mean=5.0, std=2.0)
-        >>> few.take(torch.tensor([1])).shape, float(few.take(torch.tensor([1])).max())
-        (torch.Size([1, 1, 4, 4]), 1.0)
-    """
+    """Grey pictures in memory, brought to mean 0 and standard deviation 1 by two numbers of the training set."""
 
     pictures: Pictures  # (n, side, side) uint8
     labels: NDArray[np.int64]  # (n,) int64
@@ -126,24 +120,10 @@ def file_task(
     *,
     side: int = 224,
     patch: int = 16,
-    look_at: int | None = None,
+    look_at: int | None = None,  # pictures per class at most in validation and test; None takes all
     workers: int | None = None,
 ) -> PictureTask:
-    """Image files, as they come, resized and cropped in the middle; ImageNet's statistics; no augmentation.
-
-    Args:
-        dataset: from `neural.datasets.open_dataset`.
-        side: pixels of a picture's sides.
-        patch: pixels of a patch's sides.
-        look_at: pictures per class at most in validation and test, drawn once; None takes all.
-        workers: threads that decode.
-
-    Returns:
-        PictureTask.
-
-    Raises:
-        DatasetError: a part without files.
-    """
+    """Image files, resized and cropped in the middle; ImageNet's statistics; no augmentation."""
     transform = ImageTransform.named("imagenet", side)
     n_classes = len(dataset.classes)
     parts = dict(dataset.parts)
