@@ -74,10 +74,10 @@ class UnpairedClassifier(ClassifierMixin, BaseEstimator):
         weight_decay: of AdamW, on every weight (intercepts, too), >= 0.
         batch_size: rows of each modality per step, >= 1; all of them if there are fewer.
         max_iter: optimiser steps, at most, >= 1. Few features or rare classes need large weights: more steps, or a higher rate.
-        early_stopping: whether a stratified part of the rows is held out, looked at 50 times, and the head with the highest
+        early_stopping: whether a stratified part of the rows is held out, evaluated 50 times, and the head with the highest
             accuracy on it kept; without it the head after the last step is.
         validation_fraction: that part, in (0, 1).
-        n_iter_no_change: looks without a better accuracy before training stops, >= 1; None to go on to the end.
+        n_iter_no_change: evaluations without a better accuracy before training stops, >= 1; None to go on to the end.
         device: PyTorch device to train on, "cpu", "cuda", ...; what is learned comes back to the CPU.
         random_state: int, RandomState instance or None, for initial weights, batches and the held-out part.
 
@@ -96,7 +96,7 @@ class UnpairedClassifier(ClassifierMixin, BaseEstimator):
         n_iter_: steps made.
         best_iter_: steps after which the kept head was reached.
         validation_score_: accuracy of the kept head on the validation rows, or None without validation rows.
-        looks_: (E,) steps after which rows were looked at.
+        looks_: (E,) evaluation steps.
         loss_curve_: (E,) mean cross-entropy of the validation rows, nats; without them, of all rows at the end.
         score_curve_: (E,) accuracy of the same rows.
 
@@ -242,14 +242,7 @@ class UnpairedClassifier(ClassifierMixin, BaseEstimator):
         return self
 
     def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Logits.
-
-        Args:
-            X: (n, d) features of the target modality.
-
-        Returns:
-            (n, C); (n,) for two classes, positive for the second one.
-        """
+        """Logits of the rows of X (n, d): (n, C); for two classes (n,), positive for the second one."""
         check_is_fitted(self)
         X = validate_data(self, X, dtype=_FLOATS, reset=False)
         scores = X @ self.coef_.T + self.intercept_
@@ -292,7 +285,9 @@ class UnpairedClassifier(ClassifierMixin, BaseEstimator):
                 f"{setting} needs equal numbers of features, got {dims}; leave it out to project"
             )
         projected = bool(others) and not self.aligned if self.projection == "auto" else self.projection
-        space = (others[0] if others else self.head_dim or dim) if projected else dim
+        space = dim
+        if projected:
+            space = others[0] if others else self.head_dim or dim
         if self.head_dim not in {None, space}:
             raise ValueError(f"head_dim={self.head_dim}, but the head's space has {space}; leave it out")
         return space, [name for i, name in enumerate(dims) if i != 1] if projected else []
@@ -380,7 +375,9 @@ class UnpairedClassifier(ClassifierMixin, BaseEstimator):
 
 
 def _by_name(aux: Auxiliary | Mapping[str, Auxiliary] | None) -> dict[str, Auxiliary]:
-    named = {} if aux is None else dict(aux) if isinstance(aux, Mapping) else {"auxiliary": aux}
+    if aux is None:
+        return {}
+    named = dict(aux) if isinstance(aux, Mapping) else {"auxiliary": aux}
     if TARGET in named:
         raise ValueError(f"aux: {TARGET!r} is the name of X; rename this modality")
     for name, pair in named.items():

@@ -8,38 +8,15 @@ from fisherkit.streams import Seed, streams
 __all__ = ["RowStream", "torch_generator"]
 
 
-def torch_generator(seed: Seed, name: str) -> torch.Generator:
-    """CPU generator of a named stream; different names give independent streams.
-
-    Args:
-        seed: whole number, SeedSequence or numpy Generator.
-        name: what the stream is for.
-
-    Returns:
-        Generator with a state of its own; the global one is not touched.
-
-    Example:
-        >>> a, b = torch_generator(0, "rows of x"), torch_generator(0, "rows of x")
-        >>> torch.equal(torch.rand(3, generator=a), torch.rand(3, generator=b))
-        True
-    """
-    return torch.Generator().manual_seed(int(streams(seed, [name])[name].integers(0, 2**63 - 1)))
+def torch_generator(seed: Seed, name: str, device: torch.device | str = "cpu") -> torch.Generator:
+    """Generator of a named stream; different names give independent ones, the global state is not touched."""
+    return torch.Generator(device).manual_seed(int(streams(seed, [name])[name].integers(0, 2**63 - 1)))
 
 
 class RowStream:
     """Row numbers 0..n-1 in random order, reshuffled at the end of every pass; no row is dropped.
 
     What comes out does not depend on how many numbers are taken at a time.
-
-    Args:
-        n: number of rows, >= 1.
-        generator: source of the shuffles.
-
-    Attributes:
-        taken: how many numbers came out so far.
-
-    Raises:
-        ValueError: no rows.
 
     Example:
         >>> stream = RowStream(3, torch_generator(0, "rows of x"))
@@ -55,14 +32,7 @@ class RowStream:
         self._rest = torch.empty(0, dtype=torch.int64)
 
     def take(self, count: int) -> Tensor:
-        """The next row numbers.
-
-        Args:
-            count: how many, >= 0.
-
-        Returns:
-            (count,) int64.
-        """
+        """The next `count` row numbers, int64."""
         parts, have = [self._rest], len(self._rest)
         while have < count:
             parts.append(torch.randperm(self.n, generator=self._generator))
@@ -73,10 +43,6 @@ class RowStream:
         return joined[:count]
 
     def skip(self, count: int) -> None:
-        """Walk past row numbers, one pass at a time.
-
-        Args:
-            count: how many, >= 0.
-        """
+        """Walk past row numbers, one pass at a time."""
         for done in range(0, count, self.n):
             self.take(min(self.n, count - done))

@@ -14,53 +14,20 @@ PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.floa
 
 
 def train_resumably(
-    keep: Checkpoints,
+    keep: Checkpoints,  # model, optimiser, scaler and orders of rows, all at their start, and their file
     steps: int,
     *,
-    batch: Callable[[int], Mapping[str, int]],
+    batch: Callable[[int], Mapping[str, int]],  # 0-based step to {data set: rows that it takes}
+    # (0-based step, {data set: row numbers}) adds to the gradients and gives {curve: loss}, the same curves always
     gradient: Callable[[int, Mapping[str, Tensor]], Mapping[str, float]],
-    rate: Callable[[int], float],
-    clip: float | None,
-    save_every: int,
+    rate: Callable[[int], float],  # 0-based step to its learning rate
+    clip: float | None,  # greatest norm of the gradient; None clips nothing
+    save_every: int,  # steps between checkpoints; there is one after the last step, too
+    # steps done to {curve: value}; none at steps that are not measured
     measure: Callable[[int], Mapping[str, float]] | None = None,
-    progress: Callable[[int], object] | None = None,
+    progress: Callable[[int], object] | None = None,  # called with the steps done since the last call
 ) -> tuple[int, dict[str, list[float]]]:
-    """Go on from the last checkpoint, if there is one, to the last step.
-
-    Args:
-        keep: model, optimiser, scaler of the gradients and orders of rows, all at their start, and their file.
-        steps: optimiser steps.
-        batch: 0-based step to {data set: rows that it takes}.
-        gradient: (0-based step, {data set: row numbers}) adds to the gradients and gives {curve: loss}, for the same
-            curves in every step.
-        rate: 0-based step to its learning rate.
-        clip: greatest norm of the gradient; None clips nothing.
-        save_every: steps between checkpoints; there is one after the last step, too.
-        measure: steps done to {curve: value}; none at steps that are not measured.
-        progress: called with the number of steps done since the last call.
-
-    Returns:
-        The step that this process started from, and {curve: all its values}.
-
-    Raises:
-        DivergedError: a gradient, or a weight at a checkpoint, is not finite.
-        ValueError: a checkpoint of another training.
-
-    Example:
-        >>> from neural.minibatches import RowStream, torch_generator
-        >>> line, x = nn.Linear(1, 1), torch.linspace(-1, 1, 20)[:, None]
-        >>> adam, rows = torch.optim.Adam(line.parameters()), RowStream(20, torch_generator(0, "rows"))
-        >>> keep = Checkpoints(None, {}, line, adam, torch.amp.GradScaler(enabled=False), {"x": rows})
-        >>> def gradient(step, rows):
-        ...     error = (line(x[rows["x"]]) - 3 * x[rows["x"]]).square().mean()
-        ...     error.backward()
-        ...     return {"loss": error.item()}
-        >>> start, curves = train_resumably(
-        ...     keep, 200, batch=lambda step: {"x": 10}, gradient=gradient, rate=lambda step: 0.1, clip=1, save_every=50
-        ... )
-        >>> start, len(curves["loss"]), curves["loss"][-1] < 1e-2
-        (0, 200, True)
-    """
+    """Go on from the last checkpoint, if any, to the last step: (step started from, {curve: all its values})."""
     done, restored = keep.restore()
     start = min(done, steps)
     curves = {name: values[:start].tolist() for name, values in restored.items()}
@@ -73,9 +40,8 @@ def train_resumably(
             curves.setdefault(name, []).append(loss)
         keep.scaler.unscale_(keep.optimiser)
         norm = nn.utils.clip_grad_norm_(keep.model.parameters(), math.inf if clip is None else clip)
-        if not keep.scaler.is_enabled() and not torch.isfinite(
-            norm
-        ):  # a scaler skips such a step and goes on
+        # a scaler skips such a step and goes on
+        if not keep.scaler.is_enabled() and not torch.isfinite(norm):
             raise keep.diverged("the gradient is not finite", step, rows)
         for group in keep.optimiser.param_groups:
             group["lr"] = rate(step)

@@ -24,44 +24,15 @@ __all__ = ["BatchedAutoencoder", "append_ones"]
 
 
 def append_ones(rows: Tensor) -> Tensor:
-    """Rows with a last column of ones, the form in which the batched network takes its input.
-
-    Args:
-        rows: (..., m).
-
-    Returns:
-        (..., m + 1), a copy.
-
-    Example:
-        >>> append_ones(torch.zeros(1, 2))
-        tensor([[0., 0., 1.]])
-    """
+    """Rows (..., m) as (..., m + 1) with a last column of ones, the form in which the batched network reads them."""
     return torch.cat([rows, rows.new_ones(*rows.shape[:-1], 1)], dim=-1)
 
 
 class BatchedAutoencoder:
     """R networks side by side; run r of every result depends on run r of the inputs only.
 
-    Args:
-        models: R networks of one architecture and dtype; their parameters are copied.
-        device: where to compute.
-
-    Attributes:
-        architecture: what the runs have in common.
-        flat: (R, P) parameters; row r is laid out by ``architecture.layer_sizes()``, each layer as [weight bias],
-            adapters and decoder.0 as its transpose.
-        gradient: (R, P), written by `loss_and_gradient`; also set as ``flat.grad`` for an optimiser.
-
-    Raises:
-        ValueError: no models, or models of different architectures.
-
-    Example:
-        >>> architecture = Architecture((("x", 4),), latent_dim=2)
-        >>> nets = [SharedAutoencoder(architecture, seed=s) for s in range(3)]
-        >>> both = BatchedAutoencoder(nets)
-        >>> rows = torch.ones(3, 5, 4)
-        >>> bool(torch.allclose(both.reconstruct("x", rows)[2], nets[2]({"x": rows[2]})["x"], atol=1e-6))
-        True
+    `flat` (R, P) holds the parameters, row r laid out by ``architecture.layer_sizes()``, each layer as [weight bias],
+    adapters and decoder.0 as its transpose. `gradient` (R, P), also ``flat.grad``, is written by `loss_and_gradient`.
     """
 
     def __init__(self, models: Sequence[SharedAutoencoder], *, device: torch.device | str = "cpu") -> None:
@@ -95,14 +66,7 @@ class BatchedAutoencoder:
         return views
 
     def model(self, run: int) -> SharedAutoencoder:
-        """Run r as an ordinary network on the CPU, a copy.
-
-        Args:
-            run: 0 <= run < R.
-
-        Returns:
-            The network.
-        """
+        """Run r as an ordinary network on the CPU, a copy."""
         model = SharedAutoencoder(self.architecture, seed=0, dtype=self.flat.dtype)
         with torch.no_grad():
             for layer, view in self._weight.items():
@@ -114,18 +78,7 @@ class BatchedAutoencoder:
 
     @torch.no_grad()
     def reconstruct(self, name: str, rows: Tensor) -> Tensor:
-        """Reconstructions of one modality's rows, without gradient.
-
-        Args:
-            name: modality.
-            rows: (R, b, m_k).
-
-        Returns:
-            (R, b, m_k).
-
-        Raises:
-            ValueError: rows of another shape.
-        """
+        """Reconstructions (R, b, m_k) of one modality's rows (R, b, m_k), without gradient."""
         self.architecture.check_names([name])
         dim = dict(self.architecture.dims)[name]
         if rows.ndim != 3 or len(rows) != len(self) or rows.shape[2] != dim:
@@ -152,14 +105,7 @@ class BatchedAutoencoder:
         return joined
 
     def buffers(self, batch_sizes: Mapping[str, int]) -> "_Buffers":
-        """Working memory for one set of batch sizes, allocated on first use.
-
-        Args:
-            batch_sizes: {modality: rows per run and step}, all >= 1.
-
-        Returns:
-            Buffers; ``buffers.rows[name]`` is (R * b, m + 1), last column one, to be filled with the next batch.
-        """
+        """Working memory for a step; its ``rows[name]`` (R * b, m + 1), last column one, take the next batch."""
         self.architecture.check_names(batch_sizes)
         key = tuple(sorted(batch_sizes.items()))
         if key not in self._buffers:
@@ -170,15 +116,7 @@ class BatchedAutoencoder:
     def loss_and_gradient(
         self, batch_sizes: Mapping[str, int], weights: Mapping[str, Tensor]
     ) -> dict[str, Tensor]:
-        """Mean squared errors of the rows in the buffers, and the gradient of their weighted sum.
-
-        Args:
-            batch_sizes: which buffers to read, see `buffers`.
-            weights: {modality: (R, 1, 1) loss weight}, one for every modality of `batch_sizes`.
-
-        Returns:
-            {modality: (R,) mean squared errors}, in data units squared.
-        """
+        """{modality: (R,) mean squared errors} of the buffers' rows; writes the gradient of their weighted sum."""
         buf, w, slope = self.buffers(batch_sizes), self._weight, self._slope
         runs = len(self)
         if len(batch_sizes) < len(self.architecture.dims):

@@ -19,26 +19,13 @@ __all__ = ["Architecture", "SharedAutoencoder", "mean_squared_errors", "uml_obje
 
 @dataclass(frozen=True)
 class Architecture:
-    """Sizes of a shared autoencoder; two runs can be trained side by side exactly if these are equal.
+    """Sizes of a shared autoencoder; two runs can be trained side by side exactly if these are equal."""
 
-    Attributes:
-        dims: ((modality, observed dimension m_k), ...), in the order in which parameters are laid out.
-        adapter_width: width of the common space that adapters map into and heads read from.
-        hidden_width: width of the ReLU layer in encoder and decoder; the paper does not state it.
-        latent_dim: width of the code.
-
-    Raises:
-        ValueError: no modality, a repeated one, a name with a dot, or a size below one.
-
-    Example:
-        >>> Architecture((("x", 50), ("y", 50)), hidden_width=64).names
-        ('x', 'y')
-    """
-
+    # ((modality, observed dimension m_k), ...), in the order in which parameters are laid out
     dims: tuple[tuple[str, int], ...]
-    adapter_width: int = 128
-    hidden_width: int = 128
-    latent_dim: int = 10
+    adapter_width: int = 128  # width of the common space that adapters map into and heads read from
+    hidden_width: int = 128  # width of the ReLU layer in encoder and decoder; the paper does not state it
+    latent_dim: int = 10  # width of the code
 
     def __post_init__(self) -> None:
         if not self.dims:
@@ -65,24 +52,13 @@ class Architecture:
         return tuple(name for name, _ in self.dims)
 
     def check_names(self, names: Iterable[str]) -> None:
-        """Raise unless every name is a modality of this architecture.
-
-        Args:
-            names: names to look up.
-
-        Raises:
-            UnknownNameError: a name that is not a modality, with the close matches.
-        """
+        """Raise `UnknownNameError` unless every name is a modality of this architecture."""
         for name in names:
             if name not in self.names:
                 raise UnknownNameError(name, self.names)
 
     def layer_sizes(self) -> dict[str, tuple[int, int]]:
-        """{layer: (outputs, inputs)} of every linear layer, trunk first, then adapter and head of each modality.
-
-        Returns:
-            Ordered mapping; the order is the parameter layout of the batched form.
-        """
+        """{layer: (outputs, inputs)} in the batched form's order: trunk, then adapter and head of each modality."""
         a, h, z = self.adapter_width, self.hidden_width, self.latent_dim
         sizes = {"encoder.0": (h, a), "encoder.2": (z, h), "decoder.0": (h, z), "decoder.2": (a, h)}
         for name, dim in self.dims:
@@ -102,11 +78,6 @@ class SharedAutoencoder(nn.Module):
     Each part is drawn from a stream of its own, keyed by seed and part (PyTorch's default uniform law, bound
     1/sqrt(inputs)): with equal seeds an x-only network starts from the very x-adapter, trunk and x-head of the
     network that also has a y. The global random state is neither read nor changed.
-
-    Args:
-        architecture: sizes, see `Architecture`.
-        seed: whole number, SeedSequence or Generator of the initial weights.
-        dtype: floating-point type of the parameters.
 
     Example:
         >>> net = SharedAutoencoder(Architecture((("x", 4), ("y", 3)), latent_dim=2), seed=0)
@@ -139,18 +110,7 @@ class SharedAutoencoder(nn.Module):
                     parameter.copy_(torch.from_numpy(rng.uniform(-bound, bound, size=parameter.shape)))
 
     def encode(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Codes of each modality's rows.
-
-        Args:
-            batch: {modality: (b_k, m_k)}; any subset of the modalities.
-
-        Returns:
-            {modality: (b_k, latent_dim)}.
-
-        Raises:
-            UnknownNameError: a modality that the network does not have.
-            ValueError: rows of the wrong width.
-        """
+        """Codes {modality: (b_k, latent_dim)} of rows {modality: (b_k, m_k)} of any of the modalities."""
         self.architecture.check_names(batch)
         dims = dict(self.architecture.dims)
         for name, rows in batch.items():
@@ -159,49 +119,19 @@ class SharedAutoencoder(nn.Module):
         return {name: self.encoder(self.adapters[f"from_{name}"](rows)) for name, rows in batch.items()}
 
     def forward(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Reconstructions of each modality's rows; errors as in `encode`.
-
-        Args:
-            batch: {modality: (b_k, m_k)}; any subset of the modalities.
-
-        Returns:
-            {modality: (b_k, m_k)}.
-        """
+        """Reconstructions {modality: (b_k, m_k)} of rows of any of the modalities, in the same form."""
         return {name: self.heads[f"to_{name}"](self.decoder(z)) for name, z in self.encode(batch).items()}
 
 
 def mean_squared_errors(
     reconstructions: Mapping[str, Tensor], batch: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
-    """Mean squared error per modality, averaged over rows and coordinates.
-
-    Args:
-        reconstructions: {modality: (b_k, m_k)}.
-        batch: {modality: (b_k, m_k)}, the rows that were reconstructed.
-
-    Returns:
-        {modality: scalar}, in data units squared.
-    """
+    """{modality: mean squared error over rows and coordinates}, scalars in data units squared."""
     return {name: (reconstructions[name] - rows).square().mean() for name, rows in batch.items()}
 
 
 def uml_objective(errors: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
-    """The unpaired multimodal objective: sum over modalities of weight times mean squared error (paper, section 4).
-
-    Args:
-        errors: {modality: scalar}, see `mean_squared_errors`.
-        weights: {modality: weight >= 0}; a modality left out weighs 1.
-
-    Returns:
-        Scalar.
-
-    Raises:
-        UnknownNameError: a weight for a modality that has no error.
-
-    Example:
-        >>> uml_objective({"x": torch.tensor(2.0), "y": torch.tensor(3.0)}, {"y": 0.5}).item()
-        3.5
-    """
+    """Weighted sum of the modalities' mean squared errors (the paper's section 4); one left out weighs 1."""
     for name in weights:
         if name not in errors:
             raise UnknownNameError(name, errors)

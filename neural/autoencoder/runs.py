@@ -17,40 +17,21 @@ __all__ = ["Curve", "Run"]
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """One training run: its data, its batches, its seed, what to validate on.
+    """One training run: its data, its batches, its seed, what to validate on."""
 
-    Attributes:
-        name: how messages call it.
-        data: {modality: (n_k, m_k) float tensor}, the training rows; unpaired.
-        batch_sizes: {modality: rows per step}, the same modalities, between 1 and n_k.
-        seed: whole number >= 0 for initial weights and row order. Equal seeds give equal trunks, equal x-parts and
-            the same order of x-rows whatever other modalities there are.
-        weights: {modality: loss weight >= 0}; a modality left out weighs 1.
-        validation: {label: (modality, (n, m_k) rows)}.
-        adapter_width: see `neural.autoencoder.model.Architecture`.
-        hidden_width: see there.
-        latent_dim: see there.
-
-    Raises:
-        UnknownNameError: batch size, weight or validation set of a modality without data.
-        TypeError: rows that are no floating-point tensor.
-        ValueError: no data, rows of wrong shape or not finite, batch larger than the data, negative weight or seed.
-
-    Example:
-        >>> run = Run("x only", {"x": torch.zeros(100, 4)}, {"x": 10}, seed=0, latent_dim=2)
-        >>> run.architecture.dims
-        (('x', 4),)
-    """
-
-    name: str
-    data: Mapping[str, Tensor]
-    batch_sizes: Mapping[str, int]
+    name: str  # how messages call it
+    data: Mapping[str, Tensor]  # {modality: (n_k, m_k) float tensor}, the training rows; unpaired
+    batch_sizes: Mapping[str, int]  # {modality: rows per step}, the same modalities, between 1 and n_k
+    # whole number >= 0 for initial weights and row order. Equal seeds give equal trunks, equal x-parts and the
+    # same order of x-rows whatever other modalities there are
     seed: int
+    # {modality: loss weight >= 0}; a modality left out weighs 1
     weights: Mapping[str, float] = field(default_factory=dict)
+    # {label: (modality, (n, m_k) rows)}
     validation: Mapping[str, tuple[str, Tensor]] = field(default_factory=dict)
-    adapter_width: int = 128
-    hidden_width: int = 128
-    latent_dim: int = 10
+    adapter_width: int = 128  # see `neural.autoencoder.model.Architecture`
+    hidden_width: int = 128  # see there
+    latent_dim: int = 10  # see there
 
     def __post_init__(self) -> None:
         if not self.data:
@@ -88,22 +69,11 @@ class Run:
         return Architecture(dims, self.adapter_width, self.hidden_width, self.latent_dim)
 
     def initial_model(self, dtype: torch.dtype = torch.float32) -> SharedAutoencoder:
-        """The network before the first step.
-
-        Args:
-            dtype: floating-point type.
-
-        Returns:
-            The network, on the CPU.
-        """
+        """The network before the first step, on the CPU."""
         return SharedAutoencoder(self.architecture, seed=self.seed, dtype=dtype)
 
     def row_streams(self) -> dict[str, RowStream]:
-        """Fresh row order of each modality, from the start.
-
-        Returns:
-            {modality: stream}.
-        """
+        """{modality: order of its rows, from the start}."""
         return {
             name: RowStream(len(rows), torch_generator(self.seed, f"rows of {name}"))
             for name, rows in self.data.items()
@@ -112,21 +82,14 @@ class Run:
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """What a run did.
+    """What a run did."""
 
-    Attributes:
-        name: the run's.
-        eval_steps: (E,) optimiser steps after which the network was validated.
-        validation: {label: (E,) mean squared error}, data units squared.
-        losses: {modality: (steps,) minibatch mean squared error before each step}.
-        model: the network after the last step, on the CPU.
-    """
-
-    name: str
-    eval_steps: NDArray[np.int64]
-    validation: dict[str, NDArray[np.float64]]
+    name: str  # the run's
+    eval_steps: NDArray[np.int64]  # (E,) optimiser steps after which the network was validated
+    validation: dict[str, NDArray[np.float64]]  # {label: (E,) mean squared error}, data units squared
+    # {modality: (steps,) minibatch mean squared error before each step}
     losses: dict[str, NDArray[np.float64]]
-    model: SharedAutoencoder
+    model: SharedAutoencoder  # the network after the last step, on the CPU
 
 
 def _check_rows(rows: Tensor, what: str) -> None:

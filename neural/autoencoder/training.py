@@ -20,7 +20,7 @@ from neural.autoencoder.runs import Curve, Run
 __all__ = ["runs_per_tensor", "train_batched", "train_reference"]
 
 LEARNING_RATE = 1e-3  # Adam; the paper does not state it, its released code uses this value
-_BLOCK = 100  # steps between two looks at the losses, the only time that the host waits for the device
+_BLOCK = 100  # steps between two checks of the losses, the only time that the host waits for the device
 
 
 def train_reference(
@@ -32,22 +32,7 @@ def train_reference(
     dtype: torch.dtype = torch.float32,
     fused: bool | None = None,
 ) -> Curve:
-    """One run, one step after another, on the CPU: the definition of what training means here.
-
-    Args:
-        run: what to train.
-        steps: optimiser steps, >= 1.
-        eval_steps: after which steps to validate; 0 is the untrained network.
-        learning_rate: of Adam.
-        dtype: floating-point type.
-        fused: as in ``torch.optim.Adam``; None leaves the choice to PyTorch.
-
-    Returns:
-        Curve.
-
-    Raises:
-        FloatingPointError: a loss is not finite.
-    """
+    """One run, one step after another, on the CPU: the definition of what training means here."""
     marks = _check_steps(steps, eval_steps)
     model = run.initial_model(dtype)
     optimiser = torch.optim.Adam(model.parameters(), lr=learning_rate, fused=fused)
@@ -107,13 +92,6 @@ def train_batched(
     Raises:
         FloatingPointError: a loss is not finite; names run and step.
         ValueError: steps, eval_steps or chunk out of range.
-
-    Example:
-        >>> rows = torch.randn(100, 4, generator=torch.Generator().manual_seed(0))
-        >>> runs = [Run(f"seed {s}", {"x": rows}, {"x": 20}, seed=s, latent_dim=2) for s in range(3)]
-        >>> curves = train_batched(runs, steps=200)
-        >>> [bool(c.losses["x"][-1] < c.losses["x"][0]) for c in curves]
-        [True, True, True]
     """
     marks = _check_steps(steps, eval_steps)
     chunk = runs_per_tensor(device) if chunk is None else chunk
@@ -128,15 +106,8 @@ def train_batched(
 
 
 def runs_per_tensor(device: torch.device | str) -> int:
-    """How many runs to train side by side.
-
-    Args:
-        device: "cpu", "cuda", ...
-
-    Returns:
-        16 on a CPU (8 to 16 are fastest; the parameters and results of more do not fit the cache), else 512: an
-        accelerator is busy only with many, and each takes about 3 MB.
-    """
+    """How many runs to train side by side."""
+    # on a CPU more than 8 to 16 leave the cache; an accelerator is busy only with many, and each takes about 3 MB
     return 16 if torch.device(device).type == "cpu" else 512
 
 
@@ -145,9 +116,8 @@ class _Group:
 
     def __init__(self, runs: Sequence[Run], dtype: torch.dtype, device: torch.device) -> None:
         self.wanted = len(runs)
-        if (
-            self.wanted == 1
-        ):  # a batch of one takes other kernels: padded, its digits are those it has in company
+        if self.wanted == 1:
+            # a batch of one takes other kernels: padded, its digits are those that it has among others
             runs = [runs[0], runs[0]]
         self.runs, self.device = runs, device
         self.sizes = dict(runs[0].batch_sizes)

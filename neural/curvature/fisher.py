@@ -80,11 +80,7 @@ class TrunkInformation:
     kind: str
 
     def plain(self) -> dict[str, Array]:
-        """Information about phi_c with each modality's own parameters known: the blocks I_k,cc.
-
-        Returns:
-            {modality: (d_c, d_c)}.
-        """
+        """{modality: (d_c, d_c)} information about phi_c with its own parameters known: the blocks I_k,cc."""
         block = slice(0, self.shared_dim)
         return {name: matrix[block, block] for name, matrix in self.matrices.items()}
 
@@ -244,18 +240,7 @@ def monte_carlo_fisher(
 
 
 def likelihood_of(likelihood: Likelihoods, name: str) -> Likelihood:
-    """Likelihood of one modality.
-
-    Args:
-        likelihood: of all, or by modality.
-        name: modality.
-
-    Returns:
-        Its likelihood.
-
-    Raises:
-        UnknownNameError: none given for it.
-    """
+    """Likelihood of one modality; `UnknownNameError` where none is given for it."""
     if not isinstance(likelihood, Mapping):
         return likelihood
     if name not in likelihood:
@@ -264,14 +249,7 @@ def likelihood_of(likelihood: Likelihoods, name: str) -> Likelihood:
 
 
 def exact_cotangents(likelihood: Likelihood) -> Cotangents:
-    """The root L_n of the information F_n about the outputs, column by column.
-
-    Args:
-        likelihood: of the outputs.
-
-    Returns:
-        Function of a slice of samples and their outputs (n, m), with (m, n, m) values.
-    """
+    """The root L_n of the information F_n about outputs (n, m), column by column: (m, n, m)."""
 
     def columns(_: slice, outputs: Tensor) -> Tensor:
         n, m = outputs.shape
@@ -282,19 +260,7 @@ def exact_cotangents(likelihood: Likelihood) -> Cotangents:
 
 
 def chunks(branch: Branch, rows: Tensor | ArrayLike, batch_size: int) -> Iterator[tuple[Tensor, slice]]:
-    """Inputs of one modality, checked, a batch at a time.
-
-    Args:
-        branch: network and modality.
-        rows: (n, ...) inputs.
-        batch_size: samples at a time.
-
-    Yields:
-        (b, ...) inputs in the branch's type and device, and which samples they are.
-
-    Raises:
-        ValueError: no samples, or outputs that are not finite or not a sample's own.
-    """
+    """Checked inputs of one modality in the branch's type and device, a batch at a time, and which samples they are."""
     size = as_whole(batch_size, "batch_size", least=1)
     given = torch.as_tensor(rows)
     if given.ndim < 1 or not len(given):
@@ -338,18 +304,7 @@ def information_root(
     entries: tuple[Entry, ...],
     batch_size: int,
 ) -> Array:
-    """Root R of one modality's information, R'R = I_k, by orthogonal reduction of the Jacobian batch by batch.
-
-    Args:
-        branch: network and modality.
-        rows: (n, ...) inputs.
-        cotangents: see `Cotangents`.
-        entries: parameters, in column order.
-        batch_size: samples at a time.
-
-    Returns:
-        (min(r n, P), P).
-    """
+    """Root R (min(r n, P), P) of one modality's information R'R, by orthogonal reduction of the Jacobian in batches."""
     columns = sum(entry.size for entry in entries)
     stacked: list[Tensor] = []
     for batch, part in chunks(branch, rows, batch_size):

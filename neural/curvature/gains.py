@@ -132,7 +132,7 @@ class Gains:
 
 
 def modality_gains(own: ArrayLike, other: ArrayLike, directions: ArrayLike | None = None) -> Gains:
-    """What a modality adds to another in chosen directions, or in the ones that it can be told apart in best.
+    """What a modality adds to another in chosen directions, or in those that separate the two best.
 
     Args:
         own: (d_c, d_c) information A about the trunk, e.g. X's, array or `PSD`.

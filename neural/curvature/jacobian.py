@@ -17,7 +17,7 @@ fails (used in some other way as well) or is of another kind gets its Jacobian f
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -35,13 +35,7 @@ _PRODUCTS = (torch.matmul, torch.mm, torch.Tensor.matmul, torch.Tensor.__matmul_
 
 
 class Branch:
-    """One modality's way through a network, as a function of parameters; the network itself is not changed.
-
-    Args:
-        net: module that maps ``{modality: (n, ...) inputs}`` to ``{modality: (n, ...) outputs}``.
-        name: modality.
-        dtype: floating-point type to compute in.
-    """
+    """One modality's way through a network, as a function of parameters; the network itself is not changed."""
 
     def __init__(self, net: nn.Module, name: str, dtype: torch.dtype) -> None:
         self.net, self.name, self.dtype = net, name, dtype
@@ -64,21 +58,13 @@ class Branch:
 
     def __call__(self, parameters: Mapping[str, Tensor], rows: Tensor) -> Tensor:
         """Outputs (n, m), each sample flattened, with some parameters replaced."""
-        with sdpa_kernel(
-            SDPBackend.MATH
-        ):  # fused attention can be differentiated once, and not for many at a time
+        # fused attention can be differentiated once, and not for many at a time
+        with sdpa_kernel(SDPBackend.MATH):
             outputs = functional_call(self.net, {**self.tensors, **parameters}, ({self.name: rows},))
         return outputs[self.name].flatten(1)
 
     def check_samples(self, rows: Tensor) -> None:
-        """Raise unless a sample's output is its own.
-
-        Args:
-            rows: (n, ...) inputs, n >= 1.
-
-        Raises:
-            ValueError: the output of the first sample depends on chance or on the other samples.
-        """
+        """Raise if the first sample's output depends on chance or on the other samples."""
         with torch.no_grad():
             alone, among = self({}, torch.cat([rows[:1], rows[:1]]))[0], self({}, rows)[0]
         size = float(among.abs().max()) if among.numel() else 0.0
@@ -107,9 +93,8 @@ class _LinearCalls(TorchFunctionMode):
     def __init__(self, parameters: Mapping[str, Tensor]) -> None:
         super().__init__()
         self.names = {id(tensor): name for name, tensor in parameters.items()}
-        self.transposed: dict[
-            int, tuple[str, Tensor]
-        ] = {}  # the tensor is kept, so that its id stays its own
+        # {id: (name, tensor)}; the tensor is kept, so that its id stays its own
+        self.transposed: dict[int, tuple[str, Tensor]] = {}
         self.calls: list[_Call] = []
 
     def __torch_function__(
@@ -132,17 +117,11 @@ class _LinearCalls(TorchFunctionMode):
 
 @dataclass(frozen=True)
 class _Layer:
-    """Jacobians D_n (x) a_n of one linear layer.
+    """Jacobians D_n (x) a_n of one linear layer."""
 
-    Attributes:
-        sensitivities: (n, t, r, o); t calls or tokens, whose Jacobians add up.
-        inputs: (n, t, i), with a last column of ones if the bias is asked for.
-        parts: ((entry, columns of `inputs`), ...): weight, bias or both.
-    """
-
-    sensitivities: Tensor
-    inputs: Tensor
-    parts: tuple[tuple[Entry, slice], ...]
+    sensitivities: Tensor  # (n, t, r, o); t calls or tokens, whose Jacobians add up
+    inputs: Tensor  # (n, t, i), with a last column of ones if the bias is asked for
+    parts: tuple[tuple[Entry, slice], ...]  # ((entry, columns of `inputs`), ...): weight, bias or both
 
     @property
     def factors(self) -> bool:
@@ -157,28 +136,16 @@ class _Layer:
 
 @dataclass(frozen=True)
 class SampleJacobians:
-    """Jacobians of n samples in the entries of a partition.
+    """Jacobians of n samples in the entries of a partition."""
 
-    Attributes:
-        layers: linear layers.
-        others: ((entry, (n r, size) rows), ...) of all other parameters.
-        n_rows: n r.
-        n_columns: number of parameters.
-        like: a tensor of the right dtype and device.
-    """
-
-    layers: tuple[_Layer, ...]
-    others: tuple[tuple[Entry, Tensor], ...]
-    n_rows: int
-    n_columns: int
-    like: Tensor
+    layers: tuple[_Layer, ...]  # linear layers
+    others: tuple[tuple[Entry, Tensor], ...]  # ((entry, (n r, size) rows), ...) of all other parameters
+    n_rows: int  # n r
+    n_columns: int  # number of parameters
+    like: Tensor  # a tensor of the right dtype and device
 
     def rows(self) -> Tensor:
-        """The stacked Jacobian.
-
-        Returns:
-            (n r, P).
-        """
+        """The stacked Jacobian (n r, P)."""
         out = self.like.new_zeros(self.n_rows, self.n_columns)
         for layer in self.layers:
             product = layer.rows().unflatten(1, (-1, layer.inputs.shape[2]))
@@ -189,19 +156,9 @@ class SampleJacobians:
         return out
 
     def add_gram(self, out: Tensor) -> None:
-        """Add sum_n J_n'J_n to a matrix.
-
-        Args:
-            out: (P, P), contiguous.
-        """
+        """Add sum_n J_n'J_n to `out`, (P, P) and contiguous."""
         factored = [layer for layer in self.layers if layer.factors]
-        plain = SampleJacobians(
-            tuple(layer for layer in self.layers if not layer.factors),
-            self.others,
-            self.n_rows,
-            self.n_columns,
-            self.like,
-        )
+        plain = replace(self, layers=tuple(layer for layer in self.layers if not layer.factors))
         for i, layer in enumerate(factored):
             for other in factored[i:]:
                 _add_kronecker_sum(out, layer, other)
@@ -226,17 +183,7 @@ class SampleJacobians:
 def sample_jacobians(
     branch: Branch, rows: Tensor, cotangents: Callable[[Tensor], Tensor], entries: Sequence[Entry]
 ) -> SampleJacobians:
-    """Jacobians L_n' df_n/dphi of r combinations of each sample's outputs.
-
-    Args:
-        branch: network and modality.
-        rows: (n, ...) inputs.
-        cotangents: maps (n, m) outputs to (r, n, m) combinations, the columns of L_n.
-        entries: parameters, in column order.
-
-    Returns:
-        The Jacobians.
-    """
+    """L_n' df_n/dphi; `cotangents` maps outputs (n, m) to the r columns of L_n, (r, n, m)."""
     wanted: dict[str, Tensor] = {entry.parameter: branch.leaf(entry.parameter) for entry in entries}
     names = {**branch.tensors, **wanted}
     with torch.enable_grad(), _LinearCalls(names) as mode:

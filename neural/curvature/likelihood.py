@@ -22,49 +22,16 @@ class Likelihood(Protocol):
     """p(target | outputs) of one modality; outputs are (n, m)."""
 
     def root(self, outputs: Tensor, weights: Tensor) -> Tensor:
-        """L weights, per sample.
-
-        Args:
-            outputs: (n, m).
-            weights: (..., n, m).
-
-        Returns:
-            (..., n, m).
-        """
+        """L weights, per sample: (..., n, m) for outputs (n, m) and weights (..., n, m)."""
 
     def root_transposed(self, outputs: Tensor, tangents: Tensor) -> Tensor:
-        """L' tangents, per sample.
-
-        Args:
-            outputs: (n, m).
-            tangents: (..., n, m).
-
-        Returns:
-            (..., n, m).
-        """
+        """L' tangents, per sample: (..., n, m) for outputs (n, m) and tangents (..., n, m)."""
 
     def score(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Derivative of log p(target | outputs) in the outputs.
-
-        Args:
-            outputs: (n, m).
-            targets: one per sample.
-
-        Returns:
-            (n, m).
-        """
+        """Derivative (n, m) of log p(target | outputs) in the outputs (n, m)."""
 
     def draw_scores(self, outputs: Tensor, draws: int, generator: torch.Generator) -> Tensor:
-        """Scores at targets drawn from p(. | outputs): mean zero, covariance F_f.
-
-        Args:
-            outputs: (n, m).
-            draws: per sample.
-            generator: CPU generator.
-
-        Returns:
-            (draws, n, m).
-        """
+        """(draws, n, m) scores at targets drawn from p(. | outputs): mean zero, covariance F_f."""
 
 
 @dataclass(frozen=True)
@@ -100,18 +67,7 @@ class Gaussian:
         return tangents / self._variance(outputs).sqrt()
 
     def score(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """(targets - outputs) / sigma^2.
-
-        Args:
-            outputs: (n, m).
-            targets: (n, m), or of any shape with n rows of m numbers.
-
-        Returns:
-            (n, m).
-
-        Raises:
-            ValueError: targets of another size.
-        """
+        """(targets - outputs) / sigma^2, (n, m); targets may have any shape with n rows of m numbers."""
         if len(targets) != len(outputs) or targets.numel() != outputs.numel():
             raise ValueError(
                 f"targets: expected shape {tuple(outputs.shape)} (one per output), got {tuple(targets.shape)}"
@@ -155,19 +111,7 @@ class Categorical:
         return p.sqrt() * (tangents - (p * tangents).sum(dim=-1, keepdim=True))
 
     def score(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """One-hot target minus p.
-
-        Args:
-            outputs: (n, m).
-            targets: (n,) class numbers.
-
-        Returns:
-            (n, m).
-
-        Raises:
-            TypeError: targets that are not whole numbers.
-            ValueError: another number of targets, or a class that does not exist.
-        """
+        """One-hot target minus p, (n, m), for (n,) class numbers."""
         if targets.is_floating_point() or targets.is_complex() or targets.dtype == torch.bool:
             raise TypeError(f"targets: expected class numbers, got dtype {targets.dtype}")
         if targets.shape != outputs.shape[:1]:

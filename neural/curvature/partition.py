@@ -15,19 +15,12 @@ __all__ = ["Entry", "Partition"]
 
 @dataclass(frozen=True)
 class Entry:
-    """A parameter tensor, or one row of it, as a run of columns of the Fisher matrix.
+    """A parameter tensor, or one row of it, as a run of columns of the Fisher matrix."""
 
-    Attributes:
-        parameter: name in ``net.named_parameters()``.
-        row: index on the first axis; None for the whole tensor.
-        start: first column.
-        size: number of columns; the tensor is flattened row by row.
-    """
-
-    parameter: str
-    row: int | None
-    start: int
-    size: int
+    parameter: str  # name in ``net.named_parameters()``
+    row: int | None  # index on the first axis; None for the whole tensor
+    start: int  # first column
+    size: int  # number of columns; the tensor is flattened row by row
 
     @property
     def columns(self) -> slice:
@@ -68,17 +61,7 @@ class Partition:
 
     @classmethod
     def of(cls, net: nn.Module) -> "Partition":
-        """The partition of a network of this package.
-
-        Args:
-            net: `SharedAutoencoder` (trunk: encoder and decoder) or `SharedHead` (trunk: the head).
-
-        Returns:
-            Its partition.
-
-        Raises:
-            TypeError: any other network.
-        """
+        """The partition of a `SharedAutoencoder` (trunk: encoder and decoder) or a `SharedHead` (trunk: the head)."""
         if isinstance(net, SharedAutoencoder):
             own = {k: (f"adapters.from_{k}", f"heads.to_{k}") for k in net.architecture.names}
             return cls(("encoder", "decoder"), own)
@@ -93,28 +76,11 @@ class Partition:
         )
 
     def with_private_known(self) -> "Partition":
-        """The same trunk with modality-specific parameters known.
-
-        Returns:
-            Partition without private groups.
-        """
+        """The same trunk with modality-specific parameters known."""
         return Partition(self.shared)
 
     def entries(self, net: nn.Module, *modalities: str) -> tuple[Entry, ...]:
-        """Columns of a Fisher matrix: the shared parameters, then those of the modalities named.
-
-        Args:
-            net: network.
-            *modalities: whose private parameters follow; none for the shared block alone.
-
-        Returns:
-            Entries, in column order.
-
-        Raises:
-            UnknownNameError: a group names nothing in the network.
-            IndexError: a row beyond its tensor.
-            ValueError: no shared parameters, or a parameter in two groups.
-        """
+        """Columns of a Fisher matrix in order: shared parameters, then private ones of the modalities named."""
         self._check(net)
         found = _resolve(net, self.shared, "shared")
         for name in modalities:
@@ -122,14 +88,7 @@ class Partition:
         return _laid_out(found)
 
     def shared_dim(self, net: nn.Module) -> int:
-        """Number d_c of shared parameters.
-
-        Args:
-            net: network.
-
-        Returns:
-            d_c.
-        """
+        """Number d_c of shared parameters."""
         return sum(entry.size for entry in self.entries(net))
 
     def _check(self, net: nn.Module) -> None:

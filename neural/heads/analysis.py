@@ -17,17 +17,7 @@ __all__ = ["class_separation", "functional_margins", "gradient_alignment"]
 
 @torch.no_grad()
 def functional_margins(model: SharedHead, rows: Embeddings, name: str | None = None) -> NDArray[np.float64]:
-    """Signed distance of each row to the boundary with its strongest wrong class (the paper's equation 8).
-
-    Args:
-        model: the head.
-        rows: of modality `name`.
-        name: modality; default the target.
-
-    Returns:
-        (n,), in units of the head's input space; negative where the row is misclassified. Scales and fixed logit factors
-        cancel.
-    """
+    """(n,) signed distances of rows to the boundary with their strongest wrong class (the paper's equation 8)."""
     name = model.layout.dims[0][0] if name is None else name
     z = model.embed(name, torch.as_tensor(rows.features)).double()
     head = model.head.double()
@@ -44,20 +34,9 @@ def functional_margins(model: SharedHead, rows: Embeddings, name: str | None = N
 def class_separation(
     points: NDArray[np.floating], labels: NDArray[np.int64], *, seed: int = 0, at_most: int = 2000
 ) -> dict[str, float]:
-    """How well classes are separated (the paper's Figures 42 and 43): silhouette score and Davies-Bouldin index.
-
-    The paper does not say of which vectors; rows of a frozen encoder would be the same for every arm. The studies
-    pass logits scaled to length one, since these are what a head changes.
-
-    Args:
-        points: (n, d), finite.
-        labels: (n,), at least two classes, and fewer classes than rows.
-        seed: for the choice of rows where there are more than `at_most`.
-        at_most: rows used for the silhouette, whose cost is quadratic.
-
-    Returns:
-        {"silhouette": in [-1, 1], higher is better; "davies_bouldin": >= 0, lower is better}.
-    """
+    """Silhouette score (higher is better) and Davies-Bouldin index (lower is): the paper's Figures 42 and 43."""
+    # The paper does not say of which vectors; rows of a frozen encoder would be the same for every arm. The studies
+    # pass logits scaled to length one, since these are what a head changes. The silhouette's cost is quadratic.
     from sklearn.metrics import davies_bouldin_score, silhouette_score
 
     chosen = np.sort(np.random.default_rng(seed).permutation(len(labels))[:at_most])
@@ -68,21 +47,7 @@ def class_separation(
 
 
 def gradient_alignment(model: SharedHead, rows: Mapping[str, Embeddings]) -> dict[str, float]:
-    """Cosine between the modalities' loss gradients on the shared head.
-
-    Positive: a small step that lowers one modality's loss lowers the other's; zero: they do not touch; negative: they
-    pull against each other.
-
-    Args:
-        model: the head.
-        rows: {modality: all its training rows}, at least two modalities.
-
-    Returns:
-        {"image, text": cosine in [-1, 1], ...} for every pair; zero where a gradient vanishes.
-
-    Raises:
-        ValueError: fewer than two modalities.
-    """
+    """{"image, text": cosine of their loss gradients on the head, ...} for every pair; 0 where one vanishes."""
     if len(rows) < 2:
         raise ValueError(
             f"gradient alignment is between modalities; got {', '.join(rows) or 'none'}, give two or more"

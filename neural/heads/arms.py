@@ -20,25 +20,16 @@ __all__ = ["ARMS", "Arm", "Setting", "arm_names", "arm_runs", "permuted_classes"
 
 @dataclass(frozen=True)
 class Arm:
-    """One way to train the target's classifier.
+    """One way to train the target's classifier."""
 
-    Attributes:
-        label: short name for tables.
-        projected: whether the target goes through a projection into the auxiliary space (where spaces differ).
-        auxiliary_loss: whether auxiliary rows are trained on.
-        init: whether the head starts from auxiliary class means.
-        permuted: whether auxiliary classes are assigned to the wrong target classes.
-        target_rows: target rows per step, in units of the batch size.
-        about: what the arm tells.
-    """
-
-    label: str
+    label: str  # short name for tables
+    # whether the target goes through a projection into the auxiliary space (where spaces differ)
     projected: bool
-    auxiliary_loss: bool = False
-    init: bool = False
-    permuted: bool = False
-    target_rows: int = 1
-    about: str = ""
+    auxiliary_loss: bool = False  # whether auxiliary rows are trained on
+    init: bool = False  # whether the head starts from auxiliary class means
+    permuted: bool = False  # whether auxiliary classes are assigned to the wrong target classes
+    target_rows: int = 1  # target rows per step, in units of the batch size
+    about: str = ""  # what the arm tells
 
 
 ARMS: Mapping[str, Arm] = {
@@ -59,23 +50,15 @@ ARMS: Mapping[str, Arm] = {
 
 @dataclass(frozen=True)
 class Setting:
-    """One point of the grid of hyperparameters.
+    """One point of the grid of hyperparameters."""
 
-    Attributes:
-        learning_rate: of AdamW.
-        weight_decay: of AdamW.
-        batch_size: b, rows per modality and step.
-        learn_scales: learned factor of each modality's logits.
-        loss_weight: of every auxiliary modality.
-        draw: which initial weights and order of rows. Arms without an auxiliary loss have no loss weight to choose;
-            they choose among as many draws instead, so that every arm takes the best of equally many heads.
-    """
-
-    learning_rate: float
-    weight_decay: float
-    batch_size: int
-    learn_scales: bool
-    loss_weight: float = 1.0
+    learning_rate: float  # of AdamW
+    weight_decay: float  # of AdamW
+    batch_size: int  # b, rows per modality and step
+    learn_scales: bool  # learned factor of each modality's logits
+    loss_weight: float = 1.0  # of every auxiliary modality
+    # which initial weights and order of rows. Arms without an auxiliary loss have no loss weight to choose;
+    # they choose among as many draws instead, so that every arm takes the best of equally many heads
     draw: int = 0
 
 
@@ -88,26 +71,7 @@ def settings_grid(
     learn_scales: Sequence[bool],
     loss_weights: Sequence[float],
 ) -> list[Setting]:
-    """All combinations for an arm, in a fixed order, equally many for every arm.
-
-    Args:
-        arm: key of `ARMS`.
-        learning_rates: of AdamW.
-        weight_decays: of AdamW.
-        batch_sizes: b.
-        learn_scales: False, True or both.
-        loss_weights: of the auxiliary loss.
-
-    Returns:
-        Settings.
-
-    Example:
-        >>> axes = dict(learning_rates=[1e-3], weight_decays=[0.0], batch_sizes=[8], learn_scales=[False])
-        >>> [(s.loss_weight, s.draw) for s in settings_grid("uml", **axes, loss_weights=[0.5, 1.0])]
-        [(0.5, 0), (1.0, 0)]
-        >>> [(s.loss_weight, s.draw) for s in settings_grid("matched", **axes, loss_weights=[0.5, 1.0])]
-        [(1.0, 0), (1.0, 1)]
-    """
+    """All combinations for an arm, in a fixed order, equally many for every arm (see `Setting.draw`)."""
     weighted = _arm(arm).auxiliary_loss
     return [
         Setting(lr, wd, b, scales, weight if weighted else 1.0, 0 if weighted else draw)
@@ -120,31 +84,12 @@ def settings_grid(
 
 
 def arm_names(task: Task) -> tuple[str, ...]:
-    """Arms that differ for a task: in an aligned one nothing is projected, and the baseline is matched already.
-
-    Args:
-        task: the task.
-
-    Returns:
-        Keys of `ARMS`.
-    """
+    """Arms that differ for a task: in an aligned one nothing is projected, and the baseline is matched already."""
     return tuple(name for name in ARMS if not (task.aligned and name == "matched"))
 
 
 def permuted_classes(n_classes: int, seed: int) -> np.ndarray:
-    """A random cyclic order of classes: every class gets another's auxiliary rows.
-
-    Args:
-        n_classes: C >= 2.
-        seed: whole number >= 0.
-
-    Returns:
-        (C,) the class that the rows of class c are assigned to, never c.
-
-    Example:
-        >>> sorted(permuted_classes(4, seed=0).tolist()), bool((permuted_classes(4, seed=0) == np.arange(4)).any())
-        ([0, 1, 2, 3], False)
-    """
+    """(C,) the class that the rows of class c are assigned to, never c: the next in a random cyclic order."""
     around = np.random.default_rng([seed, n_classes]).permutation(n_classes)
     assigned = np.empty(n_classes, dtype=np.int64)
     assigned[around] = np.roll(around, 1)
@@ -160,23 +105,7 @@ def arm_runs(
     seed: int,
     logit_scale: float = 1.0,
 ) -> list[HeadRun]:
-    """The trainings of one arm in one repetition.
-
-    Args:
-        arm: key of `ARMS`.
-        task: classes and auxiliary rows.
-        few_shot: training and validation rows of the target.
-        settings: the arm's grid.
-        seed: of the repetition, >= 0; arms of one seed share initial weights and order of target rows.
-        logit_scale: fixed factor of all logits (the released code has 100 for CLIP).
-
-    Returns:
-        One run per setting.
-
-    Raises:
-        UnknownNameError: no such arm.
-        ValueError: an arm that needs auxiliary rows in a task without.
-    """
+    """One training per setting, of one arm in one repetition; arms of one seed share initial weights and row order."""
     chosen, classes = _arm(arm), len(task.classes)
     uses_auxiliaries = chosen.auxiliary_loss or chosen.init
     if uses_auxiliaries and not task.auxiliaries:
@@ -223,14 +152,7 @@ def arm_runs(
 
 
 def select(fits: Sequence[HeadFit]) -> int:
-    """Which of an arm's trainings is reported: highest validation accuracy, then lowest validation loss, then first.
-
-    Args:
-        fits: one per setting, in the grid's order.
-
-    Returns:
-        Position.
-    """
+    """Which of an arm's trainings is reported: highest validation accuracy, then lowest validation loss, then first."""
     return min(range(len(fits)), key=lambda i: (-fits[i].best[0], fits[i].best[1], i))
 
 

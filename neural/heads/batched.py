@@ -19,25 +19,10 @@ __all__ = ["BatchedHead"]
 
 
 class BatchedHead:
-    """R heads of one layout: weights, gradients and minibatch buffers.
+    """R heads of one layout: {weight: (R, ...)} `weights` and `grads`, and minibatch buffers.
 
-    Args:
-        models: R heads of equal layout; their weights are copied.
-        batch_sizes: {modality: rows per step}; modalities of the layout.
-        row_weights: (R, modalities in the layout's order) loss weights.
-        device: where to compute.
-
-    Attributes:
-        weights: {weight: (R, ...)}, as `HeadLayout.weight_shapes` names them.
-        grads: {weight: (R, ...)} their gradients, written by `gradient`.
-        rows: {modality: (R, b, d)} minibatch, to be filled before `gradient`.
-        labels: {modality: (R, b)} its classes, likewise.
-
-    Example:
-        >>> layout = HeadLayout((("image", 4), ("text", 3)), n_classes=5, head_dim=3, projected=("image",))
-        >>> heads = BatchedHead([SharedHead(layout, seed=s) for s in (0, 1)], {"image": 2, "text": 2}, torch.ones(2, 2))
-        >>> {name: tuple(weight.shape) for name, weight in heads.weights.items()}
-        {'head': (2, 5, 3), 'projections.from_image': (2, 3, 4)}
+    Before `gradient` fill `rows`, {modality: (R, b, d)}, and `labels`, {modality: (R, b)}; it writes `grads`. `row_weights`
+    are loss weights, (R, modalities in the layout's order).
     """
 
     def __init__(
@@ -62,11 +47,7 @@ class BatchedHead:
         return len(self.weights["head"])
 
     def keep(self, members: Tensor) -> None:
-        """Go on with some of the heads; buffers shrink.
-
-        Args:
-            members: (K,) their numbers, int64, on the device.
-        """
+        """Go on with the heads of the numbers in `members`, (K,) int64 on the device; buffers shrink."""
         self.weights = {name: weight[members] for name, weight in self.weights.items()}
         self._loss_weights = self._loss_weights[members]
         self._allocate()
@@ -125,16 +106,7 @@ class BatchedHead:
             torch.bmm(dz.mT, self.rows[name], out=grad[weight_of(name)])
 
     def logits(self, name: str, rows: Tensor, members: Tensor) -> Tensor:
-        """Logits of rows that several heads share.
-
-        Args:
-            name: modality.
-            rows: (n, d).
-            members: (K,) numbers of heads.
-
-        Returns:
-            (K, n, C).
-        """
+        """Logits (K, n, C) of rows (n, d) that the K heads numbered in `members` share."""
         projection = self.weights.get(weight_of(name))
         head = self.weights["head"][members]
         z = rows.expand(len(members), -1, -1)
@@ -147,14 +119,7 @@ class BatchedHead:
         return logits * self.layout.logit_scale if self.layout.logit_scale != 1.0 else logits
 
     def model(self, weights: Mapping[str, Tensor]) -> SharedHead:
-        """A head with given weights.
-
-        Args:
-            weights: {weight: tensor}, of one head.
-
-        Returns:
-            Head, on the CPU.
-        """
+        """One head with the given weights, on the CPU."""
         made = SharedHead(self.layout, seed=0)
         made.load_state_dict({name: weight.cpu() for name, weight in weights.items()})
         return made

@@ -9,15 +9,10 @@ __all__ = ["CapturedStep", "restore"]
 
 
 class CapturedStep:
-    """A step whose inputs are rows of buffers, chosen by a counter that lives on the device.
+    """A step whose inputs are rows of buffers, chosen by a (1,) int64 counter that lives on the device.
 
-    Args:
-        step: does one step, given a (1,) int64 tensor on the device: the position in the block.
-        state: tensors that a step changes (weights, moments, counts); the trial steps before the capture leave no trace
-            in them.
-        device: the GPU they are on.
-
-    The step must use the same memory at every call and must not wait for the device.
+    The step must use the same memory at every call and must not wait for the device. The trial steps before the capture
+    leave no trace in `state`: what a step changes (weights, moments, counts).
     """
 
     def __init__(
@@ -42,11 +37,7 @@ class CapturedStep:
         restore(before, state())
 
     def run(self, steps: int) -> None:
-        """Do the steps at positions 0, 1, ... of the block; returns before they are done.
-
-        Args:
-            steps: how many.
-        """
+        """Do the steps at positions 0, 1, ... of the block; returns before they are done."""
         with torch.cuda.device(self._device):
             self._position.zero_()
             for _ in range(steps):
@@ -54,12 +45,7 @@ class CapturedStep:
 
 
 def restore(before: Sequence[Tensor], state: Sequence[Tensor]) -> None:
-    """Undo trial steps: what was there goes back to its values, what the optimiser has made since begins at zero.
-
-    Args:
-        before: copies made before the trial steps.
-        state: the tensors now, those of `before` first.
-    """
+    """Undo trial steps: what was there (first in `state`) goes back to its values, what is new since begins at zero."""
     for i, tensor in enumerate(state):
         if i < len(before):
             tensor.copy_(before[i])

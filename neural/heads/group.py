@@ -1,4 +1,4 @@
-"""Runs of one shape on one device: weights in one tensor, one optimiser, one look at the validation rows for all."""
+"""Runs of one shape on one device: weights in one tensor, one optimiser, one validation for all."""
 
 import itertools
 from collections.abc import Callable, Sequence
@@ -16,16 +16,11 @@ from neural.minibatches import RowStream
 
 __all__ = ["HeadGroup"]
 
-_LOOK_ENTRIES = 1 << 24  # at most so many logits at a time when validation rows are looked at
+_LOOK_ENTRIES = 1 << 24  # at most so many logits at a time in a validation
 
 
 class HeadGroup:
-    """Heads of equal layout and batch sizes.
-
-    Args:
-        runs: at least one; equal learning rates and decays are neighbours.
-        device: where to train.
-    """
+    """Heads of equal layout and batch sizes; equal learning rates and decays should be neighbours."""
 
     def __init__(self, runs: Sequence[HeadRun], device: torch.device) -> None:
         self.device = device
@@ -45,19 +40,7 @@ class HeadGroup:
                 self._held_out[id(run.val)] = rows, torch.as_tensor(run.val.labels, device=device)
 
     def train(self, schedule: Schedule, *, graph: bool, progress: Callable[[int], object]) -> list[HeadFit]:
-        """Train until the end, or until all have stopped.
-
-        Args:
-            schedule: how long, and when to look.
-            graph: whether to capture the step as a CUDA graph.
-            progress: called with numbers of run-steps.
-
-        Returns:
-            One fit per run that was given.
-
-        Raises:
-            ValueError: a schedule that does not look at the untrained heads.
-        """
+        """Train until the end, or until all have stopped; one fit per run."""
         self.optimiser = SegmentedAdamW(
             self.heads.weights,
             self.heads.grads,
@@ -136,7 +119,7 @@ class HeadGroup:
         self._block_rates = [[schedule.rate(t, peak) for peak in peaks] for t in range(start, stop)]
         self._rates[:, : stop - start] = torch.tensor(self._block_rates).T
 
-    # ------------------------------------------------------------ looks
+    # ------------------------------------------------------------ validation
 
     @torch.no_grad()
     def _look(self, step: int, schedule: Schedule) -> None:
@@ -212,7 +195,7 @@ class _Batches:
 
 
 class _History:
-    """What was seen at the looks of one run."""
+    """Validations of one run so far."""
 
     def __init__(self, run: HeadRun) -> None:
         self.run, self.over = run, False

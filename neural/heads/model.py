@@ -23,31 +23,15 @@ __all__ = ["HeadLayout", "SharedHead", "class_mean_head", "supervised_objective"
 
 @dataclass(frozen=True)
 class HeadLayout:
-    """Sizes of a shared head.
+    """Sizes of a shared head."""
 
-    Attributes:
-        dims: ((modality, features), ...), the target first.
-        n_classes: C.
-        head_dim: h, dimension of the space that the head lives in.
-        projected: modalities with a projection of their own, features to h; the others have h features.
-        learn_scales: whether each modality's logits have a learned factor (one at the start).
-        logit_scale: fixed factor of all logits.
-
-    Raises:
-        UnknownNameError: a projected modality that has no features.
-        ValueError: sizes below one, a modality that is neither projected nor of dimension h, or a name with a dot.
-
-    Example:
-        >>> HeadLayout((("image", 4), ("text", 3)), n_classes=5, head_dim=3, projected=("image",)).n_weights
-        27
-    """
-
-    dims: tuple[tuple[str, int], ...]
-    n_classes: int
-    head_dim: int
+    dims: tuple[tuple[str, int], ...]  # ((modality, features), ...), the target first
+    n_classes: int  # C
+    head_dim: int  # h, dimension of the space that the head lives in
+    # modalities with a projection of their own, features to h; the others have h features
     projected: tuple[str, ...] = ()
-    learn_scales: bool = False
-    logit_scale: float = 1.0
+    learn_scales: bool = False  # whether each modality's logits have a learned factor (one at the start)
+    logit_scale: float = 1.0  # fixed factor of all logits
 
     def __post_init__(self) -> None:
         as_whole(self.n_classes, "n_classes", least=2)
@@ -76,24 +60,11 @@ class HeadLayout:
             shapes["scales"] = (len(self.dims),)
         return shapes
 
-    @property
-    def n_weights(self) -> int:
-        """Number of trained numbers."""
-        return sum(int(np.prod(shape)) for shape in self.weight_shapes.values())
-
 
 class SharedHead(nn.Module):
     """The head with its projections and scales; no biases, as in the released code.
 
     Every weight draws from a stream of its own: a run with text has the head and the projection of a run without.
-
-    Args:
-        layout: sizes.
-        seed: whole number >= 0 for the initial weights.
-        initial_head: (C, h) to start the head from; random if None.
-
-    Raises:
-        ValueError: an initial head of the wrong shape.
 
     Example:
         >>> layout = HeadLayout((("image", 4), ("text", 3)), n_classes=5, head_dim=3, projected=("image",))
@@ -121,42 +92,17 @@ class SharedHead(nn.Module):
         self.scales = nn.Parameter(torch.ones(len(layout.dims))) if layout.learn_scales else None
 
     def embed(self, name: str, features: Tensor) -> Tensor:
-        """Features of a modality in the space of the head.
-
-        Args:
-            name: modality.
-            features: (n, d).
-
-        Returns:
-            (n, h).
-        """
+        """Features (n, d) of a modality in the space of the head, (n, h)."""
         if name not in self.layout.projected:
             return features
         return features @ self.projection(name).T
 
     def projection(self, name: str) -> Tensor:
-        """Weights from a modality's features to the head's space.
-
-        Args:
-            name: a projected modality.
-
-        Returns:
-            (h, d).
-        """
+        """Weights (h, d) from a projected modality's features to the head's space."""
         return self.projections[weight_of(name).removeprefix("projections.")]
 
     def forward(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Logits.
-
-        Args:
-            batch: {modality: (n, d)}; any of the modalities.
-
-        Returns:
-            {modality: (n, C)}.
-
-        Raises:
-            UnknownNameError: a modality that the head does not know.
-        """
+        """Logits {modality: (n, C)} of features {modality: (n, d)} of any of the modalities."""
         names = [name for name, _ in self.layout.dims]
         logits = {}
         for name, features in batch.items():
@@ -169,30 +115,14 @@ class SharedHead(nn.Module):
 
 
 def weight_of(name: str) -> str:
-    """Name of a modality's projection among the weights; no attribute of a module is called like it.
-
-    Args:
-        name: modality.
-
-    Returns:
-        Text.
-    """
+    """Name of a modality's projection among the weights; no attribute of a module is called like it."""
     return f"projections.from_{name}"
 
 
 def supervised_objective(
     logits: Mapping[str, Tensor], labels: Mapping[str, Tensor], weights: Mapping[str, float]
 ) -> Tensor:
-    """Weighted sum over modalities of the mean cross-entropy (the paper's supervised loss, Algorithm 2).
-
-    Args:
-        logits: {modality: (n_k, C)}.
-        labels: {modality: (n_k,) class numbers}.
-        weights: {modality: weight}; one where left out.
-
-    Returns:
-        Scalar, nats.
-    """
+    """Weighted sum over modalities of mean cross-entropy, nats; weight one where left out (the paper's Algorithm 2)."""
     parts = [
         weights.get(name, 1.0) * nn.functional.cross_entropy(part, labels[name])
         for name, part in logits.items()
@@ -201,25 +131,7 @@ def supervised_objective(
 
 
 def class_mean_head(embeddings: Embeddings, n_classes: int) -> NDArray[np.float32]:
-    """Head made of an auxiliary modality: each class's mean embedding, normalised to length one.
-
-    This is the start of the paper's "Ours (init)".
-
-    Args:
-        embeddings: rows in the space of the head.
-        n_classes: C.
-
-    Returns:
-        (C, d).
-
-    Raises:
-        ValueError: a class whose mean is zero (no samples, or samples that cancel): it has no direction.
-
-    Example:
-        >>> class_mean_head(Embeddings([[3.0, 4.0], [0.0, 2.0]], [0, 1]), 2)
-        array([[0.6, 0.8],
-               [0. , 1. ]], dtype=float32)
-    """
+    """(C, d) class means of an auxiliary modality, normalised: the start of the paper's "Ours (init)"."""
     means = embeddings.class_means(n_classes)
     lengths = np.linalg.norm(means, axis=1, keepdims=True)
     if not lengths.all():

@@ -12,19 +12,8 @@ __all__ = ["SegmentedAdamW"]
 class SegmentedAdamW:
     """``torch.optim.AdamW``'s fused kernel on slices of weights that hold one run per row.
 
-    Args:
-        weights: {name: (R, ...)}, updated in place.
-        grads: {name: (R, ...)}, read at every step.
-        settings: (learning rate, weight decay) of each run; equal ones should be neighbours.
-        capturable: whether a CUDA graph will hold the step; learning rates are then tensors on the device.
-
-    Example:
-        >>> weights, grads = {"w": torch.ones(2, 3)}, {"w": torch.ones(2, 3)}
-        >>> adam = SegmentedAdamW(weights, grads, [(0.1, 0.0), (0.2, 0.0)])
-        >>> adam.set_rates([0.1, 0.2])
-        >>> adam.step()
-        >>> weights["w"].mean(dim=1)
-        tensor([0.9000, 0.8000])
+    Each run has its (learning rate, weight decay) in `settings`; equal ones should be neighbours. `capturable` puts
+    learning rates on the device as tensors, for a step that a CUDA graph will hold.
     """
 
     def __init__(
@@ -49,11 +38,7 @@ class SegmentedAdamW:
         return [group["lr"] for group in self._adam.param_groups]
 
     def set_rates(self, rates: Sequence[float]) -> None:
-        """Learning rates of the coming step.
-
-        Args:
-            rates: one per segment.
-        """
+        """Learning rates of the coming step, one per segment."""
         for group, rate in zip(self._adam.param_groups, rates, strict=True):
             if self._capturable:
                 group["lr"].fill_(rate)
@@ -65,23 +50,13 @@ class SegmentedAdamW:
         self._adam.step()
 
     def keep(self, members: Tensor, weights: Mapping[str, Tensor], grads: Mapping[str, Tensor]) -> None:
-        """Go on with some of the runs, whose weights and gradients now lie elsewhere.
-
-        Args:
-            members: (K,) their numbers, on the device.
-            weights: {name: (K, ...)}.
-            grads: {name: (K, ...)}.
-        """
+        """Go on with the runs numbered in `members`, whose weights and gradients now lie elsewhere."""
         moments = {name: [part[members] for part in parts] for name, parts in self.moments().items()}
         self.settings = [self.settings[i] for i in members.tolist()]
         self._build(weights, grads, moments)
 
     def moments(self) -> dict[str, tuple[Tensor, Tensor]]:
-        """Running means of gradients and of their squares.
-
-        Returns:
-            {name: two tensors (R, ...)}; empty before the first step.
-        """
+        """{name: running means (R, ...) of gradients and of their squares}; empty before the first step."""
         gathered = {}
         for position, name in enumerate(self._names):
             states = [self._adam.state[group["params"][position]] for group in self._adam.param_groups]
@@ -93,11 +68,7 @@ class SegmentedAdamW:
         return gathered
 
     def state_tensors(self) -> list[Tensor]:
-        """All of the optimiser's own tensors: moments and step counts.
-
-        Returns:
-            The tensors themselves, in a fixed order.
-        """
+        """All of the optimiser's own tensors, moments and step counts, in a fixed order."""
         states = (self._adam.state[p] for group in self._adam.param_groups for p in group["params"])
         return [state[key] for state in states for key in sorted(state)]
 

@@ -22,21 +22,10 @@ WARMUP_START = 1e-5  # learning rate of the first step (the paper's Table 5)
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long to train and when to look: AdamW, linear warm-up, cosine decay, early stopping (the paper's Table 5).
+    """How long to train and when to validate: AdamW, linear warm-up, cosine decay, early stopping (the paper's Table 5).
 
     The released code's warm-up starts at 1e-5 and then falls to a fiftieth of the learning rate before it rises; here
     it rises from 1e-5 (or from the learning rate itself, if that is lower) at every step.
-
-    Attributes:
-        iterations: optimiser steps at most, >= 1.
-        warmup: steps until the learning rate is reached, >= 0.
-        eval_every: steps between two looks at the validation rows, >= 1; the untrained head is looked at, too.
-        patience: looks without improvement before a run stops, >= 1; None to never stop early.
-        keep: "best" keeps the earliest weights with the highest validation accuracy, "last" those after the last step.
-
-    Raises:
-        UnknownNameError: keep is neither.
-        ValueError: out of range.
 
     Example:
         >>> schedule = Schedule(iterations=1000, warmup=50)
@@ -44,10 +33,12 @@ class Schedule:
         [1e-05, 0.000505, 0.001, 0.0005, 0.0]
     """
 
-    iterations: int = 12_800
-    warmup: int = 50
+    iterations: int = 12_800  # optimiser steps at most, >= 1
+    warmup: int = 50  # steps until the learning rate is reached, >= 0
+    # steps between two validations, >= 1; the untrained head is validated, too
     eval_every: int = 100
-    patience: int | None = 10
+    patience: int | None = 10  # validations without improvement before a run stops, >= 1; None: never
+    # "best" keeps the earliest weights with the highest validation accuracy, "last" those after the last step
     keep: Literal["best", "last"] = "best"
 
     def __post_init__(self) -> None:
@@ -62,15 +53,7 @@ class Schedule:
             as_whole(self.patience, "schedule: patience (None for no early stop)", least=1)
 
     def rate(self, step: int, learning_rate: float) -> float:
-        """Learning rate of a step.
-
-        Args:
-            step: 0 for the first.
-            learning_rate: the highest.
-
-        Returns:
-            Its value at that step.
-        """
+        """Learning rate of a 0-based step, given the highest."""
         if step < self.warmup:
             start = min(WARMUP_START, learning_rate)
             return start + (learning_rate - start) * step / self.warmup
@@ -79,61 +62,38 @@ class Schedule:
 
     @property
     def looks(self) -> list[int]:
-        """Numbers of steps after which the validation rows are looked at."""
+        """Evaluation steps: numbers of optimiser steps after which the head is validated."""
         return sorted({*range(0, self.iterations, self.eval_every), self.iterations})
 
 
 @dataclass(frozen=True, eq=False)
 class HeadRun:
-    """One training of a shared head: rows, batches, seed, optimiser settings.
+    """One training of a shared head: rows, batches, seed, optimiser settings."""
 
-    Attributes:
-        name: how messages call it.
-        n_classes: C.
-        train: {modality: rows}; unpaired. Modalities that are not here are not trained on.
-        val: rows of the target, for early stopping and selection.
-        batch_sizes: {modality: rows per step}; may exceed the number of rows, which then come again.
-        seed: whole number >= 0 for initial weights and row order. Runs of one seed share the head's and the target's
-            initial weights and the order of the target's rows, whatever other modalities there are.
-        learning_rate: of AdamW, > 0.
-        weight_decay: of AdamW, on every weight, >= 0.
-        head_dim: h; None for the target's own dimension.
-        projected: modalities that are projected to h features.
-        initial_head: (C, h) array to start the head from, None for a random one.
-        loss_weights: {modality: weight >= 0}, one where left out.
-        learn_scales: a learned factor for each modality's logits.
-        logit_scale: fixed factor of all logits.
-        encoders: {modality: network from that modality's rows to features}; copied, and trained with the head (freeze
-            parameters with ``requires_grad_(False)``). Modalities without one have frozen features as rows.
-        target: the modality that is validated; default the first of `train`.
-
-    Raises:
-        UnknownNameError: a batch size, weight or encoder of a modality that is not trained on.
-        ValueError: no modality, no batch size, numbers out of range, labels beyond the classes, wrong dimensions.
-
-    Example:
-        >>> rows = Embeddings(np.eye(4), [0, 1, 0, 1], "image")
-        >>> run = HeadRun("tiny", 2, {"image": rows}, rows, {"image": 2}, seed=0)
-        >>> run.layout.weight_shapes
-        {'head': (2, 4)}
-    """
-
-    name: str
-    n_classes: int
+    name: str  # how messages call it
+    n_classes: int  # C
+    # {modality: rows}; unpaired. Modalities that are not here are not trained on
     train: Mapping[str, Embeddings]
-    val: Embeddings
+    val: Embeddings  # rows of the target, for early stopping and selection
+    # {modality: rows per step}; may exceed the number of rows, which then come again
     batch_sizes: Mapping[str, int]
+    # whole number >= 0 for initial weights and row order. Runs of one seed share the head's and the target's
+    # initial weights and the order of the target's rows, whatever other modalities there are
     seed: int
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.0
-    head_dim: int | None = None
-    projected: tuple[str, ...] = ()
+    learning_rate: float = 1e-3  # of AdamW, > 0
+    weight_decay: float = 0.0  # of AdamW, on every weight, >= 0
+    head_dim: int | None = None  # h; None for the target's own dimension
+    projected: tuple[str, ...] = ()  # modalities that are projected to h features
+    # (C, h) array to start the head from, None for a random one
     initial_head: NDArray[np.float32] | None = None
+    # {modality: weight >= 0}, one where left out
     loss_weights: Mapping[str, float] = field(default_factory=dict)
-    learn_scales: bool = False
-    logit_scale: float = 1.0
+    learn_scales: bool = False  # a learned factor for each modality's logits
+    logit_scale: float = 1.0  # fixed factor of all logits
+    # {modality: network from that modality's rows to features}; copied, and trained with the head (freeze
+    # parameters with ``requires_grad_(False)``). Modalities without one have frozen features as rows
     encoders: Mapping[str, nn.Module] = field(default_factory=dict)
-    target: str = ""
+    target: str = ""  # the modality that is validated; default the first of `train`
 
     def __post_init__(self) -> None:
         if not self.train:
@@ -196,55 +156,31 @@ class HeadRun:
         return layout
 
     def initial_model(self) -> SharedHead:
-        """The head before the first step.
-
-        Returns:
-            Head, float32, on the CPU.
-        """
+        """The head before the first step, float32, on the CPU."""
         return SharedHead(self.layout, seed=self.seed, initial_head=self.initial_head)
 
     def initial_encoders(self) -> dict[str, nn.Module]:
-        """Copies of the encoders as they are before the first step.
-
-        Returns:
-            {modality: network}.
-        """
+        """{modality: a copy of its encoder as it is before the first step}."""
         return {name: copy.deepcopy(encoder) for name, encoder in self.encoders.items()}
 
     def row_stream(self, name: str) -> RowStream:
-        """Order of a modality's rows, from the start.
-
-        Args:
-            name: modality.
-
-        Returns:
-            Stream of row numbers.
-        """
+        """Order of a modality's rows, from the start."""
         return RowStream(len(self.train[name]), torch_generator(self.seed, f"rows of {name}"))
 
 
 @dataclass(frozen=True, eq=False)
 class HeadFit:
-    """What a training of a shared head gave.
+    """What a training of a shared head gave."""
 
-    Attributes:
-        name: the run's.
-        looks: (E,) steps after which validation rows were looked at, up to the end or the early stop.
-        val_accuracy: (E,) fraction correct.
-        val_loss: (E,) mean cross-entropy, nats.
-        best_step: the look whose weights were kept.
-        model: the head at `best_step`, on the CPU.
-        encoders: the encoders at `best_step`, on the CPU.
-        diverged_at: look at which the validation loss was not finite (the run stopped there), or None.
-    """
-
-    name: str
+    name: str  # the run's
+    # (E,) evaluation steps, up to the end or the early stop
     looks: NDArray[np.int64]
-    val_accuracy: NDArray[np.float64]
-    val_loss: NDArray[np.float64]
-    best_step: int
-    model: SharedHead
-    encoders: Mapping[str, nn.Module] = field(default_factory=dict)
+    val_accuracy: NDArray[np.float64]  # (E,) fraction correct
+    val_loss: NDArray[np.float64]  # (E,) mean cross-entropy, nats
+    best_step: int  # the look whose weights were kept
+    model: SharedHead  # the head at `best_step`, on the CPU
+    encoders: Mapping[str, nn.Module] = field(default_factory=dict)  # the encoders at `best_step`, on the CPU
+    # look at which the validation loss was not finite (the run stopped there), or None
     diverged_at: int | None = None
 
     @property
@@ -255,15 +191,7 @@ class HeadFit:
 
     @torch.no_grad()
     def logits(self, rows: Embeddings, name: str | None = None) -> Tensor:
-        """Logits of rows of a modality.
-
-        Args:
-            rows: of the target, or of `name`.
-            name: modality; default the target.
-
-        Returns:
-            (n, C), on the CPU.
-        """
+        """Logits (n, C), on the CPU, of rows of the target or of modality `name`."""
         name = self.model.layout.dims[0][0] if name is None else name
         features = torch.as_tensor(rows.features)
         if name in self.encoders:
@@ -271,18 +199,7 @@ class HeadFit:
         return self.model({name: features})[name]
 
     def accuracy(self, rows: Embeddings, among: Sequence[int] | None = None) -> float:
-        """Fraction of the target's rows that are classified correctly.
-
-        Args:
-            rows: of the target.
-            among: numbers of the classes that a prediction is chosen from; None for all.
-
-        Returns:
-            In [0, 1].
-
-        Raises:
-            ValueError: no class, or one that the head does not have.
-        """
+        """Fraction of the target's rows classified correctly, among all classes or those numbered."""
         logits = self.logits(rows)
         if among is None:
             return float((logits.argmax(dim=1).numpy() == rows.labels).mean())

@@ -1,8 +1,8 @@
 """Train many shared heads: all runs of one shape side by side in one tensor, each with its own settings and early stop.
 
 `train_heads` returns what `neural.heads.training.train_head` returns for each run, up to rounding, whatever runs are
-beside it. The same runs in the same company give the same digits. Between two looks at the validation rows the host waits for nothing; on a
-GPU the step is captured as a graph once and replayed.
+beside it; to the digit, if these are the same. Between two validations the host waits for nothing; on a GPU the step
+is captured as a graph once and replayed.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -45,16 +45,6 @@ def train_heads(
         ValueError: chunk below 1, or a graph without a GPU.
         RuntimeError: memory does not suffice for a single run (or whatever else PyTorch complains about).
         MemoryError: likewise, where the host says so.
-
-    Example:
-        >>> from neural.tasks.task import Embeddings
-        >>> rows = Embeddings(np.eye(4), [0, 1, 2, 3], "image")
-        >>> runs = [
-        ...     HeadRun(f"seed {s}", 4, {"image": rows}, rows, {"image": 4}, seed=s, learning_rate=0.1) for s in range(3)
-        ... ]
-        >>> fits = train_heads(runs, Schedule(iterations=20, warmup=0, eval_every=5))
-        >>> [fit.accuracy(rows) for fit in fits]
-        [1.0, 1.0, 1.0]
     """
     chunk = heads_per_tensor(device) if chunk is None else chunk
     if chunk < 1:
@@ -104,14 +94,7 @@ def _train_group(
 
 
 def heads_per_tensor(device: torch.device | str) -> int:
-    """How many runs to train side by side.
-
-    Args:
-        device: "cpu", "cuda", ...
-
-    Returns:
-        4 on a CPU (weights and Adam's moments of more leave the cache), else 1024: an accelerator is busy only with many.
-    """
+    """Runs to train side by side: on a CPU more than 4 leave the cache, an accelerator is busy only with many."""
     return 4 if torch.device(device).type == "cpu" else 1024
 
 

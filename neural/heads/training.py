@@ -17,24 +17,7 @@ __all__ = ["train_head"]
 def train_head(
     run: HeadRun, schedule: Schedule, *, device: torch.device | str = "cpu", fused: bool | None = None
 ) -> HeadFit:
-    """One run, one step after another.
-
-    Args:
-        run: what to train.
-        schedule: how long, and when to look.
-        device: "cpu", "cuda", ...
-        fused: as in ``torch.optim.AdamW``; None leaves the choice to PyTorch.
-
-    Returns:
-        HeadFit.
-
-    Example:
-        >>> rows = Embeddings(np.eye(4), [0, 1, 2, 3], "image")
-        >>> run = HeadRun("tiny", 4, {"image": rows}, rows, {"image": 4}, seed=0, learning_rate=0.1)
-        >>> fit = train_head(run, Schedule(iterations=20, warmup=0, eval_every=5))
-        >>> fit.accuracy(rows)
-        1.0
-    """
+    """One run, one step after another; `fused` as in ``torch.optim.AdamW``."""
     model = run.initial_model().to(device)
     encoders = {name: encoder.to(device) for name, encoder in run.initial_encoders().items()}
     networks = nn.ModuleList([model, *encoders.values()])

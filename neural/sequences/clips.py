@@ -22,29 +22,13 @@ def multibench_sequences(
     key: str,
     root: Path,
     *,
-    target: str | None = None,
-    auxiliaries: Sequence[str] | None = None,
-    label_rule: str | None = None,
-    mimic_task: int = TASK,
-    scale: bool = True,
+    target: str | None = None,  # None is "vision" ("static" of MIMIC)
+    auxiliaries: Sequence[str] | None = None,  # None is "text" ("series" of MIMIC)
+    label_rule: str | None = None,  # see `binary_labels`; None is the data set's own
+    mimic_task: int = TASK,  # see `load_mimic`
+    scale: bool = True,  # standardise affect features by the training part; MIMIC's always are
 ) -> SequenceTask:
-    """A data set of MultiBench; the target and auxiliary of the paper, unless others are named.
-
-    Args:
-        key: "mosi", "mosei", "ur_funny", "mustard" or "mimic".
-        root: data root.
-        target: modality to learn about; None is "vision" ("static" of MIMIC).
-        auxiliaries: which may help; None is "text" ("series" of MIMIC).
-        label_rule: see `neural.datasets.multibench.binary_labels`; None is the data set's own.
-        mimic_task: of MIMIC, see `neural.datasets.mimic.load_mimic`.
-        scale: whether affect features are standardised by the training part (MIMIC always is).
-
-    Returns:
-        SequenceTask; groups are clips or stays.
-
-    Raises:
-        UnknownNameError: another key or modality.
-    """
+    """A data set of MultiBench; the target and auxiliary of the paper, unless others are named."""
     if key == "mimic":
         return mimic_sequences(root, target=target or "static", auxiliaries=auxiliaries, task=mimic_task)
     if key not in AFFECT:
@@ -63,22 +47,7 @@ def affect_sequences(
     label_rule: str | None = None,
     scale: bool = True,
 ) -> SequenceTask:
-    """Clips of an affect data set, word by word.
-
-    Args:
-        key: "mosi", "mosei", "ur_funny" or "mustard".
-        root: data root.
-        target: "vision", "audio" or "text".
-        auxiliaries: which may help; None is "text".
-        label_rule: see `neural.datasets.multibench.binary_labels`; None is the data set's own.
-        scale: whether features are standardised by the training part.
-
-    Returns:
-        SequenceTask.
-
-    Raises:
-        UnknownNameError: another key, modality or rule.
-    """
+    """Clips of an affect data set, word by word; arguments as in `multibench_sequences`."""
     data = load_affect(key, root)
     rule = label_rule or AFFECT[key].labels
     helpers = tuple(auxiliaries or ("text",))
@@ -99,20 +68,7 @@ def affect_sequences(
 def mimic_sequences(
     root: Path, *, target: str = "static", auxiliaries: Sequence[str] | None = None, task: int = TASK
 ) -> SequenceTask:
-    """Stays of MIMIC: five numbers as one step ("static"), or 24 hours of twelve numbers ("series").
-
-    Args:
-        root: data root.
-        target: "static" or "series".
-        auxiliaries: which may help; None is the other one.
-        task: see `neural.datasets.mimic.load_mimic`.
-
-    Returns:
-        SequenceTask.
-
-    Raises:
-        UnknownNameError: another modality.
-    """
+    """Stays of MIMIC: five numbers as one step ("static"), or 24 hours of twelve numbers ("series")."""
     data = load_mimic(root, task=task)
     known = ("static", "series")
     helpers = tuple(auxiliaries or (name for name in known if name != target))

@@ -22,30 +22,20 @@ Labels = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Modality:
-    """What a network has to know about a modality.
+    """What a network has to know about a modality."""
 
-    Attributes:
-        dim: features of a step, or, for discrete tokens, their number.
-        discrete: whether steps are tokens 0 .. dim - 1.
-        single: whether every sequence has one step; then there is no next step, and the step itself is predicted.
-    """
-
-    dim: int
-    discrete: bool = False
+    dim: int  # features of a step, or, for discrete tokens, their number
+    discrete: bool = False  # whether steps are tokens 0 .. dim - 1
+    # whether every sequence has one step; then there is no next step, and the step itself is predicted
     single: bool = False
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Some sequences, as tensors, cut to the longest.
+    """Some sequences, as tensors, cut to the longest."""
 
-    Attributes:
-        values: (B, T, d) float32 or (B, T) int64; steps start at 0, zeros follow the last.
-        lengths: (B,) int64 steps of each, on the same device.
-    """
-
-    values: Tensor
-    lengths: Tensor
+    values: Tensor  # (B, T, d) float32 or (B, T) int64; steps start at 0, zeros follow the last
+    lengths: Tensor  # (B,) int64 steps of each, on the same device
 
     @property
     def mask(self) -> Tensor:
@@ -54,23 +44,7 @@ class Batch:
 
 
 def pack(values: Tensor, mask: Tensor) -> Batch:
-    """Bring padded sequences into form: steps first, in their order, then zeros, whatever the padding held.
-
-    Args:
-        values: (B, T, d) or (B, T), padded at the front, at the end, or anywhere.
-        mask: (B, T) bool, true at steps.
-
-    Returns:
-        Batch.
-
-    Raises:
-        ValueError: shapes that do not match, a mask that is not boolean, or a sequence without steps.
-
-    Example:
-        >>> batch = pack(torch.tensor([[0, 7, 8], [5, 0, 0]]), torch.tensor([[False, True, True], [True, False, False]]))
-        >>> batch.values.tolist(), batch.lengths.tolist()
-        ([[7, 8], [5, 0]], [2, 1])
-    """
+    """Padded sequences (`mask` (B, T) true at steps) brought into form: steps first, in their order, then zeros."""
     if mask.dtype != torch.bool or mask.shape != values.shape[:2]:
         raise ValueError(
             f"mask: expected booleans of shape {tuple(values.shape[:2])}, got {mask.dtype} of {tuple(mask.shape)}"
@@ -92,31 +66,15 @@ def pack(values: Tensor, mask: Tensor) -> Batch:
 
 @dataclass(frozen=True, eq=False)
 class SequenceSet:
-    """Sequences of one modality, steps first, padding last; what the padding held is replaced by zeros.
+    """Sequences of one modality, steps first, padding last; what the padding held is replaced by zeros."""
 
-    Attributes:
-        values: (n, T, d) real numbers, or (n, T) tokens.
-        lengths: (n,) steps of each, 1 .. T.
-        vocabulary: number of tokens of a discrete modality; None for a continuous one.
-        labels: (n,) class numbers >= 0, where there are any.
-        groups: n names of what each sequence is of; equal names in two modalities are counterparts.
-        name: how messages call them.
-
-    Raises:
-        TypeError: steps that are not numbers, tokens or labels that are not whole numbers.
-        ValueError: shapes that do not match, no sequences, a step that is not finite, a token beyond the vocabulary.
-
-    Example:
-        >>> SequenceSet(np.array([[3, 1, 0], [2, 0, 0]]), np.array([2, 1]), vocabulary=4).modality
-        Modality(dim=4, discrete=True, single=False)
-    """
-
-    values: NDArray[Any]
-    lengths: NDArray[Any]
-    vocabulary: int | None = None
-    labels: NDArray[Any] | None = None
+    values: NDArray[Any]  # (n, T, d) real numbers, or (n, T) tokens
+    lengths: NDArray[Any]  # (n,) steps of each, 1 .. T
+    vocabulary: int | None = None  # number of tokens of a discrete modality; None for a continuous one
+    labels: NDArray[Any] | None = None  # (n,) class numbers >= 0, where there are any
+    # n names of what each sequence is of; equal names in two modalities are counterparts
     groups: Sequence[str] | None = None
-    name: str = "sequences"
+    name: str = "sequences"  # how messages call them
 
     def __post_init__(self) -> None:
         values, lengths = np.asarray(self.values), np.asarray(self.lengths)
@@ -182,14 +140,7 @@ class SequenceSet:
         return np.arange(self.values.shape[1]) < self.lengths[:, None]
 
     def take(self, rows: ArrayLike) -> "SequenceSet":
-        """Some of the sequences.
-
-        Args:
-            rows: indices or mask.
-
-        Returns:
-            SequenceSet; the longest of them decides T.
-        """
+        """Some of the sequences, by indices or mask; the longest of them decides T."""
         at = np.arange(len(self))[np.asarray(rows)]
         lengths = self.lengths[at]
         return replace(
@@ -205,15 +156,7 @@ class SequenceSet:
         return torch.from_numpy(self.values), torch.from_numpy(self.lengths)
 
     def batch(self, rows: Tensor, device: torch.device | str = "cpu") -> Batch:
-        """Sequences by row number.
-
-        Args:
-            rows: (B,) int64 on the CPU.
-            device: where the batch is wanted.
-
-        Returns:
-            Batch, cut to the longest of these sequences.
-        """
+        """Sequences by row number ((B,) int64 on the CPU), cut to the longest of them."""
         values, lengths = self._tensors
         chosen = lengths[rows]
         cut = values[rows, : int(chosen.max())]
@@ -230,15 +173,7 @@ class SequenceSet:
 
 
 def standardised(train: SequenceSet, *others: SequenceSet) -> list[SequenceSet]:
-    """Scale features to mean 0 and variance 1 over the steps of the training sequences; others by the same numbers.
-
-    Args:
-        train: sequences that means and variances come from; padding does not count.
-        *others: validation, test.
-
-    Returns:
-        All of them, scaled; a feature that is constant in training becomes 0 there. Tokens come back as they are.
-    """
+    """Features scaled to mean 0, variance 1 over training steps; constant ones become 0, tokens stay as they are."""
     if train.vocabulary is not None:
         return [train, *others]
     steps = train.values[train.mask].astype(np.float64)
@@ -248,21 +183,7 @@ def standardised(train: SequenceSet, *others: SequenceSet) -> list[SequenceSet]:
 
 
 def scrambled(data: SequenceSet, seed: Seed) -> SequenceSet:
-    """All steps of all sequences dealt anew: frequencies and lengths stay, order and company are lost.
-
-    Args:
-        data: sequences.
-        seed: of the deal.
-
-    Returns:
-        SequenceSet with the same steps in all; labels and groups, which mean nothing now, are dropped.
-
-    Example:
-        >>> data = SequenceSet(np.array([[1, 2, 3], [4, 5, 0]]), np.array([3, 2]), vocabulary=6)
-        >>> mixed = scrambled(data, seed=0)
-        >>> sorted(mixed.values[mixed.mask].tolist()), mixed.lengths.tolist()
-        ([1, 2, 3, 4, 5], [3, 2])
-    """
+    """All steps of all sequences dealt anew: frequencies and lengths stay; order, labels and groups are lost."""
     values, mask = data.values.copy(), data.mask
     steps = values[mask]
     values[mask] = steps[streams(seed, ["scrambled"])["scrambled"].permutation(len(steps))]

@@ -24,16 +24,7 @@ __all__ = ["read_sequences", "sequences_from_files", "write_sequences"]
 
 
 def write_sequences(path: Path, data: SequenceSet, split: NDArray[np.int64] | None = None) -> None:
-    """Write sequences as `read_sequences` reads them.
-
-    Args:
-        path: target, ending in .safetensors.
-        data: sequences; groups, where there are any, must be whole numbers in text form.
-        split: (n,) 0, 1, 2 for train, validation, test.
-
-    Raises:
-        ValueError: groups that are not whole numbers: another file could not be matched with them.
-    """
+    """Write sequences as `read_sequences` reads them; groups must be whole numbers in text form, split is 0, 1, 2."""
     arrays = {"features": data.values, "lengths": data.lengths}
     if data.labels is not None:
         arrays["labels"] = data.labels
@@ -50,20 +41,7 @@ def write_sequences(path: Path, data: SequenceSet, split: NDArray[np.int64] | No
 
 
 def read_sequences(path: Path, name: str) -> tuple[SequenceSet, NDArray[np.int64] | None]:
-    """Read sequences.
-
-    Args:
-        path: safetensors file, see the module's docstring; ``vocabulary`` in its metadata says how many tokens there
-            are, else the largest one does.
-        name: of the modality.
-
-    Returns:
-        SequenceSet, and the split where the file has one.
-
-    Raises:
-        FileNotFoundError: no such file.
-        ValueError: damaged, without ``features``, or with a mask and lengths that do not fit.
-    """
+    """Sequences of a safetensors file (see the module's docstring), and the split where it has one."""
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: file not found")
@@ -134,9 +112,7 @@ def sequences_from_files(
         parts = standardised(*parts)
         helping = {name: standardised(helper)[0] for name, helper in helping.items()}
     classes = tuple(map(str, range(int(data.labels.max()) + 1)))
-    about: dict[str, Any] = {
-        "files": {target_name: target.name, **{name: path.name for name, path in auxiliaries.items()}}
-    }
+    files = {target_name: target.name, **{name: path.name for name, path in auxiliaries.items()}}
+    about: dict[str, Any] = {"files": files, "standardised": scale}
     train, val, test = parts
-    about |= {"standardised": scale}
     return SequenceTask(target.stem, target_name, classes, train, val, test, helping, about=about)

@@ -41,18 +41,7 @@ _VERSION = 1  # raise when the same settings would give other pictures
 
 
 def character_group(character: str) -> str | None:
-    """Script and case of a letter, or the kind of a sign.
-
-    Args:
-        character: a named one.
-
-    Returns:
-        Its group; None for characters of small groups.
-
-    Example:
-        >>> character_group("é"), character_group("Ж"), character_group("↗"), character_group("!")
-        ('latin small', 'cyrillic capital', 'arrow', None)
-    """
+    """Script and case of a letter, or the kind of a sign; None for characters of small groups."""
     words, category = unicodedata.name(character).lower().split(), unicodedata.category(character)
     if category in ("Lu", "Lt", "Ll") and words[0] in ("latin", "greek", "cyrillic", "armenian"):
         return f"{words[0]} {'small' if category == 'Ll' else 'capital'}"
@@ -68,18 +57,7 @@ def character_group(character: str) -> str | None:
 
 
 def character_mark(character: str) -> str | None:
-    """The diacritic of a letter.
-
-    Args:
-        character: a named one.
-
-    Returns:
-        The first mark that the name tells, "none" for a letter without; None for other characters and rarer marks.
-
-    Example:
-        >>> character_mark("é"), character_mark("e"), character_mark("ḗ"), character_mark("+")
-        ('acute', 'none', 'macron', None)
-    """
+    """First mark that a letter's name tells, "none" for a letter without, None for other characters and rarer marks."""
     if unicodedata.category(character) not in ("Lu", "Lt", "Ll"):
         return None
     mark = unicodedata.name(character).lower().partition(" with ")[2].split(" and ")[0]
@@ -101,33 +79,20 @@ LABELS: Mapping[str, Callable[[str], str | None]] = MappingProxyType({
 
 @dataclass(frozen=True)
 class GlyphSequenceSettings:
-    """Sizes of the data.
+    """Sizes of the data."""
 
-    Attributes:
-        labels: "group" or "mark", what the probe asks.
-        patch: side of a patch in pixels, a divisor of 32; (32 / patch)^2 steps of patch^2 features.
-        per_character: pictures of each character.
-        characters: at most so many characters, drawn at random; None takes all (about 1,650 have a group). A class
-            of fewer than three is left out, for it cannot be in every part.
-        other_names: names of further characters of the same scripts, which have no picture here; 0 for none.
-        longest: names of more letters are left out.
-        train: share of the characters to learn from.
-        val: share for validation; the rest is for the test.
-        jitter: how much pictures of a character differ.
-
-    Raises:
-        UnknownNameError: other labels.
-        ValueError: a size out of range.
-    """
-
-    labels: str = "group"
-    patch: int = 8
-    per_character: int = 4
+    labels: str = "group"  # "group" or "mark", what the probe asks
+    patch: int = 8  # side of a patch in pixels, a divisor of 32; (32 / patch)^2 steps of patch^2 features
+    per_character: int = 4  # pictures of each character
+    # at most so many characters, drawn at random; None takes all (about 1,650 have a group). A class of fewer
+    # than three is left out, for it cannot be in every part
     characters: int | None = None
+    # names of further characters of the same scripts, which have no picture here; 0 for none
     other_names: int = 1000
-    longest: int = 40
-    train: float = 0.5
-    val: float = 0.2
+    longest: int = 40  # names of more letters are left out
+    train: float = 0.5  # share of the characters to learn from
+    val: float = 0.2  # share for validation; the rest is for the test
+    # how much pictures of a character differ
     jitter: Jitter = field(default_factory=lambda: Jitter(0.8, 1.0, 1.5, 5.0, 0.05))
 
     def __post_init__(self) -> None:
@@ -147,20 +112,7 @@ DEFAULT = GlyphSequenceSettings()
 
 
 def patches(pictures: NDArray[np.uint8], side: int) -> NDArray[np.float32]:
-    """Cut square pictures into square patches, row by row from the top left.
-
-    Args:
-        pictures: (n, s, s).
-        side: of a patch; divides s.
-
-    Returns:
-        (n, (s / side)^2, side^2), ink 1.
-
-    Example:
-        >>> picture = np.arange(16, dtype=np.uint8).reshape(1, 4, 4)
-        >>> (255 * patches(picture, 2)[0, 1]).round().tolist()
-        [2.0, 3.0, 6.0, 7.0]
-    """
+    """Square pictures (n, s, s) cut into patches (n, (s / side)^2, side^2), row by row from the top left; ink is 1."""
     n, s, _ = pictures.shape
     k = s // side
     cut = pictures.reshape(n, k, side, k, side).swapaxes(2, 3)
@@ -168,21 +120,7 @@ def patches(pictures: NDArray[np.uint8], side: int) -> NDArray[np.float32]:
 
 
 def name_tokens(names: Sequence[str]) -> SequenceSet:
-    """Names letter by letter, between a start and an end.
-
-    Args:
-        names: in lower case, made of letters, digits, spaces, hyphens and parentheses.
-
-    Returns:
-        SequenceSet of tokens, with the names as groups.
-
-    Raises:
-        ValueError: another letter in a name.
-
-    Example:
-        >>> name_tokens(["one", "a"]).values[1].tolist()
-        [0, 15, 0, 0, 0]
-    """
+    """Lower-case names as tokens letter by letter, between a start and an end; the names are the groups."""
     for name in names:
         if unknown := set(name) - _TOKEN.keys() or set(name) & {TOKENS[0]}:
             raise ValueError(f"{name!r}: {', '.join(map(repr, sorted(unknown)))} is not a letter of a name")
@@ -196,24 +134,9 @@ def name_tokens(names: Sequence[str]) -> SequenceSet:
 def glyph_sequences(
     settings: GlyphSequenceSettings = DEFAULT, *, seed: int, cache: Path | None = None
 ) -> SequenceTask:
-    """Pictures as the target, names as the auxiliary.
-
-    Names are those of the training characters, shuffled and without any link to pictures, and of `other_names` further
-    characters whose names begin with the same words. Unrelated names are of pictographs.
-
-    Args:
-        settings: sizes.
-        seed: of the split into training, validation and test characters, and of the choice of other names. Pictures
-            are the same for all seeds.
-        cache: folder that keeps pictures, which take seconds.
-
-    Returns:
-        SequenceTask; groups are names of characters.
-
-    Raises:
-        ValueError: more other names asked for than there are.
-    """
+    """Pictures of characters as the target, their names as the auxiliary; groups are names of characters."""
     label_of = LABELS[settings.labels]
+    # Pictures are the same for all seeds; a seed decides the parts and the choice of other names.
     chosen = choose_classes(2, seed=0, cache=cache)  # one of each set of look-alikes
     labelled = {c: label for c in sorted({*chosen.base, *chosen.novel}) if (label := label_of(c)) is not None}
     rng = streams(seed, ["characters", "split", "other names"])
@@ -240,6 +163,8 @@ def glyph_sequences(
             name=f"image ({part})",
         )
     train, val, test = standardised(parts["train"], parts["val"], parts["test"])
+    # Names of training characters, shuffled and without any link to pictures, and of further characters whose names
+    # begin with the same words. Unrelated names are of pictographs.
     own = [name for c in where["train"] if len(name := _name(c)) <= settings.longest]
     apart = [name for name in unrelated_names(1000, seed) if _is_plain(name, settings.longest)]
     taken = {*apart, *map(_name, labelled)}

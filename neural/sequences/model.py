@@ -31,31 +31,19 @@ class TransformerSettings:
 
     The defaults are those of section B.4.1 for MultiBench, with what its released code adds (post-norm layers of
     PyTorch's default size); `VISION_TEXT` has those for patches and tokens of pretrained encoders.
-
-    Attributes:
-        width: features between layers; divisible by `heads`. The paper searches 10, 40, 150, 300.
-        layers: transformer layers, >= 1.
-        heads: attention heads.
-        feedforward: hidden units of each layer's network.
-        dropout: share of units dropped after attention, inside and after the feed-forward network; [0, 1).
-        positions: "none" (the causal mask alone tells order), "sinusoid" (fixed), or "learned" (one table for each
-            modality).
-        norm_first: normalise before attention and feed-forward (trains at more learning rates) instead of after.
-        max_steps: size of the learned tables.
-
-    Raises:
-        ValueError: a size below 1, width not divisible, dropout out of range.
-        UnknownNameError: other positions.
     """
 
-    width: int = 40
-    layers: int = 5
-    heads: int = 5
-    feedforward: int = 2048
+    width: int = 40  # features between layers; divisible by `heads`. The paper searches 10, 40, 150, 300
+    layers: int = 5  # transformer layers, >= 1
+    heads: int = 5  # attention heads
+    feedforward: int = 2048  # hidden units of each layer's network
+    # share of units dropped after attention, inside and after the feed-forward network; [0, 1)
     dropout: float = 0.1
+    # "none" (the causal mask alone tells order), "sinusoid" (fixed), or "learned" (one table for each modality)
     positions: Positions = "none"
+    # normalise before attention and feed-forward (trains at more learning rates) instead of after
     norm_first: bool = False
-    max_steps: int = 512
+    max_steps: int = 512  # size of the learned tables
 
     def __post_init__(self) -> None:
         for name in ("width", "layers", "heads", "feedforward", "max_steps"):
@@ -120,21 +108,6 @@ class SharedTransformer(nn.Module):
 
     Every parameter starts from a stream of its own, named after it: the trunk and the target's encoder and decoder
     start from the same numbers whatever other modalities there are.
-
-    Args:
-        modalities: {name: Modality}.
-        settings: shape of the trunk.
-        seed: of the initial weights; the global random state is neither read nor changed.
-
-    Raises:
-        ValueError: no modality, or a name that a module cannot have.
-
-    Example:
-        >>> small = TransformerSettings(width=8, layers=1, heads=2, feedforward=16)
-        >>> model = SharedTransformer({"image": Modality(3), "text": Modality(5, discrete=True)}, small, seed=0)
-        >>> tokens = torch.tensor([[1, 2, 0]])
-        >>> model.embed("text", tokens, tokens > 0).shape
-        torch.Size([1, 8])
     """
 
     def __init__(
@@ -183,20 +156,7 @@ class SharedTransformer(nn.Module):
         return next(self.parameters()).device
 
     def outputs(self, name: str, batch: Batch, dropout: torch.Generator | None = None) -> Tensor:
-        """What the trunk makes of packed sequences; step t depends on steps 0 .. t alone.
-
-        Args:
-            name: modality.
-            batch: packed sequences.
-            dropout: source of dropout; None drops nothing.
-
-        Returns:
-            (B, T, width); what stands at padding means nothing.
-
-        Raises:
-            UnknownNameError: a modality that the network does not have.
-            ValueError: features or tokens of another kind, or more steps than the learned positions.
-        """
+        """(B, T, width) of packed sequences: step t depends on steps 0 .. t alone; padding's outputs mean nothing."""
         self._check(name, batch.values)
         x = self.encoders[f"from_{name}"](batch.values)
         steps = x.shape[1]
@@ -209,16 +169,7 @@ class SharedTransformer(nn.Module):
         return self.norm(x)
 
     def embed(self, name: str, values: Tensor, mask: Tensor) -> Tensor:
-        """Mean of the trunk's outputs over the steps of each sequence.
-
-        Args:
-            name: modality.
-            values: (B, T, d) or (B, T), padded anywhere.
-            mask: (B, T) bool, true at steps.
-
-        Returns:
-            (B, width) float32.
-        """
+        """Mean of the trunk's outputs over the steps of each sequence, (B, width) float32; padding may be anywhere."""
         return self._pooled(name, pack(values, mask))
 
     def _pooled(self, name: str, batch: Batch) -> Tensor:
@@ -227,19 +178,7 @@ class SharedTransformer(nn.Module):
         return summed / batch.lengths[:, None]
 
     def loss_sum(self, name: str, batch: Batch, dropout: torch.Generator | None = None) -> Tensor:
-        """Loss of predicting each next step (or, of single steps, the step itself), summed over predicted steps.
-
-        Mean squared error over the features of a step, or cross-entropy of a token in nats. Divided by
-        `predicted_steps` of a batch it is the batch's mean, in however many parts it was computed.
-
-        Args:
-            name: modality.
-            batch: packed sequences.
-            dropout: source of dropout; None drops nothing.
-
-        Returns:
-            Scalar, float32.
-        """
+        """Squared error (mean over features) or nats of each next step (a single step's own), summed over steps."""
         outputs, wanted, counted = self.outputs(name, batch, dropout), batch.values, batch.mask
         modality = self.modalities[name]
         if not modality.single:
@@ -254,11 +193,10 @@ class SharedTransformer(nn.Module):
         if name not in self.modalities:
             raise UnknownNameError(name, self.modalities)
         modality = self.modalities[name]
-        fits = (
-            values.ndim == 2 and not values.is_floating_point()
-            if modality.discrete
-            else values.ndim == 3 and values.shape[2] == modality.dim
-        )
+        if modality.discrete:
+            fits = values.ndim == 2 and not values.is_floating_point()
+        else:
+            fits = values.ndim == 3 and values.shape[2] == modality.dim
         if not fits:
             wanted = "(B, T) tokens" if modality.discrete else f"(B, T, {modality.dim}) features"
             raise ValueError(f"{name}: expected {wanted}, got {values.dtype} of shape {tuple(values.shape)}")
@@ -276,15 +214,7 @@ class SharedTransformer(nn.Module):
 
 
 def predicted_steps(modality: Modality, lengths: NDArray[np.int64] | Tensor) -> int:
-    """How many steps a batch has to predict: all but the first of each sequence, or all where there is only one.
-
-    Args:
-        modality: kind of the sequences.
-        lengths: (B,) steps of each.
-
-    Returns:
-        Their number.
-    """
+    """How many steps a batch has to predict: all but the first of each sequence, or all where there is only one."""
     return int(lengths.sum()) - (0 if modality.single else len(lengths))
 
 
@@ -292,17 +222,7 @@ def predicted_steps(modality: Modality, lengths: NDArray[np.int64] | Tensor) -> 
 def embeddings(
     model: SharedTransformer, name: str, data: SequenceSet, *, batch_size: int = 256
 ) -> NDArray[np.float32]:
-    """Pooled embeddings of a set of sequences.
-
-    Args:
-        model: the network, on any device.
-        name: their modality.
-        data: sequences.
-        batch_size: how many at a time; speed only.
-
-    Returns:
-        (n, width).
-    """
+    """Pooled embeddings (n, width) of a set of sequences; `batch_size` is for speed only."""
     parts = [
         model._pooled(name, data.batch(rows, model.device)).cpu()
         for rows in torch.arange(len(data)).split(batch_size)

@@ -19,30 +19,15 @@ Floats = NDArray[np.floating[Any]]
 
 @dataclass(frozen=True, eq=False)
 class Probe:
-    """A fitted probe.
+    """A fitted probe."""
 
-    Attributes:
-        pipeline: scaling by the training rows, then logistic regression.
-        strength: chosen C, the inverse of the regularisation.
-        val_accuracy: of the chosen one, in [0, 1].
-        val_loss: its mean negative log-likelihood of validation rows, in nats.
-    """
-
-    pipeline: Pipeline
-    strength: float
-    val_accuracy: float
-    val_loss: float
+    pipeline: Pipeline  # scaling by the training rows, then logistic regression
+    strength: float  # chosen C, the inverse of the regularisation
+    val_accuracy: float  # of the chosen one, in [0, 1]
+    val_loss: float  # its mean negative log-likelihood of validation rows, in nats
 
     def accuracy(self, embeddings: Floats, labels: NDArray[np.int64]) -> float:
-        """Share of rows that are classified correctly.
-
-        Args:
-            embeddings: (n, d).
-            labels: (n,).
-
-        Returns:
-            In [0, 1].
-        """
+        """Share of embeddings (n, d) that are classified correctly."""
         return float((self.pipeline.predict(embeddings) == labels).mean())
 
 
@@ -54,29 +39,7 @@ def fit_probe(
     *,
     strengths: Sequence[float] = STRENGTHS,
 ) -> Probe:
-    """Fit a probe on training rows for each C; keep the one that validates best (accuracy, then loss, then the order).
-
-    Scaling comes from the training rows, and the chosen probe is not fitted again with validation rows.
-
-    Args:
-        train: (n, d) embeddings.
-        train_labels: (n,).
-        val: (m, d).
-        val_labels: (m,); classes that training lacks count as errors.
-        strengths: values of C, > 0.
-
-    Returns:
-        Probe.
-
-    Raises:
-        ValueError: no C, or embeddings that are not finite.
-
-    Example:
-        >>> x = np.array([[-2.0], [-1.0], [1.0], [2.0]])
-        >>> y = np.array([0, 0, 1, 1])
-        >>> fit_probe(x, y, x, y).accuracy(np.array([[-3.0], [3.0]]), np.array([0, 1]))
-        1.0
-    """
+    """The probe whose C validates best (accuracy, then loss, then order), fitted on training rows alone."""
     if not strengths:
         raise ValueError("strengths: give at least one value of C")
     for part, rows in (("training", train), ("validation", val)):
@@ -91,11 +54,10 @@ def fit_probe(
         )
         accuracy = float((pipeline.predict(val) == val_labels).mean())
         known = np.isin(val_labels, regression.classes_)
-        loss = (
-            float(log_loss(val_labels[known], pipeline.predict_proba(val[known]), labels=regression.classes_))
-            if known.any()
-            else float("inf")
-        )
+        loss = float("inf")
+        if known.any():
+            probabilities = pipeline.predict_proba(val[known])
+            loss = float(log_loss(val_labels[known], probabilities, labels=regression.classes_))
         if best is None or (accuracy, -loss) > (best.val_accuracy, -best.val_loss):
             best = Probe(pipeline, strength, accuracy, loss)
     assert best is not None

@@ -18,34 +18,19 @@ __all__ = ["SequenceTask", "disjoint_halves"]
 
 @dataclass(frozen=True, eq=False)
 class SequenceTask:
-    """What is learned without labels, and what a linear probe is asked afterwards.
+    """What is learned without labels, and what a linear probe is asked afterwards."""
 
-    Attributes:
-        name: of the data.
-        target: name of the target modality.
-        classes: names of the classes that labels number.
-        train: target sequences to learn from and to fit the probe on.
-        val: target sequences that settings are chosen by.
-        test: target sequences looked at once.
-        auxiliaries: {modality: sequences} to learn from; labels are not used.
-        unrelated: {modality: sequences} of the same kind as an auxiliary's, about something else; may be empty.
-        about: where the data come from, for the record.
-
-    Raises:
-        UnknownNameError: unrelated sequences of a modality that is no auxiliary.
-        ValueError: the target among the auxiliaries, no labels, labels beyond the classes or missing in training, parts
-            that differ in kind.
-    """
-
-    name: str
-    target: str
-    classes: Sequence[str]
-    train: SequenceSet
-    val: SequenceSet
-    test: SequenceSet
+    name: str  # of the data
+    target: str  # name of the target modality
+    classes: Sequence[str]  # names of the classes that labels number
+    train: SequenceSet  # target sequences to learn from and to fit the probe on
+    val: SequenceSet  # target sequences that settings are chosen by
+    test: SequenceSet  # target sequences evaluated once
+    # {modality: sequences} to learn from; labels are not used
     auxiliaries: Mapping[str, SequenceSet] = field(default_factory=dict)
+    # {modality: sequences} of the same kind as an auxiliary's, about something else; may be empty
     unrelated: Mapping[str, SequenceSet] = field(default_factory=dict)
-    about: Mapping[str, Any] = field(default_factory=dict)
+    about: Mapping[str, Any] = field(default_factory=dict)  # where the data come from, for the record
 
     def __post_init__(self) -> None:
         if self.target in self.auxiliaries:
@@ -89,18 +74,7 @@ class SequenceTask:
 
 
 def disjoint_halves(task: SequenceTask, seed: Seed) -> tuple[SequenceSet, dict[str, SequenceSet]]:
-    """Half of what the target shows, and of each auxiliary only what is not in that half: nothing has a counterpart.
-
-    Args:
-        task: with groups.
-        seed: of the choice.
-
-    Returns:
-        Target training sequences, and {auxiliary: sequences}; no group is in both.
-
-    Raises:
-        ValueError: groups are not known, or an auxiliary has nothing besides the half.
-    """
+    """Half of what the target shows, and of each auxiliary what is not in that half: nothing has a counterpart."""
     if not task.has_groups:
         raise ValueError(
             f"{task.name}: which sequences are counterparts is not known; give groups to every modality"

@@ -39,17 +39,10 @@ class Curriculum:
     """Some modalities train alone before the others join.
 
     The paper says that X (the target) is first; its released code trains Y first. So both are said here.
-
-    Attributes:
-        first: the modalities that start.
-        epochs: for how many passes over the target's sequences.
-
-    Raises:
-        ValueError: nobody first, or less than one epoch.
     """
 
-    first: tuple[str, ...]
-    epochs: int
+    first: tuple[str, ...]  # the modalities that start
+    epochs: int  # for how many passes over the target's sequences
 
     def __post_init__(self) -> None:
         if not self.first:
@@ -59,37 +52,24 @@ class Curriculum:
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """How to train.
+    """How to train."""
 
-    Attributes:
-        steps: optimiser steps, >= 1.
-        batch_sizes: {modality: sequences per step}; a batch ratio is the ratio of two of them.
-        loss_weights: {modality: weight >= 0}; those left out weigh 1.
-        learning_rate: of Adam.
-        warmup: steps over which the learning rate rises linearly to its value, which then stays.
-        clip: greatest norm of the gradient; None clips nothing.
-        curriculum: who trains alone at first; None is everybody from the start.
-        precision: "float32"; "bfloat16" or "float16" (with a gradient scaler) on a GPU; "auto" is bfloat16 on a GPU
-            that has it, float16 on another, float32 on a CPU.
-        micro_batch: sequences in memory at a time, for small cards; gradients are summed up to the batch's. None is
-            the whole batch.
-        checkpoint_every: steps between two checkpoints, where a path is given.
-
-    Raises:
-        ValueError: a number out of range.
-        UnknownNameError: another precision, a weight or curriculum for a modality without a batch size.
-    """
-
-    steps: int
+    steps: int  # optimiser steps, >= 1
+    # {modality: sequences per step}; a batch ratio is the ratio of two of them
     batch_sizes: Mapping[str, int]
+    # {modality: weight >= 0}; those left out weigh 1
     loss_weights: Mapping[str, float] = field(default_factory=dict)
-    learning_rate: float = 1e-3
-    warmup: int = 0
-    clip: float | None = 1.0
-    curriculum: Curriculum | None = None
+    learning_rate: float = 1e-3  # of Adam
+    warmup: int = 0  # steps over which the learning rate rises linearly to its value, which then stays
+    clip: float | None = 1.0  # greatest norm of the gradient; None clips nothing
+    curriculum: Curriculum | None = None  # who trains alone at first; None is everybody from the start
+    # "float32"; "bfloat16" or "float16" (with a gradient scaler) on a GPU; "auto" is bfloat16 on a GPU that has
+    # it, float16 on another, float32 on a CPU
     precision: Precision = "auto"
+    # sequences in memory at a time, for small cards; gradients are summed up to the batch's. None is the whole
+    # batch
     micro_batch: int | None = None
-    checkpoint_every: int = 500
+    checkpoint_every: int = 500  # steps between two checkpoints, where a path is given
 
     def __post_init__(self) -> None:
         as_whole(self.steps, "steps", least=1)
@@ -116,16 +96,7 @@ class TrainSettings:
             raise UnknownNameError(self.precision, ("auto", *PRECISIONS), "precision")
 
     def active(self, step: int, target_rows: int, target: str) -> list[str]:
-        """Modalities that take part in a step.
-
-        Args:
-            step: 0-based.
-            target_rows: sequences of the target.
-            target: its name; an epoch is a pass over its sequences.
-
-        Returns:
-            Names, in the order of `batch_sizes`.
-        """
+        """Modalities that take part in a 0-based step; an epoch is a pass over the target's sequences."""
         if self.curriculum is not None:
             epoch = step // -(-target_rows // self.batch_sizes[target])
             if epoch < self.curriculum.epochs:
@@ -135,47 +106,25 @@ class TrainSettings:
 
 @dataclass(frozen=True, eq=False)
 class History:
-    """What a training went through.
+    """What a training went through."""
 
-    Attributes:
-        losses: {modality: (steps,) float64}, mean over predicted steps; NaN where it had no turn.
-        resumed_at: step that this process started from.
-    """
-
+    # {modality: (steps,) float64}, mean over predicted steps; NaN where it had no turn
     losses: Mapping[str, NDArray[np.float64]]
-    resumed_at: int
+    resumed_at: int  # step that this process started from
 
 
 def train(
-    model: SharedTransformer,
-    data: Mapping[str, SequenceSet],
+    model: SharedTransformer,  # on the device to train on
+    data: Mapping[str, SequenceSet],  # the modalities of `settings.batch_sizes`
     settings: TrainSettings,
     *,
-    target: str,
-    seed: int,
+    target: str,  # whose passes are epochs
+    seed: int,  # of the order of rows and of dropout
+    # more `steps`, another `micro_batch` or `checkpoint_every` go on from it as well
     checkpoint: Path | None = None,
-    progress: Callable[[int], object] | None = None,
+    progress: Callable[[int], object] | None = None,  # called with the steps done since the last call
 ) -> History:
-    """Train in place.
-
-    Args:
-        model: on the device to train on.
-        data: {modality: sequences}; the modalities of `settings.batch_sizes`.
-        settings: how to train.
-        target: whose passes are epochs.
-        seed: of the order of rows and of dropout.
-        checkpoint: file to write to, and to go on from if it is there; a training that was killed ends with the same
-            digits on a CPU. More `steps`, another `micro_batch` or `checkpoint_every` go on from it as well.
-        progress: called with the number of steps done since the last call.
-
-    Returns:
-        History.
-
-    Raises:
-        DivergedError: names step, rows and the last good checkpoint.
-        UnknownNameError: data or target of another modality.
-        ValueError: mixed precision on a CPU, a checkpoint of another training, a modality with nothing to predict.
-    """
+    """Train in place; killed and started again, it goes on and ends, on a CPU, with the same digits."""
     for name in settings.batch_sizes:
         if name not in data:
             raise UnknownNameError(name, data)
@@ -245,26 +194,14 @@ def _backward(
 
 
 def mixed_precision(precision: Precision, device: torch.device) -> torch.dtype | None:
-    """Type that a precision means on a device.
-
-    Args:
-        precision: see `TrainSettings`.
-        device: where training happens.
-
-    Returns:
-        Type of mixed precision; None for plain float32.
-
-    Raises:
-        ValueError: mixed precision on a CPU.
-    """
+    """Type of mixed precision on a device; None for plain float32."""
     if device.type == "cpu":
         if precision not in ("auto", "float32"):
             raise ValueError(f"precision: {precision} is for GPUs; on a CPU take float32 or auto")
         return None
     if precision == "auto":
-        return (
-            torch.bfloat16 if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else torch.float16
-        )
+        has_bfloat16 = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+        return torch.bfloat16 if has_bfloat16 else torch.float16
     return PRECISIONS[precision]
 
 

@@ -31,41 +31,19 @@ def _gaussian(values: Tensor, generator: torch.Generator) -> Tensor:
 _LIKENESSES: dict[str, Redraw] = {"shuffled": _shuffled, "gaussian": _gaussian}
 INITIALISATIONS = {
     "pretrained": "pretrained",
+    # the type's own random start: normal with the configuration's ``initializer_range``, biases zero, normalisations
+    # one and zero; GPT-2's projections into the residual stream divided by the root of twice the depth
     "scratch": "from scratch",
+    # the entries of every tensor permuted within it; matrices, biases and normalisations each by themselves, GPT-2's
+    # joint query-key-value matrix as the three that it is
     "shuffled": "pretrained, shuffled",
+    # every such tensor drawn anew from a normal law with its own mean and standard deviation
     "gaussian": "Gaussian of its scale",
 }
 
 
 def initialise(pretrained: LanguageStack, how: str, seed: int) -> LanguageStack:
-    """A copy of the layers that starts from other weights.
-
-    - "pretrained": as they are.
-    - "scratch": the type's own random start: normal with the configuration's ``initializer_range``, biases zero,
-      normalisations one and zero; GPT-2's projections into the residual stream divided by the root of twice the depth.
-    - "shuffled": the entries of every tensor permuted within it; matrices, biases and normalisations each by themselves,
-      GPT-2's joint query-key-value matrix as the three that it is.
-    - "gaussian": every such tensor drawn anew from a normal law with its own mean and standard deviation.
-
-    Args:
-        pretrained: the layers, which stay as they are.
-        how: one of `INITIALISATIONS`.
-        seed: of the draws, each tensor's from a stream of its own.
-
-    Returns:
-        New layers.
-
-    Raises:
-        UnknownNameError: another initialisation.
-
-    Example:
-        >>> import transformers
-        >>> config = transformers.BertConfig(vocab_size=9, hidden_size=8, num_hidden_layers=1, num_attention_heads=2)
-        >>> stack = LanguageStack(transformers.BertModel(config), "tiny")
-        >>> before, after = (s.layers[0].output.dense.weight for s in (stack, initialise(stack, "shuffled", 0)))
-        >>> torch.equal(before, after), torch.equal(before.flatten().sort().values, after.flatten().sort().values)
-        (False, True)
-    """
+    """A copy of the layers that starts from other weights, each tensor's drawn from a stream of its own."""
     if how not in INITIALISATIONS:
         raise UnknownNameError(how, INITIALISATIONS, "initialisation")
     stack = copy.deepcopy(pretrained)
@@ -85,13 +63,7 @@ def initialise(pretrained: LanguageStack, how: str, seed: int) -> LanguageStack:
 
 @torch.no_grad()
 def randomise(network: nn.Module, std: float, seed: int) -> None:
-    """Draw all weights anew, in place: normal with mean zero; biases zero, normalisations one and zero.
-
-    Args:
-        network: any; weights are what has two or more dimensions.
-        std: standard deviation.
-        seed: each tensor's stream is its own.
-    """
+    """Draw all weights anew, in place: normal with mean zero; biases zero, normalisations one and zero."""
     norms = {id(p) for m in network.modules() if isinstance(m, nn.LayerNorm) for p in m.parameters()}
     for name, values in network.named_parameters():
         if id(values) in norms:

@@ -32,31 +32,19 @@ _VERSION = 1  # raise when the same settings would give other weights
 
 @dataclass(frozen=True)
 class BertSettings:
-    """Sizes of the small BERT and of its pretraining.
+    """Sizes of the small BERT and of its pretraining."""
 
-    Attributes:
-        width: d.
-        layers: depth.
-        heads: of the attention; divides the width.
-        vocabulary: word pieces at most.
-        characters: about how many are described; None takes all that have words for a name (about 30,000).
-        longest: tokens of a sentence at most.
-        held_out: share of the characters whose sentences are kept for validation.
-        steps: optimiser steps.
-        batch: sentences per step.
-        learning_rate: highest.
-    """
-
-    width: int = 128
-    layers: int = 4
-    heads: int = 4
-    vocabulary: int = 2000
+    width: int = 128  # d
+    layers: int = 4  # depth
+    heads: int = 4  # of the attention; divides the width
+    vocabulary: int = 2000  # word pieces at most
+    # about how many are described; None takes all that have words for a name (about 30,000)
     characters: int | None = None
-    longest: int = 40
-    held_out: float = 0.02
-    steps: int = 2000
-    batch: int = 64
-    learning_rate: float = 1e-3
+    longest: int = 40  # tokens of a sentence at most
+    held_out: float = 0.02  # share of the characters whose sentences are kept for validation
+    steps: int = 2000  # optimiser steps
+    batch: int = 64  # sentences per step
+    learning_rate: float = 1e-3  # highest
 
     @property
     def schedule(self) -> Schedule:
@@ -77,31 +65,13 @@ DEFAULT = BertSettings()
 
 @dataclass(frozen=True)
 class Masking:
-    """BERT's noise: of 15% of the tokens, 8 in 10 become [MASK], 1 in 10 a random word, 1 in 10 stay.
-
-    Attributes:
-        vocabulary: number of tokens.
-        share: of the tokens that are to be told.
-    """
+    """BERT's noise: of 15% of the tokens, 8 in 10 become [MASK], 1 in 10 a random word, 1 in 10 stay."""
 
     vocabulary: int
     share: float = 0.15
 
     def __call__(self, tokens: Tensor, noise: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Draw what is hidden.
-
-        Args:
-            tokens: (b, n) with padding; special tokens are never chosen.
-            noise: source, on the tokens' device.
-
-        Returns:
-            Tokens to read, and which positions are to be told (b, n).
-
-        Example:
-            >>> read, asked = Masking(50)(torch.full((4, 100), 9), torch.Generator().manual_seed(0))
-            >>> bool((read[~asked] == 9).all()), 0.1 < float(asked.float().mean()) < 0.2
-            (True, True)
-        """
+        """Tokens (b, n) to read, and which positions are to be told; special tokens and padding are never chosen."""
 
         def uniform() -> Tensor:
             return torch.rand(tokens.shape, generator=noise, device=tokens.device)
@@ -116,42 +86,13 @@ class Masking:
 
 
 def corpus_sentences(characters: Sequence[str]) -> list[str]:
-    """All sentences about the characters, each once.
-
-    Args:
-        characters: named ones.
-
-    Returns:
-        Sentences in order of appearance.
-
-    Example:
-        >>> len(corpus_sentences("é")), corpus_sentences("é")[1]
-        (8, 'a small letter of the latin script')
-    """
+    """All sentences about the named characters, each once, in order of appearance."""
     return list(dict.fromkeys(s for c in characters for s in fine_texts(c)))
 
 
 def word_pieces(sentences: Sequence[str], vocabulary: int) -> tokenizers.Tokenizer:
-    """Word pieces as BERT's: the commonest words whole, all others spelled; [CLS] in front, [SEP] at the end.
-
-    The vocabulary is the special tokens, every letter (as a word's first and as a later one, "##e"), then words by
-    frequency. The trainer of the tokenizers package breaks ties differently from run to run, so that equal seeds would
-    give other weights.
-
-    Args:
-        sentences: lower-case.
-        vocabulary: number of tokens at most.
-
-    Returns:
-        Tokenizer.
-
-    Raises:
-        ValueError: a vocabulary too small for the letters.
-
-    Example:
-        >>> word_pieces(["latin letter a", "latin letter b"], 40).encode("latin bar").tokens
-        ['[CLS]', 'latin', 'b', '##a', '##r', '[SEP]']
-    """
+    """Word pieces as BERT's: the commonest words whole, all others spelled; [CLS] in front, [SEP] at the end."""
+    # The trainer of the tokenizers package breaks ties differently from run to run: equal seeds, other weights.
     splitter = tokenizers.pre_tokenizers.BertPreTokenizer()
     counts: Counter[str] = Counter()
     for line, times in Counter(sentences).items():
@@ -184,19 +125,7 @@ def pretrain_bert(
     cache: Path | None = None,
     progress: Callable[[int], object] | None = None,
 ) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-    """Masked language modelling on what Unicode says of characters; one thread repeats exactly.
-
-    Args:
-        settings: sizes.
-        seed: of weights, batches, masks and held-out characters.
-        cache: folder that keeps the result, and on the way a checkpoint from which a killed pretraining goes on.
-        progress: called with the number of steps done since the last call.
-
-    Returns:
-        Weights of a ``BertModel`` without pooler, {name: array}; and what to know of it: "fingerprint" (hash of
-        everything that decides the weights), "accuracy" of told words on held-out characters after each tenth of the
-        steps, "guess" (always the commonest word), "sentences", "vocabulary".
-    """
+    """Weights {name: array} of a ``BertModel`` without pooler, by masked language modelling; and what to know of it."""
     longest = as_whole(settings.longest, "longest", least=4)
     characters = np.array(corpus_characters(settings.characters))
     order = torch.randperm(len(characters), generator=torch_generator(seed, "held-out characters")).numpy()
@@ -220,10 +149,8 @@ def pretrain_bert(
         size = tokenizer.get_vocab_size()
         model = transformers.BertForMaskedLM(bert_config(settings, size))
         randomise(model, model.config.initializer_range, seed)
-        learn, check = (
-            _padded(tokenizer, sentences),
-            _padded(tokenizer, held_out[:: 1 + len(held_out) // 1000]),
-        )
+        learn = _padded(tokenizer, sentences)
+        check = _padded(tokenizer, held_out[:: 1 + len(held_out) // 1000])
         masking = Masking(size)
 
         def loss(rows: Tensor, noise: torch.Generator) -> Tensor:
@@ -265,7 +192,8 @@ def pretrain_bert(
     arrays = ArrayCache(cache).get("small-bert", what, make)
     weights = {n.removeprefix("bert "): values for n, values in arrays.items() if n.startswith("bert ")}
     about = {
-        "fingerprint": key,
+        "fingerprint": key,  # of everything that decides the weights
+        # of told words on held-out characters, after each tenth of the steps; and always telling the commonest word
         "accuracy": arrays["log accuracy"].tolist(),
         "guess": float(arrays["log guess"][-1]),
         "sentences": int(arrays["log counts"][0]),
@@ -281,17 +209,7 @@ def small_bert(
     cache: Path | None = None,
     progress: Callable[[int], object] | None = None,
 ) -> tuple[LanguageStack, dict[str, Any]]:
-    """The layers of the small BERT.
-
-    Args:
-        settings: sizes.
-        seed: of the pretraining.
-        cache: folder that keeps the weights, which take minutes.
-        progress: called with the number of steps done since the last call; not called if the weights are read.
-
-    Returns:
-        The layers, and what to know of the pretraining, see `pretrain_bert`.
-    """
+    """The layers of the small BERT, and what to know of its pretraining (see `pretrain_bert`)."""
     weights, about = pretrain_bert(settings, seed=seed, cache=cache, progress=progress)
     network = transformers.BertModel(bert_config(settings, about["vocabulary"]), add_pooling_layer=False)
     network.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()})
@@ -299,15 +217,7 @@ def small_bert(
 
 
 def bert_config(settings: BertSettings, vocabulary: int) -> transformers.BertConfig:
-    """The small BERT as transformers describes it; without dropout, whose source would be the global one.
-
-    Args:
-        settings: sizes.
-        vocabulary: number of tokens.
-
-    Returns:
-        Configuration.
-    """
+    """The small BERT as transformers describes it; without dropout, whose source would be the global one."""
     return transformers.BertConfig(
         vocab_size=vocabulary,
         hidden_size=settings.width,

@@ -15,22 +15,12 @@ __all__ = ["PatchSettings", "PatchTransformer", "cut_patches"]
 
 @dataclass(frozen=True)
 class PatchSettings:
-    """Sizes of what surrounds the layers.
+    """Sizes of what surrounds the layers."""
 
-    Attributes:
-        channels: of a picture.
-        side: pixels of its sides, a multiple of `patch`.
-        patch: pixels of a patch's sides.
-        dropout: share of entries of the embedded sequence set to zero in training, 0 <= p < 1.
-
-    Raises:
-        ValueError: sizes that do not fit.
-    """
-
-    channels: int = 3
-    side: int = 224
-    patch: int = 16
-    dropout: float = 0.1
+    channels: int = 3  # of a picture
+    side: int = 224  # pixels of its sides, a multiple of `patch`
+    patch: int = 16  # pixels of a patch's sides
+    dropout: float = 0.1  # share of entries of the embedded sequence set to zero in training, 0 <= p < 1
 
     def __post_init__(self) -> None:
         for name in ("channels", "side", "patch"):
@@ -49,19 +39,7 @@ class PatchSettings:
 
 
 def cut_patches(pictures: Tensor, patch: int) -> Tensor:
-    """Pictures as sequences of patches that do not overlap.
-
-    Args:
-        pictures: (b, c, h, w), sides multiples of `patch`.
-        patch: p, pixels of a patch's sides.
-
-    Returns:
-        (b, N, c p p): patches row by row, pixels of each channel by channel, row by row.
-
-    Example:
-        >>> cut_patches(torch.arange(16.0).view(1, 1, 4, 4), 2)[0].tolist()[:2]
-        [[0.0, 1.0, 4.0, 5.0], [2.0, 3.0, 6.0, 7.0]]
-    """
+    """Pictures (b, c, h, w) as sequences of their patches, (b, N, c p p): row by row, each channel by channel."""
     b, c, h, w = pictures.shape
     grid = pictures.reshape(b, c, h // patch, patch, w // patch, patch)
     return grid.permute(0, 2, 4, 1, 3, 5).reshape(b, -1, c * patch * patch)
@@ -73,20 +51,6 @@ class PatchTransformer(nn.Module):
     What is new is drawn from streams that know nothing of the layers: networks of one seed and one width differ in
     their layers alone. The patch projection keeps the variance (Xavier), class token and positions have standard
     deviation 0.02 as in ViT, the head is He-normal with GELU between its layers, its last layer 0.02.
-
-    Args:
-        stack: the layers, used as they are, not copied.
-        n_classes: C, >= 2.
-        settings: sizes.
-        seed: of all new weights.
-
-    Example:
-        >>> import transformers
-        >>> config = transformers.BertConfig(vocab_size=9, hidden_size=8, num_hidden_layers=1, num_attention_heads=2)
-        >>> stack = LanguageStack(transformers.BertModel(config), "tiny")
-        >>> model = PatchTransformer(stack, 5, PatchSettings(channels=1, side=32, patch=8), seed=0)
-        >>> model(torch.zeros(3, 1, 32, 32)).shape, model.positions.shape
-        (torch.Size([3, 5]), torch.Size([17, 8]))
     """
 
     def __init__(self, stack: LanguageStack, n_classes: int, settings: PatchSettings, *, seed: int) -> None:
@@ -113,18 +77,7 @@ class PatchTransformer(nn.Module):
             nn.init.zeros_(layer.bias)
 
     def forward(self, pictures: Tensor, dropout: torch.Generator | None = None) -> Tensor:
-        """Class scores.
-
-        Args:
-            pictures: (b, c, side, side).
-            dropout: source of the dropout, on the pictures' device; None for evaluation, without dropout.
-
-        Returns:
-            (b, C).
-
-        Raises:
-            ValueError: pictures of another shape.
-        """
+        """Class scores (b, C) of pictures (b, c, side, side); dropout only with a source on their device."""
         settings = self.settings
         wanted = (settings.channels, settings.side, settings.side)
         if tuple(pictures.shape[1:]) != wanted:

@@ -39,50 +39,24 @@ class PictureSet(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class ArrayPictures:
-    """Grey pictures in memory, brought to mean 0 and standard deviation 1 by two numbers of the training set.
+    """Grey pictures in memory, brought to mean 0 and standard deviation 1 by two numbers of the training set."""
 
-    Attributes:
-        pictures: (n, side, side) uint8.
-        labels: (n,) int64.
-        mean: of all pixels of the training set, 0 to 255.
-        std: likewise, > 0.
-
-    Example:
-        >>> few = ArrayPictures(np.full((2, 4, 4), 7, np.uint8), np.array([0, 1]), mean=5.0, std=2.0)
-        >>> few.take(torch.tensor([1])).shape, float(few.take(torch.tensor([1])).max())
-        (torch.Size([1, 1, 4, 4]), 1.0)
-    """
-
-    pictures: Pictures
-    labels: NDArray[np.int64]
-    mean: float
-    std: float
+    pictures: Pictures  # (n, side, side) uint8
+    labels: NDArray[np.int64]  # (n,) int64
+    mean: float  # of all pixels of the training set, 0 to 255
+    std: float  # likewise, > 0
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def take(self, rows: Tensor) -> Tensor:
-        """Some of them.
-
-        Args:
-            rows: (b,) row numbers.
-
-        Returns:
-            (b, 1, side, side) float32.
-        """
+        """(b, 1, side, side) float32 pictures of the given row numbers."""
         chosen = torch.from_numpy(self.pictures[rows.numpy()]).to(torch.float32)
         return ((chosen - self.mean) / self.std)[:, None]
 
 
 class FilePictures:
-    """Image files, opened when they are asked for.
-
-    Args:
-        files: n paths.
-        labels: (n,) class numbers.
-        transform: to pixels; its `size` must be a square.
-        workers: threads that decode; None takes up to eight.
-    """
+    """Image files, opened when they are asked for, by `workers` threads (None: up to eight)."""
 
     def __init__(
         self,
@@ -98,60 +72,29 @@ class FilePictures:
         return len(self.files)
 
     def take(self, rows: Tensor) -> Tensor:
-        """Some of them.
-
-        Args:
-            rows: (b,) row numbers.
-
-        Returns:
-            (b, 3, side, side) float32.
-
-        Raises:
-            ValueError: a file that cannot be decoded, with its path.
-        """
+        """(b, 3, side, side) float32 pictures of the given row numbers; a file that cannot be decoded is named."""
         pixels = self._pool.map(lambda row: self.transform(read_image(self.files[row])), rows.tolist())
         return torch.from_numpy(np.stack(list(pixels)))
 
 
 @dataclass(frozen=True, eq=False)
 class PictureTask:
-    """Pictures of C classes to learn from, to select by, and to report on.
+    """Pictures of C classes to learn from, to select by, and to report on."""
 
-    Attributes:
-        name: short.
-        n_classes: C.
-        train: to learn from.
-        val: to select by.
-        test: to report on.
-        settings: sizes of pictures and patches.
-        fingerprint: hash of everything that the pictures depend on.
-        about: where they come from, for the record.
-    """
-
-    name: str
-    n_classes: int
-    train: PictureSet
-    val: PictureSet
-    test: PictureSet
-    settings: PatchSettings
-    fingerprint: str
-    about: dict[str, Any]
+    name: str  # short
+    n_classes: int  # C
+    train: PictureSet  # to learn from
+    val: PictureSet  # to select by
+    test: PictureSet  # to report on
+    settings: PatchSettings  # sizes of pictures and patches
+    fingerprint: str  # hash of everything that the pictures depend on
+    about: dict[str, Any]  # where they come from, for the record
 
 
 def glyph_task(
     settings: GlyphSettings, *, patch: int = 8, seed: int = 0, cache: Path | None = None
 ) -> PictureTask:
-    """Printed characters, 32 x 32 grey pixels; drawn, not downloaded.
-
-    Args:
-        settings: classes and pictures per class; what concerns its encoders is not used.
-        patch: pixels of a patch's sides.
-        seed: of the choice of classes and of the pictures.
-        cache: folder that keeps the search for look-alikes.
-
-    Returns:
-        PictureTask.
-    """
+    """Printed characters, 32 x 32 grey pixels; drawn, not downloaded. `cache` keeps the search for look-alikes."""
     pools = glyph_pools(settings, seed=seed, cache=cache)
     pixels = pools["train"].pictures
     mean, std = float(pixels.mean()), float(pixels.std())
@@ -177,24 +120,10 @@ def file_task(
     *,
     side: int = 224,
     patch: int = 16,
-    look_at: int | None = None,
+    look_at: int | None = None,  # pictures per class at most in validation and test; None takes all
     workers: int | None = None,
 ) -> PictureTask:
-    """Image files, as they come, resized and cropped in the middle; ImageNet's statistics; no augmentation.
-
-    Args:
-        dataset: from `neural.datasets.open_dataset`.
-        side: pixels of a picture's sides.
-        patch: pixels of a patch's sides.
-        look_at: pictures per class at most in validation and test, drawn once; None takes all.
-        workers: threads that decode.
-
-    Returns:
-        PictureTask.
-
-    Raises:
-        DatasetError: a part without files.
-    """
+    """Image files, resized and cropped in the middle; ImageNet's statistics; no augmentation."""
     transform = ImageTransform.named("imagenet", side)
     n_classes = len(dataset.classes)
     parts = dict(dataset.parts)

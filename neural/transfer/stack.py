@@ -21,20 +21,6 @@ class LanguageStack(nn.Module):
     What belongs to words is left behind: the embeddings (with their positions, and BERT's normalisation after them)
     and the pooler or language head. GPT-2's causal mask is off, its last normalisation is kept. Dropout inside the
     layers is off at all times, in training too: the paper names none but that before the layers.
-
-    Args:
-        network: ``BertModel``, ``RobertaModel`` or ``GPT2Model``, taken apart, not copied.
-        name: how messages call it.
-
-    Raises:
-        ValueError: a network of another type, or one whose attention stays causal.
-
-    Example:
-        >>> import transformers
-        >>> config = transformers.GPT2Config(vocab_size=9, n_embd=8, n_layer=1, n_head=2)
-        >>> stack = LanguageStack(transformers.GPT2Model(config), "tiny")
-        >>> stack(torch.zeros(3, 5, 8)).shape, stack
-        (torch.Size([3, 5, 8]), <LanguageStack tiny: gpt2, 1 layers, width 8>)
     """
 
     def __init__(self, network: Any, name: str) -> None:  # noqa: ANN401
@@ -68,14 +54,7 @@ class LanguageStack(nn.Module):
         return len(self.layers)
 
     def forward(self, sequence: Tensor) -> Tensor:
-        """Last hidden states.
-
-        Args:
-            sequence: (b, n, d).
-
-        Returns:
-            (b, n, d).
-        """
+        """Last hidden states (b, n, d) of a sequence (b, n, d)."""
         n = sequence.shape[1]
         # all zeros, added to the scores: where there is a mask, GPT-2's attention does not make a causal one itself
         mask = sequence.new_zeros(1, 1, n, n) if self.kind == "gpt2" else None
@@ -85,14 +64,7 @@ class LanguageStack(nn.Module):
         return self.norm(sequence)
 
     def train(self, mode: bool = True) -> "LanguageStack":
-        """Stays in evaluation mode, which differs in nothing but dropout; gradients flow all the same.
-
-        Args:
-            mode: ignored.
-
-        Returns:
-            self.
-        """
+        """Stays in evaluation mode, which differs in nothing but dropout; gradients flow all the same."""
         return super().train(False)
 
     def __repr__(self) -> str:
@@ -111,24 +83,7 @@ class LanguageStack(nn.Module):
 def find_language(
     name: str | Path, *, revision: str | None = None, local_files_only: bool = False
 ) -> Checkpoint:
-    """Where a language model's files are.
-
-    Args:
-        name: short name of `neural.embed.CATALOGUE`, folder that ``save_pretrained`` wrote, or hub name.
-        revision: commit, tag or branch on the hub; None takes the catalogue's, or "main".
-        local_files_only: use the local hub cache and no network.
-
-    Returns:
-        Checkpoint; nothing is read yet.
-
-    Raises:
-        UnknownNameError: a short name that does not exist.
-        ValueError: a revision of a folder.
-
-    Example:
-        >>> find_language("bert-large").location, find_language("openai-community/gpt2").location
-        ('google-bert/bert-large-uncased', 'openai-community/gpt2')
-    """
+    """Where the files of a catalogue name, a ``save_pretrained`` folder or a hub name are; nothing is read yet."""
     text = str(name)
     if isinstance(name, Path) or text.startswith((".", "/", "~")) or Path(text).is_dir():
         if revision is not None:
@@ -141,17 +96,7 @@ def find_language(
 
 
 def load_stack(checkpoint: Checkpoint) -> LanguageStack:
-    """The layers of a checkpoint with their weights, in single precision, on the CPU.
-
-    Args:
-        checkpoint: from `find_language`.
-
-    Returns:
-        LanguageStack.
-
-    Raises:
-        ValueError: a network of another type.
-    """
+    """The layers of a checkpoint with their weights, in single precision, on the CPU."""
     kind = str(checkpoint.config.model_type)
     if kind not in KINDS:  # told before gigabytes are read
         raise ValueError(

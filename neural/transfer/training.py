@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from fisherkit.checks import UnknownNameError, as_whole
-from fisherkit.streams import streams
 from neural.minibatches import RowStream, torch_generator
 from neural.resumable import PRECISIONS, train_resumably
 from neural.store.checkpoints import Checkpoints
@@ -22,42 +21,28 @@ __all__ = ["Log", "Schedule", "train"]
 class Schedule:
     """How a network is trained: AdamW, linear warm-up, cosine decay to zero, gradients cut to a norm.
 
-    Attributes:
-        steps: optimiser steps.
-        batch: rows per step.
-        learning_rate: highest.
-        weight_decay: of matrices; vectors (biases, normalisations) have none.
-        warmup: steps of the rise.
-        clip: greatest norm of the gradient.
-        accumulate: parts into which a batch is cut, one after the other through the network, for small devices; the
-            step is the same, the dropout masks are not.
-        precision: of the network's products: "float32", "bfloat16", or "float16" with scaled losses; weights and
-            optimiser stay in single precision.
-        unfreeze_at: number of steps after which the frozen part is trained too; None keeps it frozen.
-        look_every: steps between looks; the last step is always one.
-        save_every: steps between checkpoints.
-
-    Raises:
-        UnknownNameError: another precision.
-        ValueError: counts below one, a batch that does not divide evenly, rates that are not positive.
-
     Example:
         >>> schedule = Schedule(steps=100, warmup=10, learning_rate=1.0)
         >>> schedule.rate(0), schedule.rate(9), round(schedule.rate(55), 2)
         (0.1, 1.0, 0.5)
     """
 
-    steps: int
-    batch: int = 64
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.05
-    warmup: int = 100
-    clip: float = 1.0
+    steps: int  # optimiser steps
+    batch: int = 64  # rows per step
+    learning_rate: float = 1e-3  # highest
+    weight_decay: float = 0.05  # of matrices; vectors (biases, normalisations) have none
+    warmup: int = 100  # steps of the rise
+    clip: float = 1.0  # greatest norm of the gradient
+    # parts into which a batch is cut, one after the other through the network, for small devices; the step is
+    # the same, the dropout masks are not
     accumulate: int = 1
+    # of the network's products: "float32", "bfloat16", or "float16" with scaled losses; weights and optimiser
+    # stay in single precision
     precision: str = "float32"
+    # number of steps after which the frozen part is trained too; None keeps it frozen
     unfreeze_at: int | None = None
-    look_every: int = 100
-    save_every: int = 500
+    look_every: int = 100  # steps between evaluations; the last step is always one
+    save_every: int = 500  # steps between checkpoints
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch", "accumulate", "look_every", "save_every"):
@@ -80,14 +65,7 @@ class Schedule:
             raise UnknownNameError(self.precision, PRECISIONS, "precision")
 
     def rate(self, step: int) -> float:
-        """Learning rate of a step.
-
-        Args:
-            step: 0-based.
-
-        Returns:
-            Positive number.
-        """
+        """Learning rate of a 0-based step."""
         if step < self.warmup:
             return self.learning_rate * (step + 1) / self.warmup
         done = (step - self.warmup) / max(1, self.steps - self.warmup)
@@ -95,72 +73,37 @@ class Schedule:
 
     @property
     def looks(self) -> tuple[int, ...]:
-        """Numbers of steps after which the network is looked at."""
+        """Evaluation steps: numbers of optimiser steps after which the network is measured."""
         return (*range(self.look_every, self.steps, self.look_every), self.steps)
 
 
 @dataclass
 class Log:
-    """What a training did.
+    """What a training did."""
 
-    Attributes:
-        steps: steps done.
-        losses: mean loss of every batch, before its step.
-        looks: {quantity: values at `Schedule.looks`}.
-    """
-
-    steps: int
-    losses: list[float]
-    looks: dict[str, list[float]]
+    steps: int  # steps done
+    losses: list[float]  # mean loss of every batch, before its step
+    looks: dict[str, list[float]]  # {quantity: values at `Schedule.looks`}
 
 
 def train(
-    model: nn.Module,
+    model: nn.Module,  # on `device`; its parameters are its only state
+    # (row numbers, random stream on the device) to the mean loss of these rows
     loss: Callable[[Tensor, torch.Generator], Tensor],
-    n_rows: int,
+    n_rows: int,  # every pass goes through all in a new order
     schedule: Schedule,
     *,
-    seed: int,
-    frozen: nn.Module | None = None,
+    seed: int,  # of the order of rows and of the noise
+    frozen: nn.Module | None = None,  # not trained before ``schedule.unfreeze_at`` steps
+    # measures the network, in evaluation mode and without gradients
     look: Callable[[], dict[str, float]] | None = None,
     device: torch.device | str = "cpu",
-    checkpoint: Path | None = None,
+    checkpoint: Path | None = None,  # written every ``schedule.save_every`` steps and at the end
+    # whatever else the result depends on, so that a checkpoint of something else is not taken up
     what: dict[str, Any] | None = None,
-    progress: Callable[[int], object] | None = None,
+    progress: Callable[[int], object] | None = None,  # called with the steps done since the last call
 ) -> Log:
-    """Train a network in place.
-
-    A training that was killed and is started again with the same arguments goes on from its checkpoint and, on a CPU
-    with one thread, ends with the digits of one that was not.
-
-    Args:
-        model: on `device`; its parameters are its only state.
-        loss: (row numbers, random stream on the device) to the mean loss of these rows.
-        n_rows: rows to learn from; every pass goes through all in a new order.
-        schedule: how.
-        seed: of the order of rows and of the noise.
-        frozen: part of the model that is not trained before ``schedule.unfreeze_at`` steps.
-        look: measures the network, in evaluation mode and without gradients.
-        device: where the model is.
-        checkpoint: file for the state, written every ``schedule.save_every`` steps and at the end.
-        what: whatever else the result depends on, so that a checkpoint of something else is not taken up.
-        progress: called with the number of steps done since the last call.
-
-    Returns:
-        Log.
-
-    Raises:
-        DivergedError: a loss, a gradient, or a weight at a checkpoint, that is not finite.
-        ValueError: half precision on a CPU, a checkpoint of another training.
-
-    Example:
-        >>> line = nn.Linear(1, 1)
-        >>> x = torch.linspace(-1, 1, 20)[:, None]
-        >>> schedule = Schedule(steps=200, batch=10, learning_rate=0.1, warmup=10, look_every=200)
-        >>> log = train(line, lambda rows, noise: ((line(x[rows]) - 3 * x[rows]) ** 2).mean(), 20, schedule, seed=0)
-        >>> log.steps, log.losses[-1] < 1e-2
-        (200, True)
-    """
+    """Train a network in place; killed and started again, it ends, on one thread of a CPU, with the same digits."""
     device = torch.device(device)
     half = PRECISIONS[schedule.precision]
     if half is torch.float16 and device.type == "cpu":
@@ -174,7 +117,7 @@ def train(
     optimiser = torch.optim.AdamW(groups, lr=schedule.learning_rate)
     scaler = torch.amp.GradScaler(device.type, enabled=half is torch.float16)
     rows = RowStream(n_rows, torch_generator(seed, "rows"))
-    noise = torch.Generator(device).manual_seed(int(streams(seed, ["noise"])["noise"].integers(0, 2**63 - 1)))
+    noise = torch_generator(seed, "noise", device)
     own = {"schedule": asdict(schedule), "seed": seed, "rows": n_rows, "device": device.type}
     keep = Checkpoints(checkpoint, own | (what or {}), model, optimiser, scaler, {"data": rows}, noise)
 
