@@ -28,7 +28,6 @@ ours for the paper's data sets and encoders only.
 """
 
 import sys
-import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -63,9 +62,9 @@ from studies.lab.fine_tuning import (
 )
 from studies.lab.full_data_grid import PARTS, TABLES, WITH_TEXT, FullDataPlan, Row, measured, rows_of
 from studies.lab.full_data_report import as_markdown, draw
-from studies.lab.options import check_device, command_parser, usage_errors
+from studies.lab.options import command_line
 from studies.lab.outputs import Report, write_report
-from studies.lab.task_options import add_task_options, chosen_preset, label_of, task_of
+from studies.lab.task_options import chosen_preset, label_of, task_of, task_parser
 from studies.lab.task_sources import SOURCES
 from studies.paper.exhibits import contents
 from studies.published.numbers import PRINTED_ENCODERS, published
@@ -314,21 +313,10 @@ def _schedule(options: Namespace) -> Schedule:
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
-    """Run the study; see the module's docstring.
-
-    Args:
-        arguments: command line, default the process's own.
-
-    Returns:
-        The summary that is also written as JSON.
-    """
-    began = time.perf_counter()
-    parser = command_parser(__doc__, seeds=SEEDS, device=True)
-    add_task_options(parser)
+    """Run the study, see the module's docstring; returns the summary that is also written as JSON."""
+    parser = task_parser(__doc__, seeds=SEEDS)
     _add_options(parser)
-    options = parser.parse_args(arguments)
-    with usage_errors(parser):
-        check_device(options.device)
+    with command_line(parser, arguments) as options:
         plan = _plan(options)
     heads, tuned = plan.head_cells(), plan.tuned_cells()
     store = Cells(options.runs / f"{NAME}.jsonl")
@@ -355,7 +343,6 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
         options,
         name,
         config={"preset": plan.preset, "parts": list(plan.parts), "fine-tuning": tuning},
-        began=began,
         keys=[*(cell.key for cell in heads), *(cell.key for cell in tuned)],
         store=store,
         computed=computed,

@@ -51,7 +51,7 @@ from neural.transfer.masked_language import BertSettings, small_bert
 from neural.transfer.pictures import PictureTask, file_task, glyph_task
 from neural.transfer.stack import LanguageStack, find_language, load_stack
 from studies.lab.finding import NOT_PRINTED, Evidence, Finding, overall, points, records, word
-from studies.lab.options import check_device, command_parser, usage_errors
+from studies.lab.options import command_line, command_parser
 from studies.lab.outputs import Report, write_report
 from studies.lab.transfer import ARMS, MODES, PRESETS, Plan, Preset, arm_label, compute
 
@@ -346,18 +346,15 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     """Run the study, see the module's docstring; returns the summary that is also written as JSON."""
-    began = time.perf_counter()
     parser = _parser()
-    options = parser.parse_args(arguments)
-    cache = options.runs / "cache"
-    with usage_errors(parser):
-        check_device(options.device)
+    with command_line(parser, arguments) as options:
+        cache = options.runs / "cache"
         preset = _preset(options)
         pictures = _pictures(options, preset, cache)
         stack, key, about = _language(options, cache)
         plan = Plan(key, pictures, preset, tuple(options.arms))
         todo_all = plan.cells()
-    prepared = time.perf_counter() - began
+    prepared = time.perf_counter() - options.began
     cells = Cells(options.runs / f"{NAME}.jsonl")
     todo = cells.missing(todo_all)
     task = plan.task(0)
@@ -386,7 +383,6 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
         options,
         name,
         config={"preset": preset, "arms": list(plan.arms), "language": about, "pictures": task.about},
-        began=began,
         keys=todo_all,
         store=cells,
         computed=len(todo),

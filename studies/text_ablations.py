@@ -24,7 +24,6 @@ stand beside ours where data set and encoders are the paper's. Writes .png, .csv
 import argparse
 import itertools
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -34,11 +33,9 @@ import pandas as pd
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from fisherkit.checks import UnknownNameError
-from neural.fewshot.cells import compute
 from neural.fewshot.plan import closing_lines, gains_over, with_gain
 from neural.fewshot.presets import differences
 from neural.heads.arms import ARMS
-from neural.results.cells import Cells
 from neural.results.contrasts import by_key, contrast, long_form, means
 from neural.results.figures import draw_means, figure_style, place_style, save_figure
 from neural.results.intervals import Interval
@@ -53,9 +50,9 @@ from neural.results.text import (
 )
 from neural.tasks.task import Task
 from studies.lab.finding import NOT_PRINTED, Evidence, Finding, evidence_of, overall, records, word
-from studies.lab.options import check_device, command_parser, usage_errors
-from studies.lab.outputs import Report, write_head_report
-from studies.lab.task_options import add_task_options, chosen_preset, fitted_preset, label_of
+from studies.lab.options import command_line
+from studies.lab.outputs import Report, finished
+from studies.lab.task_options import chosen_preset, fitted_preset, label_of, task_parser
 from studies.lab.text_sweep import first_test, gain_words, lighter
 from studies.lab.text_variants import (
     BASELINE,
@@ -347,7 +344,6 @@ def _little_impact(ours: str, printed: str, gaps: Mapping[str, Interval]) -> Fin
 
 
 def _plan(options: argparse.Namespace) -> Plan:
-    check_device(options.device)
     preset = lighter(chosen_preset(options), options, seeds=SEEDS, shots=SHOTS)
     axes = axes_of(options, preset)
     task = next(iter(axes.values()))[0].task
@@ -355,44 +351,24 @@ def _plan(options: argparse.Namespace) -> Plan:
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
-    """Run the study; see the module's docstring.
-
-    Args:
-        arguments: command line, default the process's own.
-
-    Returns:
-        The summary that is also written as JSON.
-    """
-    began = time.perf_counter()
-    parser = command_parser(__doc__, seeds=SEEDS, device=True)
-    add_task_options(parser)
+    """Run the study, see the module's docstring; returns the summary that is also written as JSON."""
+    parser = task_parser(__doc__, seeds=SEEDS)
     add = parser.add_argument
     add("--text-rows", type=int, nargs="+", metavar="T", help="texts per class (default 1 2 4 8, and all)")
     add("--ratios", type=float, nargs="+", metavar="R", help="text rows per image of a step")
     add("--text-encoders", nargs="+", default=[], metavar="ENCODER", help="of the same sentences, on disk")
     add("--unrelated", type=Path, metavar="FILE", help="JSON {class: [sentences]} about something else")
     add("--logit-scale", type=float, default=1.0, help="fixed factor of all logits")
-    options = parser.parse_args(arguments)
-    with usage_errors(parser):
+    with command_line(parser, arguments) as options:
         plan = _plan(options)
     cells = plan.cells()
-    store = Cells(options.runs / f"{NAME}.jsonl")
     print(f"{plan.task.name}: {len(cells)} cells of {cells[0].steps:,} run-steps at most", flush=True)
-    computed = compute(cells, store, options.device)
-    rows = ablation_rows(plan, store)
+    run = finished(cells, options, f"{NAME}.jsonl")
+    rows = ablation_rows(plan, run.store)
     report = report_of(plan, rows)
     name = f"{NAME}_{label_of(options, plan.task)}"
     _draw(report.summary, _gains(first_test(rows, plan.task)), options.out / f"{name}.png")
-    return write_head_report(
-        report,
-        options,
-        name,
-        cells,
-        store,
-        config={"preset": cells[0].preset, "logit_scale": options.logit_scale},
-        began=began,
-        computed=computed,
-    )
+    return run.write(report, name, {"preset": cells[0].preset, "logit_scale": options.logit_scale})
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from neural.fewshot.presets import PRESETS, Preset, resized
 from neural.results.parallel import one_torch_thread
 from neural.tasks.files import from_files
 from neural.tasks.task import Task
-from studies.lab.options import check_device
+from studies.lab.options import check_device, command_parser
 from studies.lab.task_sources import IMAGENET, SOURCES, encoded_task, make_task, parse_settings
 
 __all__ = [
@@ -22,15 +22,19 @@ __all__ = [
     "label_of",
     "task_and_preset",
     "task_of",
+    "task_parser",
 ]
 
 
-def add_task_options(parser: ArgumentParser) -> None:
-    """Add the options that say which task a study trains on, and how large it is.
+def task_parser(doc: str | None, *, seeds: int) -> ArgumentParser:
+    """Command line of a study on shared heads: options of all studies, and those of `add_task_options`."""
+    parser = command_parser(doc, seeds=seeds, device=True)
+    add_task_options(parser)
+    return parser
 
-    Args:
-        parser: from `command_parser`, with seeds and a device.
-    """
+
+def add_task_options(parser: ArgumentParser) -> None:
+    """Add the options that say which task a study trains on, and how large it is."""
     add = parser.add_argument
     add("--preset", choices=[name for name in PRESETS if name != "quick"], default=None)
     add("--shots", nargs="+", metavar="K", help="rows per class; 'all' for the whole pool")

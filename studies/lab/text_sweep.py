@@ -13,6 +13,7 @@ from neural.results.intervals import Interval
 from neural.results.table import by_test
 from neural.results.text import by_word, direction
 from neural.tasks.task import Task
+from studies.lab.options import check_repetitions
 
 __all__ = ["GRID", "SCHEDULE", "check_sizes", "first_test", "gain_words", "lighter", "result_columns"]
 
@@ -59,8 +60,7 @@ def first_test(cells: pd.DataFrame, task: Task) -> pd.DataFrame:
 
 def check_sizes(preset: Preset, sizes: Mapping[str, float | None]) -> None:
     """Refuse fewer than two repetitions, and sizes (by their option) that are not positive and finite."""
-    if preset.seeds < 2:
-        raise ValueError(f"--seeds: intervals need at least 2 paired repetitions, got {preset.seeds}")
+    check_repetitions(preset.seeds)
     for option, value in sizes.items():
         if value is not None and not 0 < value < float("inf"):
             raise ValueError(f"{option}: must be positive and finite, got {value:g}")
