@@ -125,15 +125,7 @@ def _ratio_gaps(axes: Mapping[str, Sequence[str]], rows: pd.DataFrame) -> dict[s
 
 
 def report_of(plan: Plan, cells: pd.DataFrame) -> Report:
-    """Tables, verdicts and findings.
-
-    Args:
-        plan: what was trained.
-        cells: the finished cells as a table.
-
-    Returns:
-        Report.
-    """
+    """Tables, verdicts and findings, from the finished cells as a table."""
     task, shots = plan.task, [shots_label(k) for k in plan.preset.shots]
     axes = {axis: [variant.name for variant in variants] for axis, variants in plan.axes.items()}
     rows = first_test(cells, task)

@@ -172,15 +172,7 @@ def draw_means(
 def draw_published(
     axes: "Axes", where: ArrayLike, values: ArrayLike, style: Mapping[str, Any], label: str
 ) -> None:
-    """Numbers that the paper prints, as hollow marks in the shape of their arm.
-
-    Args:
-        axes: to draw on.
-        where: (n,) places.
-        values: (n,).
-        style: from `arm_style`.
-        label: for the legend.
-    """
+    """Numbers that the paper prints at (n,) places, as hollow marks in the shape of their arm."""
     hollow = dict(style) | {"linestyle": "none", "markerfacecolor": "none"}
     axes.plot(where, values, markersize=9, label=label, **hollow)
 
@@ -213,11 +205,7 @@ def error_bars(estimate: ArrayLike, low: ArrayLike, high: ArrayLike) -> NDArray[
 
 @contextmanager
 def figure_style() -> Iterator[None]:
-    """Apply the fonts, sizes and lines of every figure of the project, in a ``with`` block.
-
-    Yields:
-        Nothing; matplotlib's settings are restored on leaving.
-    """
+    """Apply the fonts, sizes and lines of every figure of the project, in a ``with`` block."""
     import matplotlib
 
     settings: Any = {
@@ -243,12 +231,7 @@ def figure_style() -> Iterator[None]:
 
 
 def save_figure(figure: "Figure", path: Path) -> None:
-    """Write a figure as PNG, atomically, and close it.
-
-    Args:
-        figure: matplotlib figure.
-        path: target, ending in .png.
-    """
+    """Write a figure as PNG, atomically, and close it."""
     import matplotlib.pyplot as plt
 
     buffer = io.BytesIO()

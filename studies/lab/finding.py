@@ -90,14 +90,7 @@ def records(found: Mapping[tuple[str, int], Finding]) -> list[dict[str, Any]]:
 
 
 def findings_of(kept: Iterable[Mapping[str, Any]]) -> dict[tuple[str, int], Finding]:
-    """Findings from what `records` made of them.
-
-    Args:
-        kept: of a summary, as JSON holds it.
-
-    Returns:
-        By exhibit.
-    """
+    """Findings by exhibit, from what `records` made of them."""
     found = {}
     for record in kept:
         kind, number = record["exhibit"].split()
@@ -145,28 +138,12 @@ def interval_of(entry: Mapping[str, Any], sign: int = 1) -> Interval:
 
 
 def points(gain: Mapping[str, Any], digits: int = 1) -> str:
-    """A paired difference as text.
-
-    Args:
-        gain: as JSON holds it.
-        digits: decimals.
-
-    Returns:
-        Text.
-    """
+    """A paired difference, as JSON holds it, as text."""
     return gain_text(interval_of(gain), digits)
 
 
 def word(gain: Mapping[str, Any], sign: int = 1) -> str:
-    """What a paired difference says, by its 95% interval.
-
-    Args:
-        gain: as JSON holds it.
-        sign: -1 where less is better.
-
-    Returns:
-        "holds", "fails" or "undecided".
-    """
+    """By the 95% interval of a difference, as JSON holds it: holds, fails or undecided; sign -1 where less is better."""
     return direction(interval_of(gain, sign), up="holds", down="fails", unclear="undecided")
 
 
@@ -189,18 +166,7 @@ def overall(words: Sequence[str]) -> str:
 
 
 def pick(entries: Sequence[Mapping[str, Any]], **wanted: object) -> Mapping[str, Any]:
-    """The first entry with these values.
-
-    Args:
-        entries: of a summary.
-        **wanted: values by name.
-
-    Returns:
-        The entry.
-
-    Raises:
-        KeyError: there is none.
-    """
+    """The first entry with these values; a KeyError if there is none."""
     found = [e for e in entries if all(e.get(name) == value for name, value in wanted.items())]
     if not found:
         raise KeyError(f"no entry with {wanted}")

@@ -81,17 +81,7 @@ def add_task_options(parser: ArgumentParser) -> None:
 
 
 def chosen_preset(options: Namespace) -> Preset:
-    """The size that a command line asks for.
-
-    Args:
-        options: of a parser with `add_task_options`.
-
-    Returns:
-        Preset.
-
-    Raises:
-        ValueError: --quick together with --preset, shots that are neither whole numbers nor "all".
-    """
+    """The size that a command line asks for; a ValueError for --quick with --preset, or shots that are no number."""
     if options.quick and options.preset is not None:
         raise ValueError(f"--quick is a size of its own; leave out --preset {options.preset}, or --quick")
     try:
@@ -150,19 +140,7 @@ def task_of(options: Namespace, preset: Preset) -> Task:
 
 
 def fitted_preset(options: Namespace, preset: Preset, task: Task) -> Preset:
-    """The preset with shots that the task has rows for.
-
-    Args:
-        options: of a parser with `add_task_options`.
-        preset: from `chosen_preset`.
-        task: from `task_of`.
-
-    Returns:
-        Preset without the default shots that the pool is too small for; "all" where none is left.
-
-    Raises:
-        ValueError: shots that were asked for and are not there.
-    """
+    """The preset without default shots that the pool is too small for; a ValueError where they were asked for."""
     if options.shots:
         for k in preset.shots:
             task.few_shot(k, 0)
@@ -175,14 +153,7 @@ def fitted_preset(options: Namespace, preset: Preset, task: Task) -> Preset:
 
 
 def task_and_preset(options: Namespace) -> tuple[Task, Preset]:
-    """What a study trains on and how large it is, after a look at the device: the start of most studies.
-
-    Args:
-        options: of a parser with `add_task_options`.
-
-    Returns:
-        Task, and the preset with shots that it has rows for.
-    """
+    """What a study trains on, and its size with shots that there are rows for, after a look at the device."""
     check_device(options.device)
     preset = chosen_preset(options)
     task = task_of(options, preset)
@@ -190,15 +161,7 @@ def task_and_preset(options: Namespace) -> tuple[Task, Preset]:
 
 
 def label_of(options: Namespace, task: Task) -> str:
-    """How the files of a study on this task are called: its name, and what makes it another than the default one.
-
-    Args:
-        options: of a parser with `add_task_options`.
-        task: from `task_of`.
-
-    Returns:
-        Text for file names.
-    """
+    """How files of a study on this task are called: its name, and what makes it another than the default one."""
     parts = [task.name, options.vision, options.text, *(options.auxiliaries or []), *sorted(options.set)]
     if options.shifted is not None:
         parts += options.shifted or ["no-shift"]

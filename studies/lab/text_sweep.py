@@ -25,17 +25,7 @@ GRID = Grid((3e-3, 1e-3), (0.0,), (16,), (False,), (0.5, 2.0))
 def lighter(
     preset: Preset, options: Namespace, *, seeds: int, shots: Sequence[int | None] | None = None
 ) -> Preset:
-    """The size of a sweep: the default preset with fewer and shorter trainings; others stay as they are.
-
-    Args:
-        preset: that the command line asks for.
-        options: with `quick`, `preset`, `seeds` and `shots`.
-        seeds: of the sweep, unless the command line says.
-        shots: likewise.
-
-    Returns:
-        Preset.
-    """
+    """The default preset with fewer and shorter trainings, for a sweep; others, and what is asked for, stay as they are."""
     if options.quick or options.preset not in {None, "default"}:
         return preset
     preset = replace(preset, schedule=SCHEDULE, grid=GRID)
