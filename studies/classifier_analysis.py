@@ -35,7 +35,7 @@ from neural.fewshot.presets import PRESETS
 from neural.heads.arms import arm_names
 from neural.heads.runs import HeadFit
 from neural.results.contrasts import entries, long_form
-from neural.results.figures import draw_means, figure_style, save_figure
+from neural.results.figures import SHOTS_AXIS, draw_means, figure_style, save_figure
 from neural.results.parallel import one_torch_thread
 from neural.results.table import by_measure
 from neural.results.text import by_word, direction, gain_text, markdown_table
@@ -263,7 +263,7 @@ def _draw_measure(axes: "Axes", rows: pd.DataFrame, summary: Mapping[str, Any], 
     """One measure over shots, a curve per arm."""
     _, label, more = _MEASURES[what]
     draw_means(axes, rows, "shots", y="value", labels=summary["arms"], order=summary["shots"])
-    axes.set(xlabel="target training rows per class (shots)", ylabel=label)
+    axes.set(xlabel=SHOTS_AXIS, ylabel=label)
     axes.set_title(f"{label.split(' (')[0]}: {'higher' if more else 'lower'} is better")
     if what == "margin":
         axes.legend(loc="best")

@@ -47,9 +47,9 @@ from neural.results.cells import Cells
 from neural.results.contrasts import by_key, contrast, long_form, means, paired
 from neural.results.intervals import Interval
 from neural.results.parallel import one_torch_thread
-from neural.results.text import by_word, direction, equivalence, gain_text, little_impact_record
+from neural.results.text import by_word, direction, gain_text, little_impact_record
 from neural.tasks.task import Task
-from studies.lab.finding import Evidence, Finding, evidence_of, overall, records
+from studies.lab.finding import ONE_RATIO, Finding, evidence_of, little_impact_finding, overall, records
 from studies.lab.fine_tuning import (
     PAPER_BATCH,
     PAPER_RATE,
@@ -147,7 +147,7 @@ def _verdicts(plan: FullDataPlan, values: pd.DataFrame) -> list[str]:
         lines.append(_line(claim, _difference(values, unfrozen, control_row)))
     if "ratio" in plan.parts:
         gaps = _ratio_gaps(values)
-        impact = little_impact_record(gaps).sentence if gaps else _ONE_RATIO
+        impact = little_impact_record(gaps).sentence if gaps else ONE_RATIO
         lines.append(f"batch ratio: {impact}")
     return lines
 
@@ -160,9 +160,6 @@ def _frozen_above_unfrozen(values: pd.DataFrame) -> str:
     frozen, unfrozen = (Row("finetune", "uml", unfrozen=trained) for trained in (False, True))
     claim = "fine-tuning: UML with frozen text encoder above unfrozen"
     return _line(claim, _difference(values, frozen, unfrozen))
-
-
-_ONE_RATIO = "only r = 1 was measured"
 
 
 def _ratio_gaps(values: pd.DataFrame) -> dict[str, Interval]:
@@ -223,25 +220,13 @@ def _finding(summary: Mapping[str, Any], values: pd.DataFrame, part: str, number
     gains = {e["label"]: e["minus_control"] for e in rows}
     ours = f"minus {control}: " + "; ".join(f"{name} {gain_text(gain, 2)}" for name, gain in gains.items())
     if part == "ratio":
-        return _ratio_finding(ours, printed, _ratio_gaps(values))
+        return little_impact_finding(ours, printed, _ratio_gaps(values), "{} within a point of r = 1")
     evidence = {name: evidence_of(f"{name} minus {control}", gain) for name, gain in gains.items()}
     words = {name: known.verdict for name, known in evidence.items()}
     text = f"above the control: {by_word(words).replace(' at ', ' on ')}"
     if number == 29:
         text += f". {_frozen_above_unfrozen(values)}"
     return Finding(ours, printed, overall(list(words.values())), text, tuple(evidence.values()))
-
-
-def _ratio_finding(ours: str, printed: str, gaps: Mapping[str, Interval]) -> Finding:
-    """Holds where no ratio moves the accuracy by more than a point."""
-    if not gaps:
-        return Finding(ours, printed, "no claim", _ONE_RATIO)
-    impact = little_impact_record(gaps)
-    evidence = [
-        Evidence(f"{name} within a point of r = 1", gap.estimate, gap.low, gap.high, equivalence(gap))
-        for name, gap in gaps.items()
-    ]
-    return Finding(ours, printed, impact.verdict, impact.sentence, tuple(evidence))
 
 
 # ---------------------------------------------------------------- command line

@@ -40,7 +40,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from neural.datasets import open_dataset
 from neural.results.cells import Cells
 from neural.results.contrasts import by_key, contrast, means, paired
-from neural.results.figures import arm_style, draw_means, figure_style, save_figure
+from neural.results.figures import arm_style, draw_means, figure_style, save_figure, zero_line
 from neural.results.intervals import Interval
 from neural.results.parallel import one_torch_thread, progress_bar
 from neural.results.table import table
@@ -251,7 +251,7 @@ def _draw(summary: Mapping[str, Any], chosen: pd.DataFrame, path: Path, title: s
             _draw_steps(top, chosen, labels | {"scratch": "from scratch: all trained from step 0"})
             gaps = pd.concat([paired(chosen, claim, c, ["step"]).assign(arm=c) for c in controls])
             _draw_steps(bottom, gaps, {c: f"to {labels.get(c, 'from scratch')}" for c in controls})
-            bottom.axhline(0, color="0.3", lw=0.9)
+            zero_line(bottom)
             bottom.margins(y=0.25)  # for the legend
             how = "layers frozen"
             if ARMS[claim][1] == "unfrozen":

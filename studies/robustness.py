@@ -39,7 +39,7 @@ from neural.fewshot.plan import CELLS, Plan, cell_rows, closing_lines, gains_ove
 from neural.fewshot.presets import PRESETS, Preset
 from neural.heads.arms import arm_names
 from neural.results.contrasts import by_key, contrast, entries, long_form
-from neural.results.figures import draw_means, figure_style, save_figure
+from neural.results.figures import draw_means, figure_style, save_figure, zero_line
 from neural.results.table import by_test
 from neural.results.text import by_word, direction, gain_text, markdown_table
 from neural.tasks.task import Task
@@ -199,7 +199,7 @@ def _figure(summary: Mapping[str, Any], cells: pd.DataFrame, path: Path) -> None
             above, below = grid[:, column]
             _points(above, rows[rows["shots"].eq(k)], summary, without="init_permuted")
             _points(below, gains[gains["shots"].eq(k)], summary, without="unimodal")
-            below.axhline(0, color="0.3", lw=0.9)
+            zero_line(below)
             above.set_title(f"k = {k}")
         grid[0, 0].set(ylabel="test accuracy (%)")
         grid[1, 0].set(ylabel=f"difference to {summary['arms'][control]}\n(points, 95% intervals)")

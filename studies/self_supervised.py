@@ -38,7 +38,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from neural.results.cells import Cells
 from neural.results.contrasts import by_key, means, paired
-from neural.results.figures import arm_style, draw_means, draw_published, figure_style, save_figure
+from neural.results.figures import arm_style, draw_means, draw_published, figure_style, save_figure, zero_line
 from neural.results.intervals import Interval
 from neural.results.parallel import one_torch_thread
 from neural.results.table import table
@@ -256,7 +256,7 @@ def _draw_differences(axes: "Axes", summary: Mapping[str, Any], differences: pd.
         order=list(questions.values()),
         orient="y",
     )
-    axes.axvline(0, color="0.3", lw=0.9)
+    zero_line(axes, upright=True)
     axes.tick_params(axis="y", labelsize=6.8)
     axes.set(title="(b) Paired differences", xlabel="difference in points", ylabel="")
 

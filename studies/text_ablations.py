@@ -37,19 +37,34 @@ from neural.fewshot.plan import closing_lines, gains_over, with_gain
 from neural.fewshot.presets import differences
 from neural.heads.arms import ARMS
 from neural.results.contrasts import by_key, contrast, long_form, means
-from neural.results.figures import draw_means, figure_style, place_style, save_figure
+from neural.results.figures import (
+    SHOTS_AXIS,
+    draw_means,
+    figure_style,
+    place_style,
+    room_above,
+    save_figure,
+    zero_line,
+)
 from neural.results.intervals import Interval
 from neural.results.table import shots_label
 from neural.results.text import (
     by_word,
-    equivalence,
     gain_text,
-    little_impact,
     little_impact_record,
     markdown_table,
 )
 from neural.tasks.task import Task
-from studies.lab.finding import NOT_PRINTED, Evidence, Finding, evidence_of, overall, records, word
+from studies.lab.finding import (
+    NOT_PRINTED,
+    ONE_RATIO,
+    Finding,
+    evidence_of,
+    little_impact_finding,
+    overall,
+    records,
+    word,
+)
 from studies.lab.options import command_line
 from studies.lab.outputs import Report, finished
 from studies.lab.task_options import chosen_preset, fitted_preset, label_of, task_parser
@@ -75,7 +90,6 @@ __all__ = ["main", "report_of"]
 
 NAME = "text_ablations"
 SEEDS, SHOTS = 5, (1, 4, 16)
-_ONE_RATIO = "only r = 1 was measured"
 
 # (axis, variant, arm, shots): difference to the control
 Gains = Mapping[tuple[str, str, str, str], Interval]
@@ -155,7 +169,7 @@ def report_of(plan: Plan, cells: pd.DataFrame) -> Report:
         "verdicts": [
             *_kinds(plan, shots, gains),
             *(f"{axis}: {line}" for axis in steps for line in _step_lines(axis, steps)),
-            f"{RATIO}: {little_impact(gaps) if gaps else _ONE_RATIO}",
+            f"{RATIO}: {little_impact_record(gaps).sentence if gaps else ONE_RATIO}",
         ],
         "findings": records(_findings(task.name, axes, shots, gains, steps, gaps)),
     }
@@ -255,12 +269,11 @@ def _draw(summary: dict[str, Any], gained: pd.DataFrame, path: Path) -> None:
                     styles={name: place_style(i) for i, name in enumerate(variants)},
                     order=summary["shots"],
                 )
-                panel.axhline(0, color="0.3", lw=0.9)
-                panel.set(xlabel="target training rows per class (shots)", ylabel="")
+                zero_line(panel)
+                panel.set(xlabel=SHOTS_AXIS, ylabel="")
                 panel.set_title(f"({next(letters)}) {ARMS[arm].label}: {axis}")
             row[0].set(ylabel="difference to the fair control (points), 95% intervals")
-            low, high = row[0].get_ylim()
-            row[0].set_ylim(low, high + 0.45 * (high - low))  # room for the legends
+            room_above(row[0], 0.45)
             for panel in row:
                 panel.legend(loc="upper right")
         save_figure(figure, path)
@@ -309,7 +322,7 @@ def _findings(
             for v, k in itertools.product(variants, shots)
         )
         if axis == RATIO:
-            found[kind, number] = _little_impact(ours, printed, gaps)
+            found[kind, number] = little_impact_finding(ours, printed, gaps, "{}, minus r = 1")
         elif number == 24:
             related, unrelated = words[variants[0]], words["unrelated"]
             verdict = "fails" if "holds" in unrelated.values() else overall([*related.values()])
@@ -321,18 +334,6 @@ def _findings(
             text = ". ".join([text, *_step_lines(axis, steps, [arm])])
             found[kind, number] = Finding(ours, printed, verdict, text, evidence)
     return found
-
-
-def _little_impact(ours: str, printed: str, gaps: Mapping[str, Interval]) -> Finding:
-    """An equivalence: all differences to r = 1 lie within a point."""
-    if not gaps:
-        return Finding(ours, printed, "no claim", _ONE_RATIO)
-    record = little_impact_record(gaps)
-    evidence = tuple(
-        Evidence(f"{what}, minus {REFERENCE}", gap.estimate, gap.low, gap.high, equivalence(gap))
-        for what, gap in gaps.items()
-    )
-    return Finding(ours, printed, record.verdict, record.sentence, evidence)
 
 
 def _plan(options: argparse.Namespace) -> Plan:

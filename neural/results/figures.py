@@ -22,15 +22,20 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = [
+    "SHOTS_AXIS",
     "arm_style",
     "draw_means",
     "draw_published",
     "error_bars",
     "figure_style",
     "place_style",
+    "room_above",
     "save_figure",
+    "zero_line",
 ]
 
+#: How figures call an axis of shots.
+SHOTS_AXIS = "target training rows per class (shots)"
 _COLOURS = (
     "#000000",
     "#D55E00",
@@ -167,6 +172,17 @@ def draw_means(
     legend = axes.get_legend()
     if legend is not None:
         legend.remove()  # the study says where it goes
+
+
+def zero_line(axes: "Axes", *, upright: bool = False) -> None:
+    """Mark where a difference is zero, across the axes or upright."""
+    (axes.axvline if upright else axes.axhline)(0, color="0.3", lw=0.9)
+
+
+def room_above(axes: "Axes", share: float) -> None:
+    """Make room for a legend above what is drawn, a share of the axes' height."""
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, high + share * (high - low))
 
 
 def draw_published(

@@ -12,7 +12,7 @@ from fisherkit.checks import UnknownNameError
 from neural.heads.arms import ARMS, permuted_classes
 from neural.heads.model import SharedHead, class_mean_head
 from neural.heads.runs import HeadFit
-from neural.results.figures import arm_style, place_style
+from neural.results.figures import arm_style, place_style, zero_line
 from neural.tasks.task import Embeddings, Task
 
 if TYPE_CHECKING:
@@ -263,7 +263,7 @@ def draw_diagonals(axes: "Axes", diagonals: Sequence[Mapping[str, Any]]) -> None
         labels.append(f"{ARMS[entry['arm']].label}{given}")
     axes.set_yticks(np.arange(len(labels)), labels)
     axes.invert_yaxis()
-    axes.axvline(0, color="0.3", lw=0.9)
+    zero_line(axes, upright=True)
     axes.set(xlabel="mean cosine, diagonal minus rest")
     axes.set_title("Diagonal and chance")
     axes.margins(x=0.12, y=0.12)
