@@ -20,7 +20,6 @@ errors on test rows would flatter every other arm there. The paper prints no num
 """
 
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -31,14 +30,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import numpy as np
 import pandas as pd
 
-from neural.fewshot.cells import compute
 from neural.fewshot.plan import CELLS, Plan, cell_rows, chosen_heads, closing_lines, with_gain
 from neural.fewshot.presets import PRESETS
 from neural.heads.arms import arm_names
 from neural.heads.runs import HeadFit
-from neural.results.cells import Cells
 from neural.results.contrasts import entries, long_form
-from neural.results.figures import draw_means, figure_style, save_figure
+from neural.results.figures import SHOTS_AXIS, draw_means, figure_style, save_figure
 from neural.results.parallel import one_torch_thread
 from neural.results.table import by_measure
 from neural.results.text import by_word, direction, gain_text, markdown_table
@@ -52,9 +49,9 @@ from studies.lab.classifier_planes import (
     prototypes,
 )
 from studies.lab.finding import NOT_PRINTED, Finding, evidence_of, overall, records
-from studies.lab.options import command_parser, usage_errors
-from studies.lab.outputs import Report, write_head_report
-from studies.lab.task_options import add_task_options, label_of, task_and_preset
+from studies.lab.options import command_line
+from studies.lab.outputs import Report, finished
+from studies.lab.task_options import label_of, task_and_preset, task_parser
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -266,7 +263,7 @@ def _draw_measure(axes: "Axes", rows: pd.DataFrame, summary: Mapping[str, Any], 
     """One measure over shots, a curve per arm."""
     _, label, more = _MEASURES[what]
     draw_means(axes, rows, "shots", y="value", labels=summary["arms"], order=summary["shots"])
-    axes.set(xlabel="target training rows per class (shots)", ylabel=label)
+    axes.set(xlabel=SHOTS_AXIS, ylabel=label)
     axes.set_title(f"{label.split(' (')[0]}: {'higher' if more else 'lower'} is better")
     if what == "margin":
         axes.legend(loc="best")
@@ -355,47 +352,28 @@ def _of_heat_map(summary: Mapping[str, Any]) -> Finding:
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
-    """Run the study; see the module's docstring.
-
-    Args:
-        arguments: command line, default the process's own.
-
-    Returns:
-        The summary that is also written as JSON.
-    """
-    began = time.perf_counter()
-    parser = command_parser(__doc__, seeds=PRESETS["default"].seeds, device=True)
-    add_task_options(parser)
+    """Run the study, see the module's docstring; returns the summary that is also written as JSON."""
+    parser = task_parser(__doc__, seeds=PRESETS["default"].seeds)
     parser.add_argument(
         "--pairs", nargs="+", default=[], metavar="CLASS", help="two or four names of classes"
     )
-    options = parser.parse_args(arguments)
-    with usage_errors(parser):
+    with command_line(parser, arguments) as options:
         task, preset = task_and_preset(options)
         there = arm_names(task)
         plan = Plan(task, preset, tuple(arm for arm in ARMS if arm in there))
         pairs = named_pairs(task, options.pairs)
-    cells = Cells(options.runs / CELLS)
     print(f"{task.name}: {len(plan.cells())} cells", flush=True)
-    computed = compute(plan.cells(), cells, options.device)
-    rows = _rows(plan, cell_rows(plan, cells))
+    cells = finished(plan.cells(), options, CELLS)
+    rows = _rows(plan, cell_rows(plan, cells.store))
     with one_torch_thread():
-        heads = chosen_heads(plan, cells, preset.shots[-1], _SEED, options.device)
+        heads = chosen_heads(plan, cells.store, preset.shots[-1], _SEED, options.device)
         summary = _summarise(plan, rows, heads, pairs)
     summary["findings"] = records(_findings(summary))
     name = f"{NAME}_{label_of(options, task)}"
     _figure(summary, rows, options.out / f"{name}.png")
     all_rows = pd.concat([rows, _drawn_points(summary)], ignore_index=True)
-    return write_head_report(
-        Report(summary, _markdown(summary), all_rows, _table(summary)),
-        options,
-        name,
-        plan.cells(),
-        cells,
-        config={"preset": preset, "arms": list(plan.arms)},
-        began=began,
-        computed=computed,
-    )
+    report = Report(summary, _markdown(summary), all_rows, _table(summary))
+    return cells.write(report, name, {"preset": preset, "arms": list(plan.arms)})
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ data_sheets.md (all three) and data_sheets.json.
 
 import re
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,8 +27,6 @@ from neural.datasets.doctor import Checkup, examine
 from neural.fewshot.presets import PRESETS, Preset
 from neural.heads.runs import WARMUP_START
 from neural.results.figures import save_figure
-from neural.results.files import write_json
-from neural.results.provenance import provenance
 from neural.results.table import write_table
 from neural.results.text import markdown_table
 from neural.tasks.task import Task
@@ -38,7 +35,8 @@ from neural.worlds.digits import digits
 from neural.worlds.glyph_names import fine_texts
 from neural.worlds.glyphs import POOLS, GlyphSettings
 from studies.lab.finding import Finding, records
-from studies.lab.options import command_parser
+from studies.lab.options import command_parser, parsed
+from studies.lab.outputs import write_summary
 from studies.lab.page import Page, class_name, picture, print_style
 from studies.published.numbers import published
 
@@ -269,18 +267,10 @@ def _findings() -> dict[tuple[str, int], Finding]:
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
-    """Collect, draw, write, and say what differs from the printed numbers.
-
-    Args:
-        arguments: command line, default the process's own.
-
-    Returns:
-        The summary that is also written as JSON.
-    """
-    began = time.perf_counter()
+    """Collect, draw, write, and say what differs from the printed numbers; returns the summary that is also written as JSON."""
     parser = command_parser(__doc__)
     parser.add_argument("--data", type=Path, metavar="ROOT", help="folder of the paper's data sets")
-    options = parser.parse_args(arguments)
+    options = parsed(parser, arguments)
     found = find_data_sets(options.data)
     table = pd.DataFrame([*size_rows(found), *sentence_rows(), *grid_rows()], dtype=object)
     with print_style():
@@ -292,22 +282,17 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
         f"Table {entry.table}, {entry.row}, {entry.column}: {entry.ours} (printed {entry.published})"
         for entry in table[table.differs.astype(bool)].itertuples()
     ]
-    seconds = time.perf_counter() - began
     config = {"quick": options.quick, "data": None if options.data is None else str(options.data)}
     summary = {
         "entries": {f"Table {number}": int((table.table == number).sum()) for number in (3, 4, 5)},
         "on_disk": {key: checkup.state for key, checkup in found.items()},
         "differences": differences,
         "findings": records(_findings()),
-        "provenance": provenance(config=config, seconds=seconds),
     }
-    write_json(options.out / f"{NAME}.json", summary)
     print(text)
     looked = f"found below {options.data}" if found else "no --data given"
     print(f"counts that differ from the printed ones ({looked}): {'; '.join(differences) or 'none'}")
-    print(f"wall time {seconds:.1f} s")
-    print(f"figure {options.out / NAME}.png")
-    return summary
+    return write_summary(summary, options, NAME, config)
 
 
 if __name__ == "__main__":

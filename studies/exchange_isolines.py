@@ -11,7 +11,6 @@ Writes exchange_isolines.png, .csv (every point with its prediction) and .json.
 """
 
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -32,13 +31,12 @@ from fisherkit.exchange import ExchangeSurface, Isoline, exchange_rate, isoline
 from fisherkit.levels import CountCriterion
 from neural.results.cells import seed_of
 from neural.results.figures import error_bars, figure_style, place_style, save_figure
-from neural.results.files import write_json
 from neural.results.intervals import Interval, plausible_coverage
-from neural.results.provenance import provenance
 from neural.results.table import write_table
 from neural.results.text import text_table
 from studies.lab import known_loadings
-from studies.lab.options import command_parser
+from studies.lab.options import command_parser, parsed
+from studies.lab.outputs import write_summary
 
 NAME = "exchange_isolines"
 SURFACES: dict[str, Callable[..., Any]] = {
@@ -347,16 +345,8 @@ def _report(
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
-    """Compute, draw, write, and say whether predictions and measurements agree.
-
-    Args:
-        arguments: command line, default the process's own.
-
-    Returns:
-        The summary that is also written as JSON.
-    """
-    began = time.perf_counter()
-    options = command_parser(__doc__).parse_args(arguments)
+    """Compute, draw, write, and say whether predictions and measurements agree; returns the summary that is also written as JSON."""
+    options = parsed(command_parser(__doc__), arguments)
     replicates = 10_000 if options.quick else 100_000
     lines, levels = level_rows(replicates)
     others = (noise_rows, overlap_rows, frontier_rows)
@@ -375,7 +365,6 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
         _draw_fits(axes[1, 3], rates, tests)
         save_figure(figure, options.out / f"{NAME}.png")
     write_table(options.out / f"{NAME}.csv", rows)
-    seconds = time.perf_counter() - began
     summary = {
         "inside_95_percent_interval": known_loadings.coverage(rows),
         "replicates": replicates,
@@ -383,13 +372,9 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
         "fitted_rates": {n: {"estimate": r.estimate, "low": r.low, "high": r.high} for n, r in rates.items()},
         "true_rate": TRUE_RATE,
         "lack_of_fit_p": {name: test.p_value for name, test in tests.items()},
-        "provenance": provenance(config={"quick": options.quick}, seconds=seconds),
     }
-    write_json(options.out / f"{NAME}.json", summary)
     print(_report(summary, rates, tests["plane"]))
-    print(f"wall time {seconds:.1f} s")
-    print(f"figure {options.out / NAME}.png")
-    return summary
+    return write_summary(summary, options, NAME, {"quick": options.quick})
 
 
 if __name__ == "__main__":

@@ -23,7 +23,6 @@ Writes .png, .csv (one row per cell), _table.csv, .md and .json; a killed run re
 
 import argparse
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,17 +31,15 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from neural.fewshot.cells import compute
 from neural.fewshot.presets import Preset
 from neural.heads.arms import ARMS
-from neural.results.cells import Cells
 from neural.results.figures import draw_means, error_bars, figure_style, place_style, save_figure
 from neural.tasks.task import Task
 from studies.lab.exchange_report import count_text, report_of
 from studies.lab.finding import Evidence, Finding, overall, records
-from studies.lab.options import check_device, command_parser, usage_errors
-from studies.lab.outputs import write_head_report
-from studies.lab.task_options import add_task_options, chosen_preset, fitted_preset, label_of, task_of
+from studies.lab.options import command_line
+from studies.lab.outputs import finished
+from studies.lab.task_options import chosen_preset, fitted_preset, label_of, task_of, task_parser
 from studies.lab.task_sources import SOURCES
 from studies.lab.text_surface import ARM, FITS, PERMUTED, Plan, Surface, surface_rows
 from studies.lab.text_sweep import lighter
@@ -255,7 +252,6 @@ def _tasks(options: argparse.Namespace, preset: Preset) -> list[Task]:
 
 
 def _plans(options: argparse.Namespace) -> list[Plan]:
-    check_device(options.device)
     preset = lighter(chosen_preset(options), options, seeds=SEEDS)
     plans = []
     for task in _tasks(options, preset):
@@ -271,45 +267,25 @@ def _plans(options: argparse.Namespace) -> list[Plan]:
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
-    """Run the study; see the module's docstring.
-
-    Args:
-        arguments: command line, default the process's own.
-
-    Returns:
-        The summary that is also written as JSON.
-    """
-    began = time.perf_counter()
-    parser = command_parser(__doc__, seeds=SEEDS, device=True)
-    add_task_options(parser)
+    """Run the study, see the module's docstring; returns the summary that is also written as JSON."""
+    parser = task_parser(__doc__, seeds=SEEDS)
     add = parser.add_argument
     add("--text-rows", type=int, nargs="+", metavar="T", help="texts per class (default 1 2 4 8)")
     add("--words-per-text", type=float, metavar="W", help="mean number of words of a text")
     add("--pair", nargs="?", const="", metavar="ENCODER", help="also with aligned encoders, and compare")
     add("--logit-scale", type=float, default=1.0, help="fixed factor of all logits")
-    options = parser.parse_args(arguments)
-    with usage_errors(parser):
+    with command_line(parser, arguments) as options:
         plans = _plans(options)
     cells = [cell for plan in plans for cell in plan.cells()]
-    store = Cells(options.runs / f"{NAME}.jsonl")
     print(f"{plans[0].task.name}: {len(cells)} cells of {cells[0].steps:,} run-steps at most", flush=True)
-    computed = compute(cells, store, options.device)
+    run = finished(cells, options, f"{NAME}.jsonl")
     replicates = 200 if options.quick else 1000
-    surfaces = [Surface(plan, surface_rows(plan, store), replicates) for plan in plans]
+    surfaces = [Surface(plan, surface_rows(plan, run.store), replicates) for plan in plans]
     name = f"{NAME}_{label_of(options, plans[0].task)}" + ("_pair" if options.pair is not None else "")
     report = report_of(surfaces)
     _draw(surfaces, report.summary["surfaces"], options.out / f"{name}.png")
     report.summary["findings"] = records(_findings(report.summary))
-    return write_head_report(
-        report,
-        options,
-        name,
-        cells,
-        store,
-        config={"preset": cells[0].preset, "logit_scale": options.logit_scale},
-        began=began,
-        computed=computed,
-    )
+    return run.write(report, name, {"preset": cells[0].preset, "logit_scale": options.logit_scale})
 
 
 if __name__ == "__main__":

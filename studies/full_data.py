@@ -28,7 +28,6 @@ ours for the paper's data sets and encoders only.
 """
 
 import sys
-import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -48,9 +47,9 @@ from neural.results.cells import Cells
 from neural.results.contrasts import by_key, contrast, long_form, means, paired
 from neural.results.intervals import Interval
 from neural.results.parallel import one_torch_thread
-from neural.results.text import by_word, direction, equivalence, gain_text, little_impact_record
+from neural.results.text import by_word, direction, gain_text, little_impact_record
 from neural.tasks.task import Task
-from studies.lab.finding import Evidence, Finding, evidence_of, overall, records
+from studies.lab.finding import ONE_RATIO, Finding, evidence_of, little_impact_finding, overall, records
 from studies.lab.fine_tuning import (
     PAPER_BATCH,
     PAPER_RATE,
@@ -63,9 +62,9 @@ from studies.lab.fine_tuning import (
 )
 from studies.lab.full_data_grid import PARTS, TABLES, WITH_TEXT, FullDataPlan, Row, measured, rows_of
 from studies.lab.full_data_report import as_markdown, draw
-from studies.lab.options import check_device, command_parser, usage_errors
+from studies.lab.options import command_line
 from studies.lab.outputs import Report, write_report
-from studies.lab.task_options import add_task_options, chosen_preset, label_of, task_of
+from studies.lab.task_options import chosen_preset, label_of, task_of, task_parser
 from studies.lab.task_sources import SOURCES
 from studies.paper.exhibits import contents
 from studies.published.numbers import PRINTED_ENCODERS, published
@@ -148,7 +147,7 @@ def _verdicts(plan: FullDataPlan, values: pd.DataFrame) -> list[str]:
         lines.append(_line(claim, _difference(values, unfrozen, control_row)))
     if "ratio" in plan.parts:
         gaps = _ratio_gaps(values)
-        impact = little_impact_record(gaps).sentence if gaps else _ONE_RATIO
+        impact = little_impact_record(gaps).sentence if gaps else ONE_RATIO
         lines.append(f"batch ratio: {impact}")
     return lines
 
@@ -161,9 +160,6 @@ def _frozen_above_unfrozen(values: pd.DataFrame) -> str:
     frozen, unfrozen = (Row("finetune", "uml", unfrozen=trained) for trained in (False, True))
     claim = "fine-tuning: UML with frozen text encoder above unfrozen"
     return _line(claim, _difference(values, frozen, unfrozen))
-
-
-_ONE_RATIO = "only r = 1 was measured"
 
 
 def _ratio_gaps(values: pd.DataFrame) -> dict[str, Interval]:
@@ -224,25 +220,13 @@ def _finding(summary: Mapping[str, Any], values: pd.DataFrame, part: str, number
     gains = {e["label"]: e["minus_control"] for e in rows}
     ours = f"minus {control}: " + "; ".join(f"{name} {gain_text(gain, 2)}" for name, gain in gains.items())
     if part == "ratio":
-        return _ratio_finding(ours, printed, _ratio_gaps(values))
+        return little_impact_finding(ours, printed, _ratio_gaps(values), "{} within a point of r = 1")
     evidence = {name: evidence_of(f"{name} minus {control}", gain) for name, gain in gains.items()}
     words = {name: known.verdict for name, known in evidence.items()}
     text = f"above the control: {by_word(words).replace(' at ', ' on ')}"
     if number == 29:
         text += f". {_frozen_above_unfrozen(values)}"
     return Finding(ours, printed, overall(list(words.values())), text, tuple(evidence.values()))
-
-
-def _ratio_finding(ours: str, printed: str, gaps: Mapping[str, Interval]) -> Finding:
-    """Holds where no ratio moves the accuracy by more than a point."""
-    if not gaps:
-        return Finding(ours, printed, "no claim", _ONE_RATIO)
-    impact = little_impact_record(gaps)
-    evidence = [
-        Evidence(f"{name} within a point of r = 1", gap.estimate, gap.low, gap.high, equivalence(gap))
-        for name, gap in gaps.items()
-    ]
-    return Finding(ours, printed, impact.verdict, impact.sentence, tuple(evidence))
 
 
 # ---------------------------------------------------------------- command line
@@ -314,21 +298,10 @@ def _schedule(options: Namespace) -> Schedule:
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
-    """Run the study; see the module's docstring.
-
-    Args:
-        arguments: command line, default the process's own.
-
-    Returns:
-        The summary that is also written as JSON.
-    """
-    began = time.perf_counter()
-    parser = command_parser(__doc__, seeds=SEEDS, device=True)
-    add_task_options(parser)
+    """Run the study, see the module's docstring; returns the summary that is also written as JSON."""
+    parser = task_parser(__doc__, seeds=SEEDS)
     _add_options(parser)
-    options = parser.parse_args(arguments)
-    with usage_errors(parser):
-        check_device(options.device)
+    with command_line(parser, arguments) as options:
         plan = _plan(options)
     heads, tuned = plan.head_cells(), plan.tuned_cells()
     store = Cells(options.runs / f"{NAME}.jsonl")
@@ -355,7 +328,6 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
         options,
         name,
         config={"preset": plan.preset, "parts": list(plan.parts), "fine-tuning": tuning},
-        began=began,
         keys=[*(cell.key for cell in heads), *(cell.key for cell in tuned)],
         store=store,
         computed=computed,

@@ -23,7 +23,6 @@ Writes gaussian_recon.png, .csv (one row per cell and step mark) and .json; a ki
 """
 
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -38,9 +37,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from neural.results.cells import Cells
 from neural.results.contrasts import by_key, means, paired
 from neural.results.figures import arm_style, draw_means, figure_style, place_style, save_figure
-from neural.results.files import write_json
 from neural.results.intervals import Interval
-from neural.results.provenance import provenance
 from neural.results.table import write_table
 from neural.results.text import text_table
 from studies.lab.finding import NOT_PRINTED, Evidence, Finding, overall, records
@@ -55,7 +52,8 @@ from studies.lab.gaussian_cells import (
     rows_of,
     world,
 )
-from studies.lab.options import check_device, command_parser, usage_errors
+from studies.lab.options import command_line, command_parser
+from studies.lab.outputs import write_summary
 
 __all__ = ["main", "verdict"]
 
@@ -341,22 +339,12 @@ def _as_text(summary: Mapping[str, Any]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
-    """Run the study; see the module's docstring.
-
-    Args:
-        arguments: command line, default the process's own.
-
-    Returns:
-        The summary that is also written as JSON.
-    """
-    began = time.perf_counter()
+    """Run the study, see the module's docstring; returns the summary that is also written as JSON."""
     parser = command_parser(__doc__, seeds=8, device=True)
     parser.add_argument("--steps", type=int, default=None, help="optimiser steps (default 10,000)")
     parser.add_argument("--batch", type=int, default=128, help="b, rows per step (default 128)")
-    options = parser.parse_args(arguments)
-    with usage_errors(parser):
+    with command_line(parser, arguments) as options:
         plan = Plan(quick=options.quick, seeds=options.seeds, steps=options.steps, batch=options.batch)
-        check_device(options.device)
     cells, planned = Cells(options.runs / f"{NAME}.jsonl"), plan.cells()
     todo = cells.missing(planned)
     compute(todo, cells, options.device)
@@ -370,16 +358,9 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     _draw(arms, ratios, summary, plan, figure)
     six_digits = {name: rows[name].map("{:.6g}".format) for name in (_ERROR, "mse_x_attenuated")}
     write_table(options.out / f"{NAME}.csv", rows.assign(**six_digits))
-    seconds = time.perf_counter() - began
-    summary["provenance"] = provenance(config=vars(plan), seconds=seconds, device=options.device) | {
-        "cells_computed_now": len(todo),
-        "cells_in_all": len(planned),
-        "training_seconds_in_all": round(sum(cells.get(cell)["seconds"] for cell in planned), 1),
-    }
-    write_json(options.out / f"{NAME}.json", summary)
-    print(f"wall time {seconds:.0f} s: {len(todo)} cells trained, {len(planned) - len(todo)} were finished")
-    print(f"figure {figure}")
-    return summary
+    return write_summary(
+        summary, options, NAME, vars(plan), keys=planned, store=cells, computed=len(todo), verb="trained"
+    )
 
 
 if __name__ == "__main__":

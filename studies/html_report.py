@@ -41,15 +41,7 @@ _ABSENT = "not there yet"
 
 
 def missing(found: Sequence[Result], jobs: Sequence[Job] = JOBS) -> dict[Job, list[Item]]:
-    """Figures and tables of the paper for which there is no row, by the job that makes them.
-
-    Args:
-        found: what is there.
-        jobs: what there should be.
-
-    Returns:
-        {job: its missing items}; jobs beyond the paper have none, and are in it where nothing of them is there.
-    """
+    """{job: its figures and tables for which there is no row}; a job beyond the paper is in it where nothing of it is there."""
     there = {(row.exhibit.kind, row.exhibit.number) for result in found for row in result.rows}
     ran = {result.job.name for result in found}
     lacking = {job: [item for item in _items(job) if item not in there] for job in jobs}

@@ -9,7 +9,6 @@ samples. `studies/gaussian_recon.py` has the experiment of section E.14, where y
 """
 
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -27,13 +26,12 @@ import fisherkit as fk
 from fisherkit import plots
 from neural.results.cells import seed_of
 from neural.results.figures import error_bars, figure_style, place_style, save_figure
-from neural.results.files import write_json
 from neural.results.intervals import Interval, plausible_coverage
-from neural.results.provenance import provenance
 from neural.results.table import write_table
 from neural.results.text import text_table
 from studies.lab.known_loadings import coverage, coverage_text, draw_curves, known_loading_world
-from studies.lab.options import command_parser
+from studies.lab.options import command_parser, parsed
+from studies.lab.outputs import write_summary
 
 NAME = "information_gain"
 ARMS = {"x only": ("x",), "x + y": ("x", "y"), "x + y + z": ("x", "y", "z")}  # N samples in all, split evenly
@@ -215,16 +213,8 @@ With known loadings the {coverage_text(counts, good=good)}"""
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
-    """Compute, draw, write, and say in one line whether the predictions hold.
-
-    Args:
-        arguments: command line, default the process's own.
-
-    Returns:
-        The summary that is also written as JSON.
-    """
-    began = time.perf_counter()
-    options = command_parser(__doc__).parse_args(arguments)
+    """Compute, draw, write, and say in one line whether the predictions hold; returns the summary that is also written as JSON."""
+    options = parsed(command_parser(__doc__), arguments)
     replicates = 5_000 if options.quick else 20_000
     variance, exchange = variance_rows(replicates), exchange_rows(replicates)
     with figure_style():
@@ -238,18 +228,10 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     rows = pd.concat([variance, exchange], ignore_index=True)
     counts = coverage(rows.sort_values("panel"))
     write_table(options.out / f"{NAME}.csv", rows)
-    seconds = time.perf_counter() - began
-    config = {"quick": options.quick, "replicates": replicates}
-    summary = {
-        "inside_95_percent_interval": counts,
-        "replicates": replicates,
-        "provenance": provenance(config=config, seconds=seconds),
-    }
-    write_json(options.out / f"{NAME}.json", summary)
+    summary = {"inside_95_percent_interval": counts, "replicates": replicates}
     print(_report(exchange, counts))
-    print(f"wall time {seconds:.1f} s")
-    print(f"figure {options.out / NAME}.png")
-    return summary
+    config = {"quick": options.quick, "replicates": replicates}
+    return write_summary(summary, options, NAME, config)
 
 
 if __name__ == "__main__":

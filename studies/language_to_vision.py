@@ -40,7 +40,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from neural.datasets import open_dataset
 from neural.results.cells import Cells
 from neural.results.contrasts import by_key, contrast, means, paired
-from neural.results.figures import arm_style, draw_means, figure_style, save_figure
+from neural.results.figures import arm_style, draw_means, figure_style, save_figure, zero_line
 from neural.results.intervals import Interval
 from neural.results.parallel import one_torch_thread, progress_bar
 from neural.results.table import table
@@ -51,7 +51,7 @@ from neural.transfer.masked_language import BertSettings, small_bert
 from neural.transfer.pictures import PictureTask, file_task, glyph_task
 from neural.transfer.stack import LanguageStack, find_language, load_stack
 from studies.lab.finding import NOT_PRINTED, Evidence, Finding, overall, points, records, word
-from studies.lab.options import check_device, command_parser, usage_errors
+from studies.lab.options import command_line, command_parser
 from studies.lab.outputs import Report, write_report
 from studies.lab.transfer import ARMS, MODES, PRESETS, Plan, Preset, arm_label, compute
 
@@ -251,7 +251,7 @@ def _draw(summary: Mapping[str, Any], chosen: pd.DataFrame, path: Path, title: s
             _draw_steps(top, chosen, labels | {"scratch": "from scratch: all trained from step 0"})
             gaps = pd.concat([paired(chosen, claim, c, ["step"]).assign(arm=c) for c in controls])
             _draw_steps(bottom, gaps, {c: f"to {labels.get(c, 'from scratch')}" for c in controls})
-            bottom.axhline(0, color="0.3", lw=0.9)
+            zero_line(bottom)
             bottom.margins(y=0.25)  # for the legend
             how = "layers frozen"
             if ARMS[claim][1] == "unfrozen":
@@ -346,18 +346,15 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     """Run the study, see the module's docstring; returns the summary that is also written as JSON."""
-    began = time.perf_counter()
     parser = _parser()
-    options = parser.parse_args(arguments)
-    cache = options.runs / "cache"
-    with usage_errors(parser):
-        check_device(options.device)
+    with command_line(parser, arguments) as options:
+        cache = options.runs / "cache"
         preset = _preset(options)
         pictures = _pictures(options, preset, cache)
         stack, key, about = _language(options, cache)
         plan = Plan(key, pictures, preset, tuple(options.arms))
         todo_all = plan.cells()
-    prepared = time.perf_counter() - began
+    prepared = time.perf_counter() - options.began
     cells = Cells(options.runs / f"{NAME}.jsonl")
     todo = cells.missing(todo_all)
     task = plan.task(0)
@@ -386,7 +383,6 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
         options,
         name,
         config={"preset": preset, "arms": list(plan.arms), "language": about, "pictures": task.about},
-        began=began,
         keys=todo_all,
         store=cells,
         computed=len(todo),

@@ -23,7 +23,6 @@ predicted among them, too.
 """
 
 import sys
-import time
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -35,20 +34,19 @@ import numpy as np
 import pandas as pd
 
 from neural.datasets import SPECS
-from neural.fewshot.cells import compute, of_its_classes
+from neural.fewshot.cells import of_its_classes
 from neural.fewshot.plan import CELLS, Plan, cell_rows, closing_lines, gains_over, with_gain
 from neural.fewshot.presets import PRESETS, Preset
 from neural.heads.arms import arm_names
-from neural.results.cells import Cells
 from neural.results.contrasts import by_key, contrast, entries, long_form
-from neural.results.figures import draw_means, figure_style, save_figure
+from neural.results.figures import draw_means, figure_style, save_figure, zero_line
 from neural.results.table import by_test
 from neural.results.text import by_word, direction, gain_text, markdown_table
 from neural.tasks.task import Task
 from studies.lab.finding import NOT_PRINTED, Finding, evidence_of, overall, pick, records
-from studies.lab.options import command_parser, usage_errors
-from studies.lab.outputs import Report, write_head_report
-from studies.lab.task_options import add_task_options, label_of, task_and_preset
+from studies.lab.options import command_line
+from studies.lab.outputs import Report, finished
+from studies.lab.task_options import label_of, task_and_preset, task_parser
 from studies.lab.task_sources import IMAGENET, shifts_below
 
 if TYPE_CHECKING:
@@ -201,7 +199,7 @@ def _figure(summary: Mapping[str, Any], cells: pd.DataFrame, path: Path) -> None
             above, below = grid[:, column]
             _points(above, rows[rows["shots"].eq(k)], summary, without="init_permuted")
             _points(below, gains[gains["shots"].eq(k)], summary, without="unimodal")
-            below.axhline(0, color="0.3", lw=0.9)
+            zero_line(below)
             above.set_title(f"k = {k}")
         grid[0, 0].set(ylabel="test accuracy (%)")
         grid[1, 0].set(ylabel=f"difference to {summary['arms'][control]}\n(points, 95% intervals)")
@@ -269,41 +267,22 @@ def _finding(summary: Mapping[str, Any], shots: str) -> Finding:
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
-    """Run the study; see the module's docstring.
-
-    Args:
-        arguments: command line, default the process's own.
-
-    Returns:
-        The summary that is also written as JSON.
-    """
-    began = time.perf_counter()
-    parser = command_parser(__doc__, seeds=PRESETS["default"].seeds, device=True)
-    add_task_options(parser)
-    options = parser.parse_args(arguments)
-    with usage_errors(parser):
+    """Run the study, see the module's docstring; returns the summary that is also written as JSON."""
+    parser = task_parser(__doc__, seeds=PRESETS["default"].seeds)
+    with command_line(parser, arguments) as options:
         _refuse_without_shift(options)
         task, preset = task_and_preset(options)
         plan = _plan(task, preset)
-    cells = Cells(options.runs / CELLS)
     print(f"{task.name}: tests {', '.join(task.tests)}; {len(plan.cells())} cells", flush=True)
-    computed = compute(plan.cells(), cells, options.device)
-    rows = cell_rows(plan, cells)
+    cells = finished(plan.cells(), options, CELLS)
+    rows = cell_rows(plan, cells.store)
     summary = summarise(plan, rows)
     summary["findings"] = records(_findings(summary))
     name = f"{NAME}_{label_of(options, task)}"
     _figure(summary, rows, options.out / f"{name}.png")
     table = long_form(summary["accuracy"], ["test", "shots", "arm"])
-    return write_head_report(
-        Report(summary, as_markdown(summary), rows.drop(columns="diverged"), table),
-        options,
-        name,
-        plan.cells(),
-        cells,
-        config={"preset": preset, "arms": list(plan.arms)},
-        began=began,
-        computed=computed,
-    )
+    report = Report(summary, as_markdown(summary), rows.drop(columns="diverged"), table)
+    return cells.write(report, name, {"preset": preset, "arms": list(plan.arms)})
 
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ Writes schematic_figure_1.png, _2.png and _4.png, schematics.csv (one row per pi
 
 import json
 import sys
-import time
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
@@ -31,13 +30,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from neural.embed.picture_encoder import FEATURES
 from neural.results.figures import arm_style, error_bars, save_figure
-from neural.results.files import write_csv, write_json
-from neural.results.provenance import provenance
+from neural.results.files import write_csv
 from neural.results.text import text_table
 from neural.sequences.glyphs import TOKENS, GlyphSequenceSettings, name_tokens, patches
 from neural.worlds.glyphs import DEFAULT
 from studies.lab.finding import Finding, records
-from studies.lab.options import command_parser
+from studies.lab.options import command_parser, parsed
+from studies.lab.outputs import write_summary
 from studies.lab.page import SMALL, Page, Specimen, picture, print_style, sentence, wrapped
 from studies.lab.sequences import PRESETS
 
@@ -280,16 +279,8 @@ def draw_pages(gains: pd.DataFrame | None) -> list[Page]:
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
-    """Draw, write, and say what is shown.
-
-    Args:
-        arguments: command line, default the process's own.
-
-    Returns:
-        The summary that is also written as JSON.
-    """
-    began = time.perf_counter()
-    options = command_parser(__doc__).parse_args(arguments)
+    """Draw, write, and say what is shown; returns the summary that is also written as JSON."""
+    options = parsed(command_parser(__doc__), arguments)
     gains = read_gains(options.out / ACCURACIES)
     with print_style():
         pages = draw_pages(gains)
@@ -303,22 +294,18 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
         "what": "points over the matched control, paired, with 95% t intervals",
         "rows": gains.to_dict("records"),
     }  # fmt: skip
-    seconds = time.perf_counter() - began
     summary = {
         "drawn": [{"figure": figure, "what": what, "count": n} for (figure, what), n in counts.items()],
         "classes": sorted({row["class"] for row in rows}),
         "accuracies": accuracies,
         "findings": records(_findings()),
-        "provenance": provenance(config={"quick": options.quick}, seconds=seconds),
     }
-    write_json(options.out / f"{NAME}.json", summary)
     print(text_table(["figure", "what", "drawn"], [(*key, n) for key, n in counts.items()]))
     print(
         f"accuracies in Figure 1: {'none, the few-shot study has not run' if gains is None else ACCURACIES}"
     )
-    print(f"wall time {seconds:.1f} s")
-    print(f"figures {options.out / 'schematic_figure_'}1.png, 2.png, 4.png")
-    return summary
+    figures = f"figures {options.out / 'schematic_figure_'}1.png, 2.png, 4.png"
+    return write_summary(summary, options, NAME, {"quick": options.quick}, figures=figures)
 
 
 if __name__ == "__main__":

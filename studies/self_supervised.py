@@ -25,7 +25,6 @@ goes on from finished cells and from the checkpoint of the training in flight.
 
 import argparse
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
@@ -39,7 +38,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from neural.results.cells import Cells
 from neural.results.contrasts import by_key, means, paired
-from neural.results.figures import arm_style, draw_means, draw_published, figure_style, save_figure
+from neural.results.figures import arm_style, draw_means, draw_published, figure_style, save_figure, zero_line
 from neural.results.intervals import Interval
 from neural.results.parallel import one_torch_thread
 from neural.results.table import table
@@ -50,7 +49,7 @@ from neural.sequences.glyphs import GlyphSequenceSettings, glyph_sequences
 from neural.sequences.task import SequenceTask
 from neural.sequences.training import Curriculum, mixed_precision
 from studies.lab.finding import Evidence, Finding, overall, points, records, word
-from studies.lab.options import check_device, command_parser, usage_errors
+from studies.lab.options import command_line, command_parser
 from studies.lab.outputs import Report, write_report
 from studies.lab.sequences import ARMS, CONTRASTS, PRESETS, Plan, Preset, arm_data, compute
 from studies.lab.task_sources import parse_settings, settings_from
@@ -257,7 +256,7 @@ def _draw_differences(axes: "Axes", summary: Mapping[str, Any], differences: pd.
         order=list(questions.values()),
         orient="y",
     )
-    axes.axvline(0, color="0.3", lw=0.9)
+    zero_line(axes, upright=True)
     axes.tick_params(axis="y", labelsize=6.8)
     axes.set(title="(b) Paired differences", xlabel="difference in points", ylabel="")
 
@@ -359,11 +358,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     """Run the study, see the module's docstring; returns the summary that is also written as JSON."""
-    began = time.perf_counter()
-    parser = _parser()
-    options = parser.parse_args(arguments)
-    with usage_errors(parser):
-        check_device(options.device)
+    with command_line(_parser(), arguments) as options:
         preset = _preset(options)
         mixed_precision(preset.precision, torch.device(options.device))
         plan = Plan(_tasks(options, preset.seeds), preset, tuple(options.arms))
@@ -386,7 +381,6 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
         options,
         name,
         config={"preset": preset, "arms": list(plan.arms)},
-        began=began,
         keys=plan.cells(),
         store=cells,
         computed=len(todo),

@@ -16,7 +16,6 @@ import json
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -30,12 +29,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import fisherkit as fk
 from fisherkit.chunked import fit_chunks, from_npy
 from neural.results.figures import error_bars, figure_style, place_style, save_figure
-from neural.results.files import write_json
-from neural.results.provenance import provenance
 from neural.results.table import table, write_table
 from neural.results.text import text_table
 from studies.lab.memory import extra_peak
-from studies.lab.options import command_parser
+from studies.lab.options import command_parser, parsed
+from studies.lab.outputs import write_summary
 
 NAME = "streaming_memory"
 M, SHARED, PRIVATE, NOISE = 20, 8, 2, 0.5
@@ -131,34 +129,22 @@ def _draw(rows: pd.DataFrame, path: Path) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
-    """Measure, draw, write.
-
-    Args:
-        arguments: command line, default the process's own.
-
-    Returns:
-        The summary that is also written as JSON.
-    """
-    began = time.perf_counter()
-    options = command_parser(__doc__).parse_args(arguments)
+    """Measure, draw, write; returns the summary that is also written as JSON."""
+    options = parsed(command_parser(__doc__), arguments)
     sizes = (3_000, 10_000, 30_000) if options.quick else (3_000, 10_000, 30_000, 100_000, 300_000)
     rows = _rows(sizes, repeats=1 if options.quick else 3)
     largest = rows[rows["samples"] == sizes[-1]].groupby("way", sort=False)["extra_mb"].max().to_dict()
     streamed = float(rows.loc[rows["way"] == "streamed", "extra_mb"].max())
     _draw(rows, options.out / f"{NAME}.png")
     write_table(options.out / f"{NAME}.csv", rows)
-    seconds = time.perf_counter() - began
     summary = {
         "extra_mb_at_the_largest_size": largest,
         "streamed_extra_mb_at_any_size": streamed,
-        "provenance": provenance(config={"sizes": sizes}, seconds=seconds),
     }
-    write_json(options.out / f"{NAME}.json", summary)
     lines = [(WAYS[way], f"{megabytes:.1f} MB") for way, megabytes in largest.items()]
     print(text_table(["way", f"extra memory at {sizes[-1]:,} samples"], lines))
-    print(f"streaming fit: at most {streamed:.1f} MB at any size; wall time {seconds:.0f} s")
-    print(f"figure {options.out / NAME}.png")
-    return summary
+    print(f"streaming fit: at most {streamed:.1f} MB at any size")
+    return write_summary(summary, options, NAME, {"sizes": sizes})
 
 
 if __name__ == "__main__":

@@ -24,7 +24,6 @@ stand beside ours where data set and encoders are the paper's. Writes .png, .csv
 import argparse
 import itertools
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -34,28 +33,41 @@ import pandas as pd
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from fisherkit.checks import UnknownNameError
-from neural.fewshot.cells import compute
 from neural.fewshot.plan import closing_lines, gains_over, with_gain
 from neural.fewshot.presets import differences
 from neural.heads.arms import ARMS
-from neural.results.cells import Cells
 from neural.results.contrasts import by_key, contrast, long_form, means
-from neural.results.figures import draw_means, figure_style, place_style, save_figure
+from neural.results.figures import (
+    SHOTS_AXIS,
+    draw_means,
+    figure_style,
+    place_style,
+    room_above,
+    save_figure,
+    zero_line,
+)
 from neural.results.intervals import Interval
 from neural.results.table import shots_label
 from neural.results.text import (
     by_word,
-    equivalence,
     gain_text,
-    little_impact,
     little_impact_record,
     markdown_table,
 )
 from neural.tasks.task import Task
-from studies.lab.finding import NOT_PRINTED, Evidence, Finding, evidence_of, overall, records, word
-from studies.lab.options import check_device, command_parser, usage_errors
-from studies.lab.outputs import Report, write_head_report
-from studies.lab.task_options import add_task_options, chosen_preset, fitted_preset, label_of
+from studies.lab.finding import (
+    NOT_PRINTED,
+    ONE_RATIO,
+    Finding,
+    evidence_of,
+    little_impact_finding,
+    overall,
+    records,
+    word,
+)
+from studies.lab.options import command_line
+from studies.lab.outputs import Report, finished
+from studies.lab.task_options import chosen_preset, fitted_preset, label_of, task_parser
 from studies.lab.text_sweep import first_test, gain_words, lighter
 from studies.lab.text_variants import (
     BASELINE,
@@ -78,7 +90,6 @@ __all__ = ["main", "report_of"]
 
 NAME = "text_ablations"
 SEEDS, SHOTS = 5, (1, 4, 16)
-_ONE_RATIO = "only r = 1 was measured"
 
 # (axis, variant, arm, shots): difference to the control
 Gains = Mapping[tuple[str, str, str, str], Interval]
@@ -128,15 +139,7 @@ def _ratio_gaps(axes: Mapping[str, Sequence[str]], rows: pd.DataFrame) -> dict[s
 
 
 def report_of(plan: Plan, cells: pd.DataFrame) -> Report:
-    """Tables, verdicts and findings.
-
-    Args:
-        plan: what was trained.
-        cells: the finished cells as a table.
-
-    Returns:
-        Report.
-    """
+    """Tables, verdicts and findings, from the finished cells as a table."""
     task, shots = plan.task, [shots_label(k) for k in plan.preset.shots]
     axes = {axis: [variant.name for variant in variants] for axis, variants in plan.axes.items()}
     rows = first_test(cells, task)
@@ -166,7 +169,7 @@ def report_of(plan: Plan, cells: pd.DataFrame) -> Report:
         "verdicts": [
             *_kinds(plan, shots, gains),
             *(f"{axis}: {line}" for axis in steps for line in _step_lines(axis, steps)),
-            f"{RATIO}: {little_impact(gaps) if gaps else _ONE_RATIO}",
+            f"{RATIO}: {little_impact_record(gaps).sentence if gaps else ONE_RATIO}",
         ],
         "findings": records(_findings(task.name, axes, shots, gains, steps, gaps)),
     }
@@ -266,12 +269,11 @@ def _draw(summary: dict[str, Any], gained: pd.DataFrame, path: Path) -> None:
                     styles={name: place_style(i) for i, name in enumerate(variants)},
                     order=summary["shots"],
                 )
-                panel.axhline(0, color="0.3", lw=0.9)
-                panel.set(xlabel="target training rows per class (shots)", ylabel="")
+                zero_line(panel)
+                panel.set(xlabel=SHOTS_AXIS, ylabel="")
                 panel.set_title(f"({next(letters)}) {ARMS[arm].label}: {axis}")
             row[0].set(ylabel="difference to the fair control (points), 95% intervals")
-            low, high = row[0].get_ylim()
-            row[0].set_ylim(low, high + 0.45 * (high - low))  # room for the legends
+            room_above(row[0], 0.45)
             for panel in row:
                 panel.legend(loc="upper right")
         save_figure(figure, path)
@@ -320,7 +322,7 @@ def _findings(
             for v, k in itertools.product(variants, shots)
         )
         if axis == RATIO:
-            found[kind, number] = _little_impact(ours, printed, gaps)
+            found[kind, number] = little_impact_finding(ours, printed, gaps, "{}, minus r = 1")
         elif number == 24:
             related, unrelated = words[variants[0]], words["unrelated"]
             verdict = "fails" if "holds" in unrelated.values() else overall([*related.values()])
@@ -334,20 +336,7 @@ def _findings(
     return found
 
 
-def _little_impact(ours: str, printed: str, gaps: Mapping[str, Interval]) -> Finding:
-    """An equivalence: all differences to r = 1 lie within a point."""
-    if not gaps:
-        return Finding(ours, printed, "no claim", _ONE_RATIO)
-    record = little_impact_record(gaps)
-    evidence = tuple(
-        Evidence(f"{what}, minus {REFERENCE}", gap.estimate, gap.low, gap.high, equivalence(gap))
-        for what, gap in gaps.items()
-    )
-    return Finding(ours, printed, record.verdict, record.sentence, evidence)
-
-
 def _plan(options: argparse.Namespace) -> Plan:
-    check_device(options.device)
     preset = lighter(chosen_preset(options), options, seeds=SEEDS, shots=SHOTS)
     axes = axes_of(options, preset)
     task = next(iter(axes.values()))[0].task
@@ -355,44 +344,24 @@ def _plan(options: argparse.Namespace) -> Plan:
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
-    """Run the study; see the module's docstring.
-
-    Args:
-        arguments: command line, default the process's own.
-
-    Returns:
-        The summary that is also written as JSON.
-    """
-    began = time.perf_counter()
-    parser = command_parser(__doc__, seeds=SEEDS, device=True)
-    add_task_options(parser)
+    """Run the study, see the module's docstring; returns the summary that is also written as JSON."""
+    parser = task_parser(__doc__, seeds=SEEDS)
     add = parser.add_argument
     add("--text-rows", type=int, nargs="+", metavar="T", help="texts per class (default 1 2 4 8, and all)")
     add("--ratios", type=float, nargs="+", metavar="R", help="text rows per image of a step")
     add("--text-encoders", nargs="+", default=[], metavar="ENCODER", help="of the same sentences, on disk")
     add("--unrelated", type=Path, metavar="FILE", help="JSON {class: [sentences]} about something else")
     add("--logit-scale", type=float, default=1.0, help="fixed factor of all logits")
-    options = parser.parse_args(arguments)
-    with usage_errors(parser):
+    with command_line(parser, arguments) as options:
         plan = _plan(options)
     cells = plan.cells()
-    store = Cells(options.runs / f"{NAME}.jsonl")
     print(f"{plan.task.name}: {len(cells)} cells of {cells[0].steps:,} run-steps at most", flush=True)
-    computed = compute(cells, store, options.device)
-    rows = ablation_rows(plan, store)
+    run = finished(cells, options, f"{NAME}.jsonl")
+    rows = ablation_rows(plan, run.store)
     report = report_of(plan, rows)
     name = f"{NAME}_{label_of(options, plan.task)}"
     _draw(report.summary, _gains(first_test(rows, plan.task)), options.out / f"{name}.png")
-    return write_head_report(
-        report,
-        options,
-        name,
-        cells,
-        store,
-        config={"preset": cells[0].preset, "logit_scale": options.logit_scale},
-        began=began,
-        computed=computed,
-    )
+    return run.write(report, name, {"preset": cells[0].preset, "logit_scale": options.logit_scale})
 
 
 if __name__ == "__main__":

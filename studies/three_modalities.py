@@ -32,7 +32,6 @@ bring 4 rows each, not 4 together, and the target alone has 4 rows as well, not 
 
 import argparse
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -43,10 +42,8 @@ import pandas as pd
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from fisherkit.checks import UnknownNameError
-from neural.fewshot.cells import compute
 from neural.fewshot.presets import PRESETS, Grid, Preset, differences, resized
 from neural.heads.runs import Schedule
-from neural.results.cells import Cells
 from neural.results.contrasts import by_key, contrast, means, paired
 from neural.results.intervals import Interval
 from neural.results.parallel import one_torch_thread, progress_bar
@@ -58,8 +55,8 @@ from neural.worlds.glyph_outline_rows import glyph_modalities
 from neural.worlds.glyphs import GlyphSettings
 from studies.lab.finding import Finding, evidence_of, overall, records
 from studies.lab.modality_grid import Plan, Training, by_split, rows_of, together
-from studies.lab.options import check_device, command_parser, usage_errors
-from studies.lab.outputs import Report, write_head_report
+from studies.lab.options import command_line, command_parser
+from studies.lab.outputs import Report, finished
 from studies.lab.task_sources import SOURCES, make_task, parse_settings, settings_from
 from studies.lab.text_sweep import GRID, SCHEDULE
 from studies.lab.three_modalities_report import as_markdown, draw, long_table, shots_title, step_label
@@ -322,43 +319,23 @@ def _preset(options: argparse.Namespace) -> Preset:
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
-    """Run the study; see the module's docstring.
-
-    Args:
-        arguments: command line, default the process's own.
-
-    Returns:
-        The summary that is also written as JSON.
-    """
-    began = time.perf_counter()
-    parser = _parser()
-    options = parser.parse_args(arguments)
-    with usage_errors(parser):
-        check_device(options.device)
+    """Run the study, see the module's docstring; returns the summary that is also written as JSON."""
+    with command_line(_parser(), arguments) as options:
         preset = _preset(options)
         source = _source(options, preset)
         plan = Plan(source, preset, tuple(options.targets), options.auxiliary_rows, options.logit_scale)
         cells = plan.cells()
-    store = Cells(options.runs / f"{NAME}.jsonl")
     print(f"{source.name}: {', '.join(source.modalities)}; {len(cells)} cells", flush=True)
-    computed = compute(cells, store, options.device)
-    rows = rows_of(plan, store)
+    run = finished(cells, options, f"{NAME}.jsonl")
+    rows = rows_of(plan, run.store)
     splits = by_split(rows)
     gains = gains_of(plan, splits)
     summary = summarise(plan, splits, gains)
     summary["findings"] = records(_findings(summary))
     name = f"{NAME}_{source.name}"
     draw(plan, splits, gains, summary, options.out / f"{name}.png")
-    return write_head_report(
-        Report(summary, as_markdown(summary), rows, long_table(summary)),
-        options,
-        name,
-        cells,
-        store,
-        config={"preset": preset, "targets": list(plan.targets), "logit_scale": plan.logit_scale},
-        began=began,
-        computed=computed,
-    )
+    config = {"preset": preset, "targets": list(plan.targets), "logit_scale": plan.logit_scale}
+    return run.write(Report(summary, as_markdown(summary), rows, long_table(summary)), name, config)
 
 
 if __name__ == "__main__":

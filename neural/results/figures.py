@@ -22,15 +22,20 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = [
+    "SHOTS_AXIS",
     "arm_style",
     "draw_means",
     "draw_published",
     "error_bars",
     "figure_style",
     "place_style",
+    "room_above",
     "save_figure",
+    "zero_line",
 ]
 
+#: How figures call an axis of shots.
+SHOTS_AXIS = "target training rows per class (shots)"
 _COLOURS = (
     "#000000",
     "#D55E00",
@@ -169,18 +174,21 @@ def draw_means(
         legend.remove()  # the study says where it goes
 
 
+def zero_line(axes: "Axes", *, upright: bool = False) -> None:
+    """Mark where a difference is zero, across the axes or upright."""
+    (axes.axvline if upright else axes.axhline)(0, color="0.3", lw=0.9)
+
+
+def room_above(axes: "Axes", share: float) -> None:
+    """Make room for a legend above what is drawn, a share of the axes' height."""
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, high + share * (high - low))
+
+
 def draw_published(
     axes: "Axes", where: ArrayLike, values: ArrayLike, style: Mapping[str, Any], label: str
 ) -> None:
-    """Numbers that the paper prints, as hollow marks in the shape of their arm.
-
-    Args:
-        axes: to draw on.
-        where: (n,) places.
-        values: (n,).
-        style: from `arm_style`.
-        label: for the legend.
-    """
+    """Numbers that the paper prints at (n,) places, as hollow marks in the shape of their arm."""
     hollow = dict(style) | {"linestyle": "none", "markerfacecolor": "none"}
     axes.plot(where, values, markersize=9, label=label, **hollow)
 
@@ -213,11 +221,7 @@ def error_bars(estimate: ArrayLike, low: ArrayLike, high: ArrayLike) -> NDArray[
 
 @contextmanager
 def figure_style() -> Iterator[None]:
-    """Apply the fonts, sizes and lines of every figure of the project, in a ``with`` block.
-
-    Yields:
-        Nothing; matplotlib's settings are restored on leaving.
-    """
+    """Apply the fonts, sizes and lines of every figure of the project, in a ``with`` block."""
     import matplotlib
 
     settings: Any = {
@@ -243,12 +247,7 @@ def figure_style() -> Iterator[None]:
 
 
 def save_figure(figure: "Figure", path: Path) -> None:
-    """Write a figure as PNG, atomically, and close it.
-
-    Args:
-        figure: matplotlib figure.
-        path: target, ending in .png.
-    """
+    """Write a figure as PNG, atomically, and close it."""
     import matplotlib.pyplot as plt
 
     buffer = io.BytesIO()

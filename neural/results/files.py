@@ -15,22 +15,12 @@ __all__ = ["write_atomic", "write_csv", "write_json"]
 
 
 def write_json(path: Path, value: object) -> None:
-    """Write a value as indented JSON, atomically.
-
-    Args:
-        path: target.
-        value: what JSON can hold; dataclasses are written as dictionaries, arrays as lists.
-    """
+    """Write a value as indented JSON, atomically; dataclasses as dictionaries, arrays as lists."""
     write_atomic(path, (json.dumps(value, indent=1, default=_plain, allow_nan=False) + "\n").encode())
 
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
-    """Write rows as CSV, atomically; the header is the union of their entries, in order of appearance.
-
-    Args:
-        path: target.
-        rows: one dictionary per line; entries left out stay empty.
-    """
+    """Write rows as CSV, atomically; the header is the union of their entries, in order of appearance."""
     header = list(dict.fromkeys(name for row in rows for name in row))
     text = io.StringIO()
     writer = csv.DictWriter(text, header, lineterminator="\n")

@@ -36,14 +36,7 @@ class Interval:
         return f"{self.estimate:.4g} [{self.low:.4g}, {self.high:.4g}]"
 
     def excludes(self, value: float) -> bool:
-        """Whether a value lies outside the interval.
-
-        Args:
-            value: e.g. 0 for a difference, 1 for a ratio.
-
-        Returns:
-            True if it does.
-        """
+        """Whether a value (0 for a difference, 1 for a ratio) lies outside the interval."""
         return not self.low <= value <= self.high
 
 
@@ -98,18 +91,7 @@ def geometric_interval(values: ArrayLike) -> Interval:
 
 
 def paired_difference(treated: ArrayLike, control: ArrayLike) -> Interval:
-    """Mean of treated - control over repetitions that share their seeds, with 95% t interval.
-
-    Args:
-        treated: (n,).
-        control: (n,), same repetitions in the same order.
-
-    Returns:
-        Interval, in the units of the values.
-
-    Raises:
-        ValueError: different lengths.
-    """
+    """Mean of treated - control, (n,) each, over repetitions that share their seeds, with 95% t interval."""
     return mean_interval(_paired(treated, control, np.subtract))
 
 

@@ -23,11 +23,7 @@ Result = TypeVar("Result")
 
 
 def usable_cores() -> int:
-    """Cores that this process may use.
-
-    Returns:
-        Their number, at least 1.
-    """
+    """Number of cores that this process may use, at least 1."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -84,11 +80,7 @@ class _StoppedError(Exception):
 
 @contextmanager
 def one_torch_thread() -> Iterator[None]:
-    """PyTorch computes on one thread inside a ``with`` block.
-
-    Yields:
-        Nothing; the number of threads is restored on leaving.
-    """
+    """PyTorch computes on one thread inside a ``with`` block."""
     import torch
 
     before = torch.get_num_threads()
@@ -100,15 +92,7 @@ def one_torch_thread() -> Iterator[None]:
 
 
 def progress_bar(total: int, unit: str) -> "tqdm[Any]":
-    """A tqdm bar; `update(n)` advances it. Rarely redrawn where the output is not a terminal.
-
-    Args:
-        total: units of work.
-        unit: what a unit is, e.g. " run-steps".
-
-    Returns:
-        The bar, a context manager.
-    """
+    """A tqdm bar of `total` units of work; rarely redrawn where the output is not a terminal."""
     from tqdm import tqdm
 
     quiet = not sys.stderr.isatty()

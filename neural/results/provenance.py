@@ -16,16 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 def provenance(*, config: Mapping[str, Any], seconds: float, device: str = "cpu") -> dict[str, Any]:
-    """Where numbers come from: settings, versions, device, revision, wall time.
-
-    Args:
-        config: the study's settings.
-        seconds: wall time of the computation.
-        device: torch device, or "cpu".
-
-    Returns:
-        Dictionary for `write_json`.
-    """
+    """Where numbers come from: settings, versions, device, revision, wall time; for `write_json`."""
     versions = {}
     for package in ("fisherkit", "numpy", "scipy", "torch", "matplotlib"):
         try:

@@ -18,14 +18,7 @@ _ACCURACY = "accuracy_"
 
 
 def shots_label(shots: int | None) -> str:
-    """How tables and figures call a number of shots.
-
-    Args:
-        shots: k, or None for the whole training pool.
-
-    Returns:
-        Text.
-    """
+    """How tables and figures call k shots; None is the whole training pool."""
     return "all" if shots is None else str(shots)
 
 
@@ -107,22 +100,10 @@ def by_measure(
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """Read a table that `write_table` wrote; numbers of shots are text, "all" being one of them.
-
-    Args:
-        path: CSV file.
-
-    Returns:
-        Table.
-    """
+    """Read a table that `write_table` wrote; numbers of shots are text, "all" being one of them."""
     return pd.read_csv(path, dtype={"shots": str}, keep_default_na=False, na_values=[""])
 
 
 def write_table(path: Path, rows: pd.DataFrame) -> None:
-    """Write a table as CSV, atomically; floats with all their digits, what is missing stays empty.
-
-    Args:
-        path: target.
-        rows: table.
-    """
+    """Write a table as CSV, atomically; floats with all their digits, what is missing stays empty."""
     write_atomic(path, rows.to_csv(index=False, lineterminator="\n").encode())

@@ -13,7 +13,6 @@ __all__ = [
     "equivalence",
     "gain_text",
     "interval_columns",
-    "little_impact",
     "little_impact_record",
     "markdown_table",
     "text_table",
@@ -191,22 +190,6 @@ def little_impact_record(gaps: Mapping[str, Interval]) -> LittleImpact:
     verdict = "holds" if inside == len(gaps) else "fails" if outside else "undecided"
     largest, gap = max(gaps.items(), key=lambda item: abs(item[1].estimate))
     return LittleImpact(verdict, len(gaps), inside, outside, clear, largest, gap)
-
-
-def little_impact(gaps: Mapping[str, Interval]) -> str:
-    """`little_impact_record` as a sentence.
-
-    Args:
-        gaps: {what: difference to r = 1}, at least one.
-
-    Returns:
-        Sentence.
-
-    Example:
-        >>> little_impact({"r = 4": Interval(0.2, -0.1, 0.5, 5)})
-        'little impact (within 1 point of r = 1) holds: 1 of 1 intervals lie within, 0 beyond; 0 exclude zero (0.1 expected by chance); largest: r = 4: +0.2 [-0.1, +0.5]'
-    """
-    return little_impact_record(gaps).sentence
 
 
 def text_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

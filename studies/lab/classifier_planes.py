@@ -12,7 +12,7 @@ from fisherkit.checks import UnknownNameError
 from neural.heads.arms import ARMS, permuted_classes
 from neural.heads.model import SharedHead, class_mean_head
 from neural.heads.runs import HeadFit
-from neural.results.figures import arm_style, place_style
+from neural.results.figures import arm_style, place_style, zero_line
 from neural.tasks.task import Embeddings, Task
 
 if TYPE_CHECKING:
@@ -123,19 +123,7 @@ def confused_pairs(fit: HeadFit, rows: Embeddings, count: int) -> list[tuple[int
 
 
 def named_pairs(task: Task, names: Sequence[str]) -> list[tuple[int, int]]:
-    """Pairs of classes from a command line.
-
-    Args:
-        task: whose classes they are.
-        names: two or four of them; none leaves the choice to the study.
-
-    Returns:
-        Pairs of labels.
-
-    Raises:
-        UnknownNameError: no such class.
-        ValueError: another number of names, or a class with itself.
-    """
+    """Pairs of labels by two or four names of classes; none leaves the choice to the study."""
     classes = [str(name) for name in task.classes]
     if len(names) not in {0, 2, 4}:
         raise ValueError(f"--pairs: give two or four names of classes, got {len(names)}")
@@ -151,20 +139,7 @@ def named_pairs(task: Task, names: Sequence[str]) -> list[tuple[int, int]]:
 
 
 def prototype_text_cosines(model: SharedHead, texts: Embeddings) -> Floats:
-    """Cosine of every row of the head with every class's mean text.
-
-    The paper's Figure 44 has inner products; cosines do not depend on how long the rows have become.
-
-    Args:
-        model: a head that lives in the space of the texts.
-        texts: labelled text features.
-
-    Returns:
-        (C, C), rows of the head by texts.
-
-    Raises:
-        ValueError: a head that lives in another space.
-    """
+    """(C, C) cosines, rows of the head by class mean texts; unlike Figure 44's products, lengths do not matter."""
     layout = model.layout
     if layout.head_dim != texts.dim:
         raise ValueError(
@@ -233,16 +208,7 @@ def diagonal_dominance(matrix: Floats, *, seed: int = 0, permutations: int = 200
 
 
 def prototypes(task: Task, heads: Mapping[str, HeadFit], seed: int) -> list[dict[str, Any]]:
-    """Cosines with class mean texts and their diagonals, of every head that lives in the texts' space.
-
-    Args:
-        task: whose texts they are.
-        heads: by arm.
-        seed: repetition that the heads are of; permuted arms were given other texts in each.
-
-    Returns:
-        For a summary: arm, texts, the numbers of `Dominance`, and the cosines of some classes to be drawn.
-    """
+    """By arm: `Dominance` and cosines with class mean texts, for a summary; a seed has its own permuted texts."""
     name, texts = next(iter(task.auxiliaries.items()))
     assigned = permuted_classes(len(task.classes), seed)
     found = []
@@ -266,13 +232,7 @@ def prototypes(task: Task, heads: Mapping[str, HeadFit], seed: int) -> list[dict
 
 
 def draw_plane(axes: "Axes", plane: Mapping[str, Any], when: str) -> None:
-    """Rows of two classes; the boundary is the vertical line, and the half-planes are shaded by class.
-
-    Args:
-        axes: to draw on.
-        plane: of a summary, with "arm", "classes", "accuracy", "points" and "first".
-        when: for the title, "before text" or "after text".
-    """
+    """Rows of two classes; the boundary is the vertical line, and the half-planes are shaded by class."""
     points, first = np.array(plane["points"]), np.array(plane["first"])
     for mine, name, place in zip((first, ~first), plane["classes"], (4, 9), strict=True):  # no arm's colours
         style = place_style(place) | {"linestyle": "none"}
@@ -291,12 +251,7 @@ def draw_plane(axes: "Axes", plane: Mapping[str, Any], when: str) -> None:
 
 
 def draw_diagonals(axes: "Axes", diagonals: Sequence[Mapping[str, Any]]) -> None:
-    """Each diagonal as a point, beside the bar that holds 95% of those by chance.
-
-    Args:
-        axes: to draw on.
-        diagonals: of a summary, with "arm", "texts" and the numbers of `Dominance`.
-    """
+    """Each diagonal as a point, beside the bar that holds 95% of those by chance."""
     labels = []
     for i, entry in enumerate(diagonals):
         chance = [entry["null_low"], entry["null_high"]]
@@ -308,7 +263,7 @@ def draw_diagonals(axes: "Axes", diagonals: Sequence[Mapping[str, Any]]) -> None
         labels.append(f"{ARMS[entry['arm']].label}{given}")
     axes.set_yticks(np.arange(len(labels)), labels)
     axes.invert_yaxis()
-    axes.axvline(0, color="0.3", lw=0.9)
+    zero_line(axes, upright=True)
     axes.set(xlabel="mean cosine, diagonal minus rest")
     axes.set_title("Diagonal and chance")
     axes.margins(x=0.12, y=0.12)

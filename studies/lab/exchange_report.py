@@ -24,14 +24,7 @@ __all__ = ["count_text", "report_of"]
 
 
 def report_of(surfaces: Sequence[Surface]) -> Report:
-    """Tables, verdicts and rows of one task, or of a pair: unaligned first, then aligned.
-
-    Args:
-        surfaces: one or two.
-
-    Returns:
-        Report.
-    """
+    """Tables, verdicts and rows of one task, or of a pair: unaligned first, then aligned."""
     tasks = [_summary(surface) for surface in surfaces]
     summary: dict[str, Any] = {"surfaces": tasks}
     parts = [_markdown(surface, task) for surface, task in zip(surfaces, tasks, strict=True)]

@@ -5,16 +5,18 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from neural.results.intervals import Interval
-from neural.results.text import direction, gain_text
+from neural.results.text import direction, equivalence, gain_text, little_impact_record
 
 __all__ = [
     "NOT_PRINTED",
+    "ONE_RATIO",
     "VERDICTS",
     "Evidence",
     "Finding",
     "evidence_of",
     "findings_of",
     "interval_of",
+    "little_impact_finding",
     "overall",
     "pick",
     "points",
@@ -25,6 +27,7 @@ __all__ = [
 #: What a row can come to, under the control that has as many parameters as UML.
 VERDICTS = ("holds", "in part", "undecided", "fails in part", "fails", "no claim")
 NOT_PRINTED = "no number printed"
+ONE_RATIO = "only r = 1 was measured"
 
 
 @dataclass(frozen=True)
@@ -90,14 +93,7 @@ def records(found: Mapping[tuple[str, int], Finding]) -> list[dict[str, Any]]:
 
 
 def findings_of(kept: Iterable[Mapping[str, Any]]) -> dict[tuple[str, int], Finding]:
-    """Findings from what `records` made of them.
-
-    Args:
-        kept: of a summary, as JSON holds it.
-
-    Returns:
-        By exhibit.
-    """
+    """Findings by exhibit, from what `records` made of them."""
     found = {}
     for record in kept:
         kind, number = record["exhibit"].split()
@@ -145,29 +141,25 @@ def interval_of(entry: Mapping[str, Any], sign: int = 1) -> Interval:
 
 
 def points(gain: Mapping[str, Any], digits: int = 1) -> str:
-    """A paired difference as text.
-
-    Args:
-        gain: as JSON holds it.
-        digits: decimals.
-
-    Returns:
-        Text.
-    """
+    """A paired difference, as JSON holds it, as text."""
     return gain_text(interval_of(gain), digits)
 
 
 def word(gain: Mapping[str, Any], sign: int = 1) -> str:
-    """What a paired difference says, by its 95% interval.
-
-    Args:
-        gain: as JSON holds it.
-        sign: -1 where less is better.
-
-    Returns:
-        "holds", "fails" or "undecided".
-    """
+    """By the 95% interval of a difference, as JSON holds it: holds, fails or undecided; sign -1 where less is better."""
     return direction(interval_of(gain, sign), up="holds", down="fails", unclear="undecided")
+
+
+def little_impact_finding(ours: str, printed: str, gaps: Mapping[str, Interval], contrast: str) -> Finding:
+    """Holds where no batch ratio moves the accuracy by more than a point; `contrast` words a gap by its name in {}."""
+    if not gaps:
+        return Finding(ours, printed, "no claim", ONE_RATIO)
+    impact = little_impact_record(gaps)
+    evidence = tuple(
+        Evidence(contrast.format(name), gap.estimate, gap.low, gap.high, equivalence(gap))
+        for name, gap in gaps.items()
+    )
+    return Finding(ours, printed, impact.verdict, impact.sentence, evidence)
 
 
 def overall(words: Sequence[str]) -> str:
@@ -189,18 +181,7 @@ def overall(words: Sequence[str]) -> str:
 
 
 def pick(entries: Sequence[Mapping[str, Any]], **wanted: object) -> Mapping[str, Any]:
-    """The first entry with these values.
-
-    Args:
-        entries: of a summary.
-        **wanted: values by name.
-
-    Returns:
-        The entry.
-
-    Raises:
-        KeyError: there is none.
-    """
+    """The first entry with these values; a KeyError if there is none."""
     found = [e for e in entries if all(e.get(name) == value for name, value in wanted.items())]
     if not found:
         raise KeyError(f"no entry with {wanted}")

@@ -306,19 +306,7 @@ def tuning_differences(tuning: FineTuning, seeds: int) -> list[str]:
 
 
 def fine_tune(cells: Sequence[FineTuneCell], store: Cells, device: str) -> int:
-    """Train what the store lacks, one training after another on each core; every cell is stored as it finishes.
-
-    Args:
-        cells: of one study; equal ones are computed once.
-        store: finished cells.
-        device: "cpu" (all cores, one thread each), "cuda", ...
-
-    Returns:
-        Number of cells computed now.
-
-    Raises:
-        OutOfMemoryError: a batch that is too large for the GPU.
-    """
+    """Train what the store lacks, one training on each core, stored as it finishes; returns how many were computed now."""
     todo = store.unfinished(cells)
 
     def work(cell: FineTuneCell, progress: Callable[[int], object]) -> Mapping[str, Any]:

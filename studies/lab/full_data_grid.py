@@ -11,6 +11,7 @@ from neural.results.cells import Cells
 from neural.results.table import by_test, table
 from neural.tasks.task import Task
 from studies.lab.fine_tuning import FineTuneCell, FineTuning
+from studies.lab.options import check_repetitions
 
 __all__ = ["PARTS", "TABLES", "WITH_TEXT", "FullDataPlan", "Row", "measured", "rows_of"]
 
@@ -73,10 +74,7 @@ class FullDataPlan:
     def __post_init__(self) -> None:
         if not self.task.auxiliaries:
             raise ValueError(f"{self.task.name}: no auxiliary modality, so there is nothing to compare")
-        if self.preset.seeds < 2:
-            raise ValueError(
-                f"--seeds: intervals need at least 2 paired repetitions, got {self.preset.seeds}"
-            )
+        check_repetitions(self.preset.seeds)
         self.tuned_cells()  # a ratio out of range shall be refused before anything is trained
 
     @property

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from neural.heads.arms import ARMS
-from neural.results.figures import arm_style, draw_means, figure_style, save_figure
+from neural.results.figures import arm_style, draw_means, figure_style, room_above, save_figure, zero_line
 from neural.results.text import gain_text, markdown_table
 from studies.lab.full_data_grid import PARTS
 
@@ -72,7 +72,7 @@ def draw(summary: Mapping[str, Any], values: pd.DataFrame, gains: pd.DataFrame, 
                 else:
                     _draw_ways(axes, mine, [e for e in summary["rows"] if e["part"] == part])
             _mark_published(above, summary, part)
-            below.axhline(0, color="0.3", lw=0.9)
+            zero_line(below)
             above.set(ylabel="test accuracy (%)", title=PARTS[part])
             below.set(ylabel=f"difference to\n{control} (points)")
         save_figure(figure, path)
@@ -106,8 +106,7 @@ def _draw_ratios(axes: "Axes", values: pd.DataFrame) -> None:
         axes, values, "r", labels={arm: ARMS[arm].label for arm in dict.fromkeys(values["arm"])}, order=ratios
     )
     axes.set(xlabel="r, text rows per picture in a step")
-    low, high = axes.get_ylim()
-    axes.set_ylim(low, high + 0.35 * (high - low))  # room for the legend
+    room_above(axes, 0.35)
     axes.legend(loc="upper left")
 
 

@@ -18,6 +18,7 @@ from neural.results.cells import Cells, cell_key
 from neural.results.intervals import paired_ratio
 from neural.results.parallel import in_parallel, progress_bar, usable_cores
 from neural.results.table import table
+from studies.lab.options import check_repetitions
 
 __all__ = [
     "ARMS",
@@ -61,8 +62,7 @@ class Plan:
         self.batch, self.budget, self.width = batch, 10_000, 128
         self.widths = (64, 128) if quick else (64, 128, 256)
         self.budgets = (1000, 10_000) if quick else (500, 1000, 2500, 5000, 10_000, 20_000)
-        if self.seeds < 2:
-            raise ValueError(f"--seeds: intervals need at least 2 paired repetitions, got {self.seeds}")
+        check_repetitions(self.seeds)
         if batch % 2 or not 2 <= batch <= self.budget // 2:
             raise ValueError(
                 f"--batch: must be even and between 2 and {self.budget // 2}, half the budget; got {batch}"

@@ -131,17 +131,7 @@ def draw_curves(
     predicted: str = "",
     measured: str | None = None,
 ) -> None:
-    """Predictions as lines and measured values on them, a curve for each entry of a column.
-
-    Args:
-        ax: to draw on.
-        points: what is drawn.
-        x: column of the horizontal axis, which is logarithmic.
-        hue: column that tells curves apart.
-        beside: how far points of successive curves stand apart, as a share of `x`.
-        predicted: what the legend adds to the entries of `hue`.
-        measured: what it calls the points; by default they are not in it.
-    """
+    """Predictions as lines and measured values on them, a curve per entry of `hue`, set apart by a share `beside` of x."""
     curves = list(points.groupby(hue, sort=False))
     for i, (entry, part) in enumerate(curves):
         style = place_style(i)

@@ -10,13 +10,23 @@ otherwise; working state in ``runs/NAME.jsonl``.
 """
 
 import argparse
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from fisherkit.checks import UnknownNameError
 
-__all__ = ["FIGURES", "ROOT", "check_device", "command_parser", "usage_errors"]
+__all__ = [
+    "FIGURES",
+    "ROOT",
+    "check_device",
+    "check_repetitions",
+    "command_line",
+    "command_parser",
+    "parsed",
+    "usage_errors",
+]
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 FIGURES = ROOT / "paper_figures"
@@ -25,16 +35,7 @@ FIGURES = ROOT / "paper_figures"
 def command_parser(
     doc: str | None, *, seeds: int | None = None, device: bool = False
 ) -> argparse.ArgumentParser:
-    """Command line shared by all studies: --quick, --out and, where it repeats and trains, --seeds, --runs, --device.
-
-    Args:
-        doc: the study's docstring, shown by --help.
-        seeds: default number of seeds of a full run; None if the study has no paired repetitions and keeps no cells.
-        device: whether the study can compute on a GPU.
-
-    Returns:
-        Parser, to which a study may add options of its own.
-    """
+    """Command line shared by all studies: --quick, --out; with a default of paired repetitions --seeds, --runs; --device."""
     made = argparse.ArgumentParser(
         description=doc, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
@@ -65,18 +66,31 @@ class _Quick(argparse.Action):
             namespace.out = FIGURES / "quick"
 
 
+def parsed(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Options of a command line, and as `began` when the study did (`time.perf_counter`)."""
+    began = time.perf_counter()
+    return argparse.Namespace(**vars(parser.parse_args(arguments)), began=began)
+
+
+@contextmanager
+def command_line(
+    parser: argparse.ArgumentParser, arguments: Sequence[str] | None
+) -> Iterator[argparse.Namespace]:
+    """`parsed` options with a device that computes; what is raised in the block is a usage error, see `usage_errors`."""
+    options = parsed(parser, arguments)
+    with usage_errors(parser):
+        check_device(options.device)
+        yield options
+
+
+def check_repetitions(seeds: int) -> None:
+    """Refuse, by a ValueError, to make intervals from one repetition."""
+    if seeds < 2:
+        raise ValueError(f"--seeds: intervals need at least 2 paired repetitions, got {seeds}")
+
+
 def check_device(name: str) -> None:
-    """Refuse a device that cannot compute, before anything is loaded for it.
-
-    Args:
-        name: torch device.
-
-    Raises:
-        ValueError: says why.
-
-    Example:
-        >>> check_device("cpu")
-    """
+    """Refuse, by a ValueError, a device that cannot compute, before anything is loaded for it."""
     import torch
 
     try:
@@ -91,12 +105,6 @@ def usage_errors(parser: argparse.ArgumentParser) -> Iterator[None]:
 
     What this project's own checks raise is such an error: `ValueError`, `UnknownNameError`, `OSError`. Anything else is
     a fault of the program and keeps its traceback, so no minutes of work end in a line that says `'seeds'`.
-
-    Args:
-        parser: of the command line.
-
-    Yields:
-        Nothing.
     """
     try:
         yield

@@ -25,6 +25,7 @@ from neural.sequences.probe import Probe, fit_probe
 from neural.sequences.task import SequenceTask, disjoint_halves
 from neural.sequences.training import Curriculum, History, Precision, TrainSettings, train
 from neural.store.checkpoints import DivergedError
+from studies.lab.options import check_repetitions
 
 __all__ = [
     "ARMS",
@@ -217,10 +218,7 @@ class Plan:
     arms: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.preset.seeds < 2:
-            raise ValueError(
-                f"--seeds: intervals need at least 2 paired repetitions, got {self.preset.seeds}"
-            )
+        check_repetitions(self.preset.seeds)
         if len(self.tasks) != self.preset.seeds:
             raise ValueError(f"{self.preset.seeds} seeds need as many tasks, got {len(self.tasks)}")
         if not self.preset.ratio > 0:

@@ -11,7 +11,7 @@ from neural.fewshot.presets import PRESETS, Preset, resized
 from neural.results.parallel import one_torch_thread
 from neural.tasks.files import from_files
 from neural.tasks.task import Task
-from studies.lab.options import check_device
+from studies.lab.options import check_device, command_parser
 from studies.lab.task_sources import IMAGENET, SOURCES, encoded_task, make_task, parse_settings
 
 __all__ = [
@@ -22,15 +22,19 @@ __all__ = [
     "label_of",
     "task_and_preset",
     "task_of",
+    "task_parser",
 ]
 
 
-def add_task_options(parser: ArgumentParser) -> None:
-    """Add the options that say which task a study trains on, and how large it is.
+def task_parser(doc: str | None, *, seeds: int) -> ArgumentParser:
+    """Command line of a study on shared heads: options of all studies, and those of `add_task_options`."""
+    parser = command_parser(doc, seeds=seeds, device=True)
+    add_task_options(parser)
+    return parser
 
-    Args:
-        parser: from `command_parser`, with seeds and a device.
-    """
+
+def add_task_options(parser: ArgumentParser) -> None:
+    """Add the options that say which task a study trains on, and how large it is."""
     add = parser.add_argument
     add("--preset", choices=[name for name in PRESETS if name != "quick"], default=None)
     add("--shots", nargs="+", metavar="K", help="rows per class; 'all' for the whole pool")
@@ -77,17 +81,7 @@ def add_task_options(parser: ArgumentParser) -> None:
 
 
 def chosen_preset(options: Namespace) -> Preset:
-    """The size that a command line asks for.
-
-    Args:
-        options: of a parser with `add_task_options`.
-
-    Returns:
-        Preset.
-
-    Raises:
-        ValueError: --quick together with --preset, shots that are neither whole numbers nor "all".
-    """
+    """The size that a command line asks for; a ValueError for --quick with --preset, or shots that are no number."""
     if options.quick and options.preset is not None:
         raise ValueError(f"--quick is a size of its own; leave out --preset {options.preset}, or --quick")
     try:
@@ -146,19 +140,7 @@ def task_of(options: Namespace, preset: Preset) -> Task:
 
 
 def fitted_preset(options: Namespace, preset: Preset, task: Task) -> Preset:
-    """The preset with shots that the task has rows for.
-
-    Args:
-        options: of a parser with `add_task_options`.
-        preset: from `chosen_preset`.
-        task: from `task_of`.
-
-    Returns:
-        Preset without the default shots that the pool is too small for; "all" where none is left.
-
-    Raises:
-        ValueError: shots that were asked for and are not there.
-    """
+    """The preset without default shots that the pool is too small for; a ValueError where they were asked for."""
     if options.shots:
         for k in preset.shots:
             task.few_shot(k, 0)
@@ -171,14 +153,7 @@ def fitted_preset(options: Namespace, preset: Preset, task: Task) -> Preset:
 
 
 def task_and_preset(options: Namespace) -> tuple[Task, Preset]:
-    """What a study trains on and how large it is, after a look at the device: the start of most studies.
-
-    Args:
-        options: of a parser with `add_task_options`.
-
-    Returns:
-        Task, and the preset with shots that it has rows for.
-    """
+    """What a study trains on, and its size with shots that there are rows for, after a look at the device."""
     check_device(options.device)
     preset = chosen_preset(options)
     task = task_of(options, preset)
@@ -186,15 +161,7 @@ def task_and_preset(options: Namespace) -> tuple[Task, Preset]:
 
 
 def label_of(options: Namespace, task: Task) -> str:
-    """How the files of a study on this task are called: its name, and what makes it another than the default one.
-
-    Args:
-        options: of a parser with `add_task_options`.
-        task: from `task_of`.
-
-    Returns:
-        Text for file names.
-    """
+    """How files of a study on this task are called: its name, and what makes it another than the default one."""
     parts = [task.name, options.vision, options.text, *(options.auxiliaries or []), *sorted(options.set)]
     if options.shifted is not None:
         parts += options.shifted or ["no-shift"]

@@ -279,14 +279,7 @@ def encoded_task(
 
 
 def shifts_below(root: Path) -> list[str]:
-    """Which shifted test sets of ImageNet there are.
-
-    Args:
-        root: data root.
-
-    Returns:
-        Keys of `neural.datasets.shifted_imagenet.SHIFTS` whose folder of images exists.
-    """
+    """Keys of `neural.datasets.shifted_imagenet.SHIFTS` whose folder of images exists below a data root."""
     return [key for key, shift in SHIFTS.items() if (Path(root) / shift.folder / shift.images).is_dir()]
 
 

@@ -13,6 +13,7 @@ from neural.results.intervals import Interval
 from neural.results.table import by_test
 from neural.results.text import by_word, direction
 from neural.tasks.task import Task
+from studies.lab.options import check_repetitions
 
 __all__ = ["GRID", "SCHEDULE", "check_sizes", "first_test", "gain_words", "lighter", "result_columns"]
 
@@ -24,17 +25,7 @@ GRID = Grid((3e-3, 1e-3), (0.0,), (16,), (False,), (0.5, 2.0))
 def lighter(
     preset: Preset, options: Namespace, *, seeds: int, shots: Sequence[int | None] | None = None
 ) -> Preset:
-    """The size of a sweep: the default preset with fewer and shorter trainings; others stay as they are.
-
-    Args:
-        preset: that the command line asks for.
-        options: with `quick`, `preset`, `seeds` and `shots`.
-        seeds: of the sweep, unless the command line says.
-        shots: likewise.
-
-    Returns:
-        Preset.
-    """
+    """The default preset with fewer and shorter trainings, for a sweep; others, and what is asked for, stay as they are."""
     if options.quick or options.preset not in {None, "default"}:
         return preset
     preset = replace(preset, schedule=SCHEDULE, grid=GRID)
@@ -59,8 +50,7 @@ def first_test(cells: pd.DataFrame, task: Task) -> pd.DataFrame:
 
 def check_sizes(preset: Preset, sizes: Mapping[str, float | None]) -> None:
     """Refuse fewer than two repetitions, and sizes (by their option) that are not positive and finite."""
-    if preset.seeds < 2:
-        raise ValueError(f"--seeds: intervals need at least 2 paired repetitions, got {preset.seeds}")
+    check_repetitions(preset.seeds)
     for option, value in sizes.items():
         if value is not None and not 0 < value < float("inf"):
             raise ValueError(f"{option}: must be positive and finite, got {value:g}")

@@ -6,9 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from neural.fewshot.plan import with_gain
 from neural.heads.arms import ARMS
 from neural.results.contrasts import long_form
-from neural.results.figures import draw_means, draw_published, figure_style, place_style, save_figure
+from neural.results.figures import (
+    SHOTS_AXIS,
+    draw_means,
+    draw_published,
+    figure_style,
+    place_style,
+    room_above,
+    save_figure,
+    zero_line,
+)
 from neural.results.text import gain_text, markdown_table
 from studies.lab.modality_grid import Plan, Training, together
 
@@ -40,7 +50,7 @@ def as_markdown(summary: Mapping[str, Any]) -> str:
         ours, theirs, steps = (
             [e for e in summary[kind] if e["target"] == target] for kind in ("accuracy", "published", "steps")
         )
-        cells = [(e["training"], e["shots"], _accuracy_text(e)) for e in ours]
+        cells = [(e["training"], e["shots"], with_gain(e, "accuracy", 1)) for e in ours]
         cells += [
             (f"*paper: {together(e['auxiliaries'])}*", e["shots"], f"{e['accuracy']:.2f}") for e in theirs
         ]
@@ -72,11 +82,6 @@ def _wide(title: str, shots: Sequence[str], cells: Iterable[tuple[str, str, str]
 def shots_title(shots: str) -> str:
     """As in "1 shot" and "4 shots"."""
     return f"{shots} {'shot' if shots == '1' else 'shots'}"
-
-
-def _accuracy_text(entry: Mapping[str, Any]) -> str:
-    text = f"{entry['accuracy'].estimate:.1f}"
-    return f"{text} ({gain_text(entry['minus_control'])})" if "minus_control" in entry else text
 
 
 def long_table(summary: Mapping[str, Any]) -> list[dict[str, object]]:
@@ -113,13 +118,12 @@ def draw(
                 draw_means(
                     axes, mine, "shots", hue="training", labels=labels, styles=styles, order=summary["shots"]
                 )
-                axes.set(xlabel="target training rows per class (shots)", ylabel="")
+                axes.set(xlabel=SHOTS_AXIS, ylabel="")
             _mark_published(above, summary, target, styles)
             above.set_title(f"{target} as the target, {summary['classes']} classes")
-            below.axhline(0, color="0.3", lw=0.9)
+            zero_line(below)
             for axes in (above, below):
-                low, high = axes.get_ylim()
-                axes.set_ylim(low, high + 0.45 * (high - low))  # room for the legend
+                room_above(axes, 0.45)
                 axes.legend(loc="upper left")
         panels[0, 0].set_ylabel("test accuracy (%)")
         panels[1, 0].set_ylabel("gain over the target alone (points)")

@@ -23,6 +23,7 @@ from neural.transfer.stack import LanguageStack
 from neural.transfer.training import Schedule, train
 from neural.worlds.glyph_pictures import Jitter
 from neural.worlds.glyphs import GlyphSettings
+from studies.lab.options import check_repetitions
 
 __all__ = ["ARMS", "MODES", "PRESETS", "Plan", "Preset", "arm_label", "compute", "run_cell"]
 
@@ -133,10 +134,7 @@ class Plan:
         along = {"scratch", *(f"pretrained_{'unfrozen' if m == 'full' else m}" for m in modes)}
         chosen = set(self.arms or ARMS) | along
         object.__setattr__(self, "arms", tuple(arm for arm in ARMS if arm in chosen))
-        if self.preset.seeds < 2:
-            raise ValueError(
-                f"--seeds: intervals need at least 2 paired repetitions, got {self.preset.seeds}"
-            )
+        check_repetitions(self.preset.seeds)
         if not self.preset.learning_rates:
             raise ValueError("--learning-rates: give at least one")
 

@@ -92,18 +92,7 @@ class Result:
 
 
 def results(folder: Path, jobs: Sequence[Job] = JOBS) -> list[Result]:
-    """What lies in a folder of results.
-
-    Args:
-        folder: ``paper_figures``, or where else ``--out`` pointed.
-        jobs: which runs to look for.
-
-    Returns:
-        One result per run that is there, in order.
-
-    Raises:
-        ValueError: a summary that cannot be read, or that lacks what its rows are made of.
-    """
+    """One result per run whose files lie in a folder, in order; a ValueError for a summary that cannot be read."""
     return [_result(folder, job) for job in jobs if (folder / f"{job.name}.json").exists()]
 
 
@@ -244,14 +233,7 @@ def _marked(line: str) -> str:
 
 
 def explanations(page: Path) -> dict[str, str]:
-    """What a page says of its runs in its own words: the text of a section that is not between markers.
-
-    Args:
-        page: Markdown beside the results; it need not be there.
-
-    Returns:
-        {name of a run: Markdown}; runs of which nothing is said are left out.
-    """
+    """{run: what a page says of it in its own words}: Markdown of its section that is not between markers."""
     if not page.exists():
         return {}
     found: dict[str, list[str]] = {}
@@ -283,15 +265,7 @@ def write_gallery(folder: Path, jobs: Sequence[Job]) -> Path:
 
 
 def findings(job: Job, summary: Mapping[str, Any]) -> dict[tuple[str, int], Finding]:
-    """The figures and tables that a run stands for, as its summary tells them.
-
-    Args:
-        job: the run.
-        summary: what it wrote as JSON.
-
-    Returns:
-        {("Figure" or "Table", number): finding}, in the paper's order.
-    """
+    """The figures and tables that a run stands for, in the paper's order, as its summary tells them."""
     told = findings_of(summary.get("findings", ()))
     untold = Finding("not told by this run", "see the paper", "no claim", "not told; run the study again")
     wanted = [

@@ -73,17 +73,7 @@ def save_jobs(path: Path, jobs: Iterable[Job]) -> None:
 
 
 def load_jobs(folder: Path) -> tuple[Job, ...]:
-    """The plan of a folder of results.
-
-    Args:
-        folder: where ``PLAN`` may lie.
-
-    Returns:
-        Its runs; those on the embedded data where there is no such file.
-
-    Raises:
-        ValueError: the file holds something else.
-    """
+    """The runs that a folder's ``PLAN`` lists, by default those on the embedded data; a ValueError if it is no plan."""
     path = folder / PLAN
     if not path.exists():
         return JOBS

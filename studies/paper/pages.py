@@ -116,14 +116,7 @@ def _data_uri(content: bytes, name: str) -> str:
 
 
 def download(path: Path) -> dict[str, str]:
-    """A file that a link in the page saves; large ones are gzipped.
-
-    Args:
-        path: .csv or .json.
-
-    Returns:
-        Its name, size in words and data URI.
-    """
+    """A file (.csv, .json) that a link saves: its name, size in words and data URI; large ones are gzipped."""
     content, name = path.read_bytes(), path.name
     if len(content) > _PLAIN:
         content, name = gzip.compress(content, mtime=0), f"{name}.gz"
@@ -131,17 +124,7 @@ def download(path: Path) -> dict[str, str]:
 
 
 def picture(path: Path) -> dict[str, Any]:
-    """A PNG file inside the page, with its size, so that nothing moves while it is decoded.
-
-    Args:
-        path: .png.
-
-    Returns:
-        Its name, width and height in the page, and data URI.
-
-    Raises:
-        ValueError: not a PNG file.
-    """
+    """A PNG file inside the page: name, width and height (nothing moves while it is decoded), data URI."""
     content = path.read_bytes()
     if content[:8] != b"\x89PNG\r\n\x1a\n" or content[12:16] != b"IHDR":
         raise ValueError(f"{path}: not a PNG picture; run its study again")
@@ -179,15 +162,7 @@ def _hash(content: str) -> str:
 
 
 def render(template: str, **values: object) -> str:
-    """Fill a template of ``studies/paper/templates``.
-
-    Args:
-        template: its file name.
-        **values: what it names; text is escaped.
-
-    Returns:
-        HTML.
-    """
+    """HTML from a template of ``studies/paper/templates`` and the values that it names; text is escaped."""
     pages = Environment(
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,

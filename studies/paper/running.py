@@ -45,16 +45,7 @@ class Outcome:
 
 
 def run_job(job: Job, arguments: Sequence[str], logs: Path) -> Outcome:
-    """Run a study in this process; what it prints goes to a file, its progress bars to the terminal.
-
-    Args:
-        job: the run.
-        arguments: command line of its study.
-        logs: folder of the file.
-
-    Returns:
-        Outcome; an error of the study is one, an interrupt from the keyboard is not caught.
-    """
+    """Run a study in this process; its output goes to a file in `logs`, an error becomes part of the outcome."""
     if str(ROOT) not in sys.path:  # on a worker
         sys.path.insert(0, str(ROOT))
     logs.mkdir(parents=True, exist_ok=True)
@@ -137,15 +128,7 @@ def _seconds(jobs: Sequence[Job], quick: bool) -> float:
 
 
 def of_all_ranks(failed: Sequence[str], ranks: int) -> list[str]:
-    """What failed in any process that torchrun started; waits for all, since the first that ends badly ends the others.
-
-    Args:
-        failed: names of the runs that failed here.
-        ranks: number of processes.
-
-    Returns:
-        Names of the runs that failed anywhere.
-    """
+    """Names of the runs that failed in any process of torchrun; waits for all, as the first bad end ends the others."""
     if ranks == 1:
         return list(failed)
     import torch.distributed as dist
