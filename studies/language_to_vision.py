@@ -154,13 +154,13 @@ def verdict(mode: str, differences: Mapping[str, Interval]) -> str:
     Example:
         >>> up, none = Interval(5, 4, 6, 8), Interval(0, -1, 1, 8)
         >>> verdict("frozen", {"scratch": up, "shuffled_frozen": none})
-        'layers frozen: pretrained beats training from scratch (+5.0 [+4.0, +6.0] points), but is not told apart from shuffled (+0.0 [-1.0, +1.0]): the claim holds, but these controls do not show that it is more than the scale of the weights'
+        'layers frozen: pretrained beats training from scratch (+5.0 [+4.0, +6.0] points), but shows no detectable difference from shuffled (+0.0 [-1.0, +1.0]): the claim holds, but these controls do not show that it is more than the scale of the weights'
     """
     scratch = differences["scratch"]
     names = {"scratch": "training from scratch", f"scratch_{mode}": "random layers treated alike"}
     told, first = "", ""
     for control, gain in differences.items():
-        verb = direction(gain, up="beats", down="loses to", unclear="is not told apart from")
+        verb = direction(gain, up="beats", down="loses to", unclear="shows no detectable difference from")
         if told:
             told += ", " if verb == first else ", but "
         name = names.get(control, ARMS[control][0])

@@ -101,7 +101,9 @@ def test_cell_key_tells_close_settings_apart(one, other):
 
 def test_cell_key_is_the_same_in_another_process():
     """A key that depends on the process, as str.__hash__ does, would find no finished cell again."""
-    code = "from neural.results.cells import cell_key; print(cell_key({'arm': 'x', 'lr': 0.1, 'steps': [1, 2]}))"
+    code = (
+        "from neural.results.cells import cell_key; print(cell_key({'arm': 'x', 'lr': 0.1, 'steps': [1, 2]}))"
+    )
     environment = os.environ | {"PYTHONHASHSEED": "12345"}
     finished = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=True

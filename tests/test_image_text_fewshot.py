@@ -165,7 +165,7 @@ def test_presets_say_what_differs_from_the_paper():
 def test_edges_of_the_grid_are_counted(task):
     plan = Plan(task, SMALL)
     edges = summarise(plan, planted(plan, {}))["edges"]
-    assert "UML lowest learning rate 4, highest learning rate 4, last look 4 of 4" in edges
+    assert "UML lowest learning rate 4, highest learning rate 4, last evaluation 4 of 4" in edges
     assert any(
         line.startswith("unimodal, matched lowest") and "(trainings that diverged) 8" in line
         for line in edges

@@ -207,7 +207,7 @@ UP, NONE, DOWN = Interval(5, 4, 6, 8), Interval(0.5, -1, 2, 8), Interval(-5, -6,
 def test_verdict_follows_the_intervals(scratch, shuffled, gaussian, end):
     line = verdict("frozen", {"scratch": scratch, "shuffled_frozen": shuffled, "gaussian_frozen": gaussian})
     assert line.endswith(f": {end}")
-    word = {UP: "beats", NONE: "is not told apart from", DOWN: "loses to"}
+    word = {UP: "beats", NONE: "shows no detectable difference from", DOWN: "loses to"}
     for gain, name in ((scratch, "training from scratch"), (shuffled, "shuffled"), (gaussian, "gaussian")):
         assert f"{word[gain]} {name} ({gain.estimate:+.1f}" in line
 

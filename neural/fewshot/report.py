@@ -114,7 +114,7 @@ def _at_the_edge(plan: Plan, cells: pd.DataFrame) -> list[str]:
         counts = {
             "lowest learning rate": chosen["learning_rate"].eq(min(rates)).sum(),
             "highest learning rate": chosen["learning_rate"].eq(max(rates)).sum(),
-            "last look": chosen["best_step"].gt(schedule.iterations - schedule.eval_every).sum(),
+            "last evaluation": chosen["best_step"].gt(schedule.iterations - schedule.eval_every).sum(),
         }
         if chosen["diverged"].any():
             counts["(trainings that diverged)"] = chosen["diverged"].sum()

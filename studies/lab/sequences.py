@@ -165,7 +165,7 @@ CONTRASTS = {
     "paper": Contrast("uml", "unimodal", "the paper's comparison"),
     "rows": Contrast("uml", "unimodal_2b", "equal rows per step", "equal rows per step"),
     "scrambled": Contrast(
-        "uml", "uml_scrambled", "order and company of the auxiliary's steps", "a scrambled auxiliary"
+        "uml", "uml_scrambled", "order and context of the auxiliary's steps", "a scrambled auxiliary"
     ),
     "unrelated": Contrast("uml", "uml_unrelated", "what the auxiliary is about", "an unrelated auxiliary"),
     "disjoint": Contrast("uml_disjoint", "unimodal_half", "strictly unpaired", "disjoint halves"),
