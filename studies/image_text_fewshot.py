@@ -25,7 +25,6 @@ and .json; a killed run resumes.
 """
 
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -41,9 +40,9 @@ from neural.results.cells import Cells
 from neural.results.table import shots_label
 from neural.results.text import by_word, gain_text
 from studies.lab.finding import Finding, evidence_of, overall, pick, records
-from studies.lab.options import command_parser, usage_errors
-from studies.lab.outputs import Report, write_head_report
-from studies.lab.task_options import add_task_options, label_of, task_and_preset
+from studies.lab.options import command_line
+from studies.lab.outputs import HeadRun, Report
+from studies.lab.task_options import label_of, task_and_preset, task_parser
 from studies.published.numbers import PRINTED_ENCODERS, reference
 from studies.published.printed import gains_printed
 
@@ -118,31 +117,21 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     Returns:
         The summary that is also written as JSON.
     """
-    began = time.perf_counter()
-    parser = command_parser(__doc__, seeds=PRESETS["default"].seeds, device=True)
-    add_task_options(parser)
+    parser = task_parser(__doc__, seeds=PRESETS["default"].seeds)
     parser.add_argument("--arms", nargs="+", default=[], metavar="ARM", help=", ".join(ARMS))
     parser.add_argument("--logit-scale", type=float, default=1.0, help="fixed factor of all logits")
-    options = parser.parse_args(arguments)
-    with usage_errors(parser):
+    with command_line(parser, arguments) as options:
         task, preset = task_and_preset(options)
         plan = Plan(task, preset, tuple(options.arms), options.logit_scale)
-    cells = Cells(options.runs / CELLS)
     print(_heading(plan), flush=True)
-    found = compare(plan, cells, device=options.device, published=_published(plan))
+    store = Cells(options.runs / CELLS)
+    found = compare(plan, store, device=options.device, published=_published(plan))
     summary = dict(found.summary) | {"findings": records(_findings(found.summary))}
     name = f"{NAME}_{label_of(options, task)}" + ("_some-arms" if options.arms else "")
     found.draw(options.out / f"{name}.png")
-    return write_head_report(
-        Report(summary, found.markdown, found.rows, found.table),
-        options,
-        name,
-        plan.cells(),
-        cells,
-        config={"preset": plan.preset, "arms": list(plan.arms), "logit_scale": plan.logit_scale},
-        began=began,
-        computed=found.computed,
-    )
+    run = HeadRun(options, plan.cells(), store, found.computed)
+    config = {"preset": plan.preset, "arms": list(plan.arms), "logit_scale": plan.logit_scale}
+    return run.write(Report(summary, found.markdown, found.rows, found.table), name, config)
 
 
 def _heading(plan: Plan) -> str:

@@ -33,7 +33,7 @@ from studies.lab.options import FIGURES, ROOT, check_device, command_parser, usa
 from studies.paper.gallery import write_gallery
 from studies.paper.jobs import JOBS, PLAN, Job, jobs_for, save_jobs
 from studies.paper.jobs_on_disk import jobs_on_disk
-from studies.paper.running import Outcome, deal, of_all_ranks, run_job, run_on_cluster
+from studies.paper.running import Outcome, all_ranks, deal, run_job, run_on_cluster
 
 __all__ = ["main"]
 
@@ -161,12 +161,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ImportError, ValueError, OSError) as error:  # of the cluster
         parser.exit(2, f"reproduce.py: {error}\n")
     print(f"wall time {_minutes(time.perf_counter() - began)}", flush=True)
-    failed = of_all_ranks(failed, ranks)
-    if rank == 0:
-        failed += _gallery(options)
-    if failed:
-        print(f"failed: {', '.join(failed)}", file=sys.stderr)
-    return int(bool(failed))
+    with all_ranks(ranks) as join:
+        failed = join(failed)
+        if rank == 0:
+            failed += _gallery(options)
+        if failed:
+            print(f"failed: {', '.join(failed)}", file=sys.stderr, flush=True)
+        return int(bool(join(failed)))
 
 
 def _gallery(options: argparse.Namespace) -> list[str]:

@@ -284,8 +284,9 @@ def test_a_folder_without_a_page_gets_one(folder):
     assert "## exchange_isolines: beyond the paper" in page.read_text()
 
 
-def test_a_summary_of_another_shape_is_named(folder):
-    (folder / "self_supervised_glyphs.json").write_text('{"findings": [{"exhibit": "Table 1"}]}')
+@pytest.mark.parametrize("text", ['{"findings": [{"exhibit": "Table 1"}]}', "{}", '{"provenance": {}}', "[]"])
+def test_a_summary_of_another_shape_is_named(folder, text):
+    (folder / "self_supervised_glyphs.json").write_text(text)
     with pytest.raises(
         ValueError, match=r"self_supervised_glyphs.json: not the summary of self_supervised.py"
     ):

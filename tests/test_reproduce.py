@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
@@ -171,7 +172,7 @@ def test_each_process_of_torchrun_takes_its_share_on_its_device(tmp_path, monkey
 
     monkeypatch.setattr(reproduce, "run_job", record)
     monkeypatch.setattr(reproduce, "check_device", lambda name: None)
-    monkeypatch.setattr(reproduce, "of_all_ranks", lambda failed, ranks: failed)
+    monkeypatch.setattr(reproduce, "all_ranks", lambda ranks: nullcontext(list))
     monkeypatch.setenv("WORLD_SIZE", "3")
     for rank in range(3):
         monkeypatch.setenv("RANK", str(rank))
@@ -228,6 +229,9 @@ def test_a_failure_in_one_process_of_torchrun_stops_no_other_and_is_the_status_o
     assert done.returncode
     assert "not a summary of the few-shot study" in done.stdout
     assert (tmp_path / "out" / "data_sheets.json").exists()
+    assert done.stderr.count("the gallery could not be written: ") == 1, (
+        "by the first process, with that summary there"
+    )
     assert done.stderr.count("failed: schematics") == 2
 
 

@@ -16,8 +16,7 @@ from neural.heads.sweep import train_heads
 from neural.results.table import table
 from neural.worlds.concepts import concepts
 from studies import image_text_fewshot, robustness
-from studies.lab.options import command_parser
-from studies.lab.task_options import add_task_options, label_of, task_of
+from studies.lab.task_options import label_of, task_of, task_parser
 from studies.robustness import as_markdown, summarise
 from tests.dataset_builders import WNIDS, build_imagenet, build_shifted
 from tests.tiny_encoders import save_image, save_text
@@ -184,8 +183,7 @@ def test_accuracies_under_the_shifts_of_imagenet(imagenet):
     out, options, summary = imagenet
     assert summary["shifted"] == list(SHIFTS)
     assert summary["among"] == {"imagenet_a": 2, "imagenet_r": 2}
-    parser = command_parser(None, seeds=2, device=True)
-    add_task_options(parser)
+    parser = task_parser(None, seeds=2)
     task = task_of(parser.parse_args(options), SMALL)
     for more, end in ((["imagenet_r", "imagenet_a"], "imagenet-r_imagenet-a"), ([], "no-shift")):
         assert label_of(parser.parse_args([*options, "--shifted", *more]), task).endswith(f"bert_{end}")

@@ -16,7 +16,7 @@ from neural.results.files import write_csv, write_json
 from neural.results.provenance import provenance
 from neural.results.table import write_table
 
-__all__ = ["HeadRun", "Report", "finished", "write_head_report", "write_report", "write_summary"]
+__all__ = ["HeadRun", "Report", "finished", "write_report", "write_summary"]
 
 
 @dataclass(frozen=True)
@@ -136,22 +136,6 @@ def finished(cells: Sequence[HeadCell], options: Namespace, file: str) -> HeadRu
     """Compute what a file in the folder `runs` does not have yet."""
     store = Cells(options.runs / file)
     return HeadRun(options, cells, store, compute(cells, store, options.device))
-
-
-def write_head_report(
-    report: Report,
-    options: Namespace,
-    name: str,
-    cells: Sequence[HeadCell],
-    store: Cells,
-    *,
-    config: Mapping[str, Any],
-    began: float,
-    computed: int,
-) -> dict[str, Any]:
-    """`HeadRun.write` for a study that keeps its cells and the time when it `began` itself."""
-    options = Namespace(**(vars(options) | {"began": began}))
-    return HeadRun(options, cells, store, computed).write(report, name, config)
 
 
 def _write_rows(path: Path, rows: pd.DataFrame | Sequence[Mapping[str, object]]) -> None:

@@ -15,7 +15,6 @@ from studies.lab.options import check_device, command_parser
 from studies.lab.task_sources import IMAGENET, SOURCES, encoded_task, make_task, parse_settings
 
 __all__ = [
-    "add_task_options",
     "chosen_preset",
     "file_label",
     "fitted_preset",
@@ -27,14 +26,8 @@ __all__ = [
 
 
 def task_parser(doc: str | None, *, seeds: int) -> ArgumentParser:
-    """Command line of a study on shared heads: options of all studies, and those of `add_task_options`."""
+    """Command line of a study on shared heads: options of all studies, and which task it trains on, of what size."""
     parser = command_parser(doc, seeds=seeds, device=True)
-    add_task_options(parser)
-    return parser
-
-
-def add_task_options(parser: ArgumentParser) -> None:
-    """Add the options that say which task a study trains on, and how large it is."""
     add = parser.add_argument
     add("--preset", choices=[name for name in PRESETS if name != "quick"], default=None)
     add("--shots", nargs="+", metavar="K", help="rows per class; 'all' for the whole pool")
@@ -96,7 +89,7 @@ def task_of(options: Namespace, preset: Preset) -> Task:
     """The task that a command line asks for; made, read or encoded.
 
     Args:
-        options: of a parser with `add_task_options`.
+        options: of a parser with `task_parser`.
         preset: shots and repetitions, which say what of a data set on disk is encoded.
 
     Returns:

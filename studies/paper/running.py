@@ -5,8 +5,8 @@ import io
 import sys
 import time
 import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any, TextIO
 from studies.paper.exhibits import contents
 from studies.paper.jobs import Job
 
-__all__ = ["Outcome", "deal", "of_all_ranks", "run_job", "run_on_cluster"]
+__all__ = ["Outcome", "all_ranks", "deal", "run_job", "run_on_cluster"]
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -127,17 +127,28 @@ def _seconds(jobs: Sequence[Job], quick: bool) -> float:
     return sum(job.seconds[0 if quick else 1] for job in jobs)
 
 
-def of_all_ranks(failed: Sequence[str], ranks: int) -> list[str]:
-    """Names of the runs that failed in any process of torchrun; waits for all, as the first bad end ends the others."""
+@contextmanager
+def all_ranks(ranks: int) -> Iterator[Callable[[Sequence[str]], list[str]]]:
+    """Let processes of torchrun meet: the first one that ends badly ends the others, so none may leave before all are done.
+
+    Yields:
+        A function that joins lists of names from all processes; each waits there for the others.
+    """
     if ranks == 1:
-        return list(failed)
+        yield list
+        return
     import torch.distributed as dist
 
-    everywhere: list[list[str]] = [[] for _ in range(ranks)]
+    def join(names: Sequence[str]) -> list[str]:
+        everywhere: list[list[str]] = [[] for _ in range(ranks)]
+        dist.all_gather_object(everywhere, list(names))
+        return list(dict.fromkeys(name for part in everywhere for name in part))
+
     dist.init_process_group("gloo", timeout=timedelta(days=30))
-    dist.all_gather_object(everywhere, list(failed))
-    dist.destroy_process_group()
-    return [name for names in everywhere for name in names]
+    try:
+        yield join
+    finally:
+        dist.destroy_process_group()
 
 
 def run_on_cluster(work: Sequence[tuple[Job, Sequence[str]]], logs: Path, address: str) -> Iterator[Outcome]:
