@@ -287,10 +287,14 @@ def _tuning(options: Namespace, task: Task) -> FineTuning:
 def _schedule(options: Namespace) -> Schedule:
     """Of a fine-tuning."""
     paper, evaluations = PRESETS["paper"].schedule, 1 if options.quick else 3
-    usual = STEPS
-    if _on_disk(options):
-        usual = paper.iterations if options.preset == "paper" else DISK_STEPS
-    steps = options.steps if options.steps is not None else QUICK_STEPS if options.quick else usual
+    if options.steps is not None:
+        steps = options.steps
+    elif options.quick:
+        steps = QUICK_STEPS
+    elif not _on_disk(options):
+        steps = STEPS
+    else:
+        steps = paper.iterations if options.preset == "paper" else DISK_STEPS
     warmup, between = max(steps // 10, 1), max(steps // evaluations, 1)
     if not _on_disk(options):
         return Schedule(steps, warmup, between, None)

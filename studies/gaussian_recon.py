@@ -263,7 +263,8 @@ def _worth_of_a_sample(summary: Mapping[str, Any]) -> Finding:
     shown, words = [], []
     for budget, rate in rates.items():
         shown.append(f"{'not defined' if rate is None else f'{rate:.2f}'} (N = {budget:,})")
-        words.append("undecided" if rate is None else "holds" if rate > 1 else "fails")
+        word = "holds" if rate is not None and rate > 1 else "fails"
+        words.append("undecided" if rate is None else word)
     return Finding(
         f"x samples that one y sample replaces, after {last:,} steps: {', '.join(shown)}; no intervals",
         NOT_PRINTED,

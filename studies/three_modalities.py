@@ -172,7 +172,9 @@ def _verdict(
             step for step in steps if (step["target"], step["arm"], step["shots"]) == (target, "uml_init", k)
         ]
         words = [direction(step["difference"], up="gains", down="loses") for step in mine]
-        claim = "fails" if "loses" in words else "holds" if set(words) == {"gains"} else "is undecided"
+        claim = "holds" if set(words) == {"gains"} else "is undecided"
+        if "loses" in words:
+            claim = "fails"
         lost = [
             f"{together(step['after'])} below {together(step['before'])}"
             for step, word in zip(mine, words, strict=True)
@@ -244,7 +246,8 @@ def _findings(summary: Mapping[str, Any]) -> dict[tuple[str, int], Finding]:
                 if (s["target"], s["arm"], s["shots"]) == place
             ]
             came_to = {step.verdict for step in steps}
-            words.append("fails" if "fails" in came_to else "holds" if came_to == {"holds"} else "undecided")
+            word = "holds" if came_to == {"holds"} else "undecided"
+            words.append("fails" if "fails" in came_to else word)
             evidence += steps
         line = lines[target]
         if number in {35, 36} and summary["control"] != "unimodal":

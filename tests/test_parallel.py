@@ -1,11 +1,14 @@
 """Portions of work side by side: all results, one torch thread, and a stop that stops."""
 
+import io
+import re
+import sys
 import threading
 
 import pytest
 import torch
 
-from neural.results.parallel import in_parallel, usable_cores
+from neural.results.parallel import in_parallel, progress_bar, usable_cores
 
 
 class Bar:
@@ -75,3 +78,26 @@ def test_an_exception_stops_the_other_portions(where):
 
 def test_there_is_a_core_to_use():
     assert usable_cores() >= 1
+
+
+def test_progress_bar_counts_and_says_little_where_nobody_watches(capsys):
+    with progress_bar(5000, " run-steps") as bar:
+        for _ in range(2500):
+            bar.update(2)
+        assert bar.n == bar.total == 5000
+        assert bar.mininterval >= 10, "seconds between lines of a log file"
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert " run-steps" in printed.err
+    assert "100%" in printed.err
+    assert len(re.split(r"[\r\n]+", printed.err.strip())) <= 4, "begin, end, hardly anything between"
+
+
+def test_progress_bar_is_redrawn_soon_where_somebody_watches(monkeypatch):
+    terminal = io.StringIO()
+    terminal.isatty = lambda: True
+    monkeypatch.setattr(sys, "stderr", terminal)
+    with progress_bar(10, " cells") as bar:
+        bar.update(10)
+        assert bar.mininterval <= 1
+    assert "10.0/10.0" in terminal.getvalue()

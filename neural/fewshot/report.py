@@ -97,7 +97,8 @@ def _against_baselines(plan: Plan, rows: pd.DataFrame, test: str) -> str:
     words: dict[str, str] = {}
     for k in plan.shots:
         sure, behind = all(g[k].low > 0 for g in against), any(g[k].high < 0 for g in against)
-        word = "gains" if sure else "loses" if behind else "is undecided"
+        word = "loses" if behind else "is undecided"
+        word = "gains" if sure else word
         if k in permuted and permuted[k].low > 0:
             word += ", and so do permuted labels," if sure else ", but permuted labels gain,"
         words[k] = word

@@ -98,7 +98,9 @@ def direction(difference: Interval, *, up: str, down: str, unclear: str = "is un
         >>> direction(Interval(1.0, 0.5, 1.5, 3), up="gains", down="loses")
         'gains'
     """
-    return up if difference.low > 0 else down if difference.high < 0 else unclear
+    if difference.low > 0:
+        return up
+    return down if difference.high < 0 else unclear
 
 
 def by_word(words: Mapping[str, str]) -> str:
@@ -187,7 +189,9 @@ def little_impact_record(gaps: Mapping[str, Interval]) -> LittleImpact:
     words = [equivalence(gap) for gap in gaps.values()]
     clear = sum(gap.excludes(0) for gap in gaps.values())
     inside, outside = words.count("holds"), words.count("fails")
-    verdict = "holds" if inside == len(gaps) else "fails" if outside else "undecided"
+    verdict = "fails" if outside else "undecided"
+    if inside == len(gaps):
+        verdict = "holds"
     largest, gap = max(gaps.items(), key=lambda item: abs(item[1].estimate))
     return LittleImpact(verdict, len(gaps), inside, outside, clear, largest, gap)
 

@@ -206,4 +206,6 @@ def _fit_row(fit: Fit, entry: dict[str, Any], unit: str) -> list[str]:
 
 def count_text(value: float | None, without: str = "∞") -> str:
     """Three digits, and no exponent."""
-    return without if value is None else f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+    if value is None:
+        return without
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"

@@ -57,8 +57,9 @@ class Plan:
     def __init__(
         self, *, quick: bool, seeds: int | None = None, steps: int | None = None, batch: int = 128
     ) -> None:
-        self.seeds = seeds if seeds is not None else 4 if quick else 8
-        self.steps = steps if steps is not None else 2500 if quick else 10_000
+        usual_seeds, usual_steps = (4, 2500) if quick else (8, 10_000)
+        self.seeds = usual_seeds if seeds is None else seeds
+        self.steps = usual_steps if steps is None else steps
         self.batch, self.budget, self.width = batch, 10_000, 128
         self.widths = (64, 128) if quick else (64, 128, 256)
         self.budgets = (1000, 10_000) if quick else (500, 1000, 2500, 5000, 10_000, 20_000)

@@ -71,6 +71,7 @@ def task_parser(doc: str | None, *, seeds: int) -> ArgumentParser:
         metavar="FILE",
         help="what may help; named by --auxiliaries",
     )
+    return parser
 
 
 def chosen_preset(options: Namespace) -> Preset:

@@ -1,17 +1,11 @@
-"""How studies report: intervals against independent formulas, tables, figures."""
+"""Intervals over paired repetitions, against independent formulas."""
 
-import re
-from pathlib import Path
-
-import matplotlib as mpl
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from neural.results.figures import figure_style, place_style, save_figure
 from neural.results.intervals import (
     Interval,
     geometric_interval,
@@ -19,12 +13,8 @@ from neural.results.intervals import (
     paired_difference,
     paired_ratio,
 )
-from neural.results.text import text_table
 from tests.comparators import assert_allclose_report
 from tests.strategies import seeds
-from tests.study_helpers import failing_replace
-
-# ---------------------------------------------------------------- intervals
 
 
 @given(seeds, st.integers(2, 40))
@@ -176,111 +166,3 @@ def test_pairing_is_narrower_where_repetitions_share_their_difficulty(seed):
 def test_intervals_say_what_is_wrong_with_the_repetitions(call, message):
     with pytest.raises(ValueError, match=message):
         call()
-
-
-# ---------------------------------------------------------------- tables and figures
-
-
-@given(seeds, st.integers(1, 5), st.integers(0, 6))
-def test_table_columns_are_aligned_and_hold_the_cells(seed, width, n):
-    rng = np.random.default_rng(seed)
-    words = ["", "x", "x + y", "a longer arm", "θ", "0.25"]
-    rows = [[words[i] for i in rng.integers(0, len(words), width)] for _ in range(n)]
-    header = [words[1 + i] for i in rng.integers(0, len(words) - 1, width)]
-    lines = text_table(header, rows).split("\n")
-    assert len(lines) == n + 2
-    rule = lines[1]
-    assert re.fullmatch(r"-+(  -+)*", rule)
-    spans = [(found.start(), found.end()) for found in re.finditer("-+", rule)]
-    for line, cells in zip([lines[0], *lines[2:]], [header, *rows], strict=True):
-        assert [line[start:end].rstrip() for start, end in spans] == cells
-        assert line == line.rstrip()
-        assert len(line) <= len(rule)
-    assert [end - start for start, end in spans] == [
-        max(len(row[j]) for row in [header, *rows]) for j in range(width)
-    ]
-
-
-def test_table_prints_whatever_can_be_printed():
-    rows = [[1, None, mean_interval([1.0, 2.0, 3.0])], (np.float64(0.5), Path("a"), True)]
-    assert text_table(("n", "what", "mse"), iter(rows)).split("\n") == [
-        "n    what  mse",
-        "---  ----  ------------------",
-        "1    None  2 [-0.4841, 4.484]",
-        "0.5  a     True",
-    ]
-
-
-def pixels(**style):
-    """What a reader sees of a curve in black."""
-    figure, axes = plt.subplots(figsize=(2, 1), dpi=100)
-    axes.plot([0, 1, 2], [0, 1, 0], **style | {"color": "black"})
-    figure.canvas.draw()
-    picture = bytes(figure.canvas.buffer_rgba())
-    plt.close(figure)
-    return picture
-
-
-def test_first_ten_line_styles_differ_in_marker_and_in_dash():
-    styles = [place_style(i) for i in range(10)]
-    assert len({pixels(**style | {"marker": ""}) for style in styles}) == 10
-    assert len({pixels(**style | {"linestyle": ""}) for style in styles}) == 10
-    assert len({style["color"] for style in styles}) == 10
-    assert place_style(10) == styles[0], "then they repeat"
-
-
-def test_figure_style_holds_inside_and_restores_every_setting():
-    before = dict(mpl.rcParams)
-    with mpl.rc_context({"font.size": 23.0}):
-        with figure_style():
-            assert mpl.rcParams["font.size"] != 23.0
-            assert not mpl.rcParams["axes.spines.top"]
-            assert mpl.rcParams["figure.constrained_layout.use"]
-        assert mpl.rcParams["font.size"] == 23.0
-    assert dict(mpl.rcParams) == before
-
-    def fails():
-        with figure_style():
-            raise RuntimeError("while drawing")
-
-    with pytest.raises(RuntimeError, match="while drawing"):
-        fails()
-    assert dict(mpl.rcParams) == before
-
-
-def simple_figure():
-    figure, axes = plt.subplots(figsize=(2, 1), dpi=100)
-    axes.plot([0, 1], [1, 0], **place_style(1))
-    return figure
-
-
-def test_save_figure_writes_png_closes_the_figure_and_says_nothing_of_the_software(tmp_path):
-    path = tmp_path / "made" / "figure.png"
-    figure = simple_figure()
-    others = [n for n in plt.get_fignums() if n != figure.number]
-    with figure_style():
-        save_figure(figure, path)
-    assert plt.get_fignums() == others
-    assert path.read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
-    assert b"Matplotlib" not in path.read_bytes()
-    picture = plt.imread(path)
-    assert picture.shape[:2] == (200, 400), "2 x 1 inches at 200 dots"
-    assert picture.std() > 0
-    assert list(path.parent.iterdir()) == [path]
-
-
-def test_the_same_figure_is_the_same_file(tmp_path):
-    for name in ("one.png", "two.png"):
-        save_figure(simple_figure(), tmp_path / name)
-    assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
-
-
-def test_save_figure_keeps_the_old_picture_when_drawing_fails(tmp_path, monkeypatch):
-    path = tmp_path / "figure.png"
-    path.write_bytes(b"old")
-    figure = simple_figure()
-    monkeypatch.setattr(figure, "savefig", lambda *_, **__: failing_replace(None, None))
-    with pytest.raises(OSError, match="disk full"):
-        save_figure(figure, path)
-    plt.close(figure)
-    assert path.read_bytes() == b"old"
