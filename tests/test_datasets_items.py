@@ -314,6 +314,76 @@ def test_parts_that_have_no_folder_are_dealt_from_train(tmp_path):
     assert dataset.about["dealt"] == ["train", "val"]
 
 
+@pytest.mark.parametrize("classes", [("bus", "car", "train"), ("train", "tram"), ("Test", "ant", "val")])
+def test_a_class_may_be_called_like_a_part(tmp_path, classes):
+    class_folders(tmp_path, classes)
+    dataset = read_folder(tmp_path).require_files()
+    assert dataset.classes == tuple(sorted(classes))
+    assert sum(dataset.counts.values()) == 10 * len(classes)
+
+
+@pytest.mark.parametrize(
+    "names", [("Train", "Test"), ("training", "testing"), ("TRAIN", "Validation", "TEST"), ("train", "Val")]
+)
+def test_parts_are_known_in_any_case_and_by_their_usual_names(tmp_path, names):
+    for name in names:
+        class_folders(tmp_path / name)
+    dataset = read_folder(tmp_path).require_files()
+    assert dataset.classes == ("ant", "bee")
+    assert sum(dataset.counts.values()) == 20 * len(names)
+    folders = {part: items.root.name for part, items in dataset.parts.items()}
+    for name in names:
+        assert name in folders.values()
+
+
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        (["val/a", "test/a"], "test, val are there, but no train to learn from"),
+        (["train/a", "Train/a"], "two folders are the same part: Train, train; merge them"),
+        (["val/a", "validation/a", "train/a"], "two folders are the same part: train, val, validation"),
+        (
+            ["train/a", "test/a", "boats"],
+            "train look like parts with class folders in them, but boats beside them",
+        ),
+        (
+            ["train", "test"],
+            "test, train are called like parts, but hold no class folders; expected e.g. test/CLASS",
+        ),
+    ],
+)
+def test_folders_of_two_meanings_are_refused(tmp_path, made, message):
+    for sub in made:
+        write_image(tmp_path / sub / "0.png", 0, 0)
+    with pytest.raises(DatasetError, match=message):
+        read_folder(tmp_path)
+
+
+def test_pictures_of_other_kinds_are_named_and_jfif_is_read(tmp_path):
+    class_folders(tmp_path)
+    (tmp_path / "ant" / "0.png").rename(tmp_path / "ant" / "0.JFIF")
+    for name in ("a.heic", "b.HEIC", "c.avif"):
+        (tmp_path / "bee" / name).write_bytes(b"?")
+    with pytest.warns(
+        UserWarning, match=r"3 pictures are left out, as .avif, .heic files are not read here: bee/a.heic"
+    ):
+        dataset = read_folder(tmp_path)
+    assert sum(dataset.counts.values()) == 20
+    assert dataset.about["left out"] == ["bee/a.heic", "bee/b.HEIC", "bee/c.avif"]
+
+
+def test_a_list_without_validation_has_it_dealt_from_train(tmp_path):
+    rows = [f"{c}/{i}.png,{c},{'Test' if i < 3 else 'training'}" for c in "ab" for i in range(17)]
+    (tmp_path / "list.csv").write_text("\n".join(["path,label,split", *rows]))
+    dataset = read_list(tmp_path / "list.csv")
+    assert dataset.counts == {"train": 20, "val": 8, "test": 6}
+    assert dataset.about["dealt"] == ["train", "val"]
+    assert all(int(path[2:].split(".")[0]) < 3 for path in dataset.test.paths)
+    (tmp_path / "list.csv").write_text("path,label,split\na.png,x,test\nb.png,y,val")
+    with pytest.raises(DatasetError, match="no row is of train; its parts are test, val"):
+        read_list(tmp_path / "list.csv")
+
+
 def test_display_names_and_skipped_folders(tmp_path):
     class_folders(tmp_path, ("Faces", "Faces_easy", "ant"), count=4)
     dataset = read_folder(tmp_path, display_names={"Faces": "face"}, skip=("Faces_easy",))
@@ -400,7 +470,10 @@ def test_a_list_with_numbers_is_dealt_by_seed(tmp_path):
         ("path,label\n", "no files are listed"),
         ("path,label\na.jpg,\n", "row 1: no label"),
         ("path,label\na.jpg,0\nb.jpg,2\n", "labels have gaps: 1 of 0 to 2"),
-        ("path,label,split\na.jpg,0,train\nb.jpg,1,dev\n", "row 2: unknown split 'dev'; known: train, val"),
+        (
+            "path,label,split\na.jpg,0,train\nb.jpg,1,dev\n",
+            "row 2: unknown split 'dev'; known: train, training, val",
+        ),
         ("path,label,split\na.jpg,0,train\nb.jpg,1,\n", "row 2 has no split, but others have"),
         ("path,label,classname\na.jpg,0,x\nb.jpg,0,y\n", "row 2: label 0 is called 'y' here and 'x' before"),
         ("path,label,split\na.jpg,0,train\nb.jpg,1,train\na.jpg,0,test\n", r"more than one part: .*a\.jpg"),

@@ -1,6 +1,7 @@
 """Sentences about classes: CuPL's files with their gaps, aliases and doubles; templates; any JSON of sentences."""
 
 import json
+import unicodedata
 from collections import Counter
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fisherkit.checks import UnknownNameError
-from neural.datasets import SPECS, DatasetError, MissingError, load, load_texts
+from neural.datasets import SPECS, DatasetError, MissingError, load, load_texts, open_texts
 from neural.datasets.class_texts import ClassTexts, from_templates, template_set
 from neural.datasets.descriptions import (
     ALIASES,
@@ -160,14 +161,58 @@ names = st.text("abc_ ", min_size=1, max_size=4).filter(lambda name: name.strip(
 def test_every_key_is_used_or_said_to_be_unused(descriptions, classes):
     texts = match_descriptions(descriptions, classes, fallback=())
     fold = {name: " ".join(name.replace("_", " ").split()) for name in [*descriptions, *classes]}
-    used = {key for key in descriptions if fold[key] in {fold[name] for name in classes}}
-    assert set(texts.unused) == set(descriptions) - used
+    used = set()
     for name, said in zip(classes, texts.texts, strict=True):
-        wanted = Counter(
-            text for key, value in descriptions.items() if fold[key] == fold[name] for text in value
-        )
-        assert Counter(said) == wanted
+        keys = [name] if name in descriptions else [key for key in descriptions if fold[key] == fold[name]]
+        assert Counter(said) == Counter(text for key in keys for text in descriptions[key])
+        used.update(keys)
+    assert set(texts.unused) == set(descriptions) - used
     assert [len(set(said)) for said in texts.texts] == list(texts.unique().coverage)
+
+
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [
+        ("golden-retriever", "golden_retriever"),
+        ("Golden Retriever", "golden-retriever"),
+        (unicodedata.normalize("NFD", "Café crème"), unicodedata.normalize("NFC", "café_crème")),
+        (unicodedata.normalize("NFC", "Žlutý"), unicodedata.normalize("NFD", "žlutý")),
+    ],
+)
+def test_hyphens_and_the_encoding_of_accents_do_not_matter(key, name):
+    texts = match_descriptions({key: ["Said."], "x": ["No."]}, [name, "rose"])
+    assert texts.texts[0] == ("Said.",)
+    assert texts.unused == ("x",)
+
+
+def test_classes_that_differ_in_case_have_the_sentences_of_their_own_keys():
+    texts = match_descriptions(
+        {"Turkey": ["A country."], "turkey": ["A bird."]}, ["turkey", "Turkey", "TURKEY"]
+    )
+    assert texts.texts == (("A bird.",), ("A country.",), ("A country.", "A bird."))
+    assert texts.unused == ()
+
+
+@pytest.mark.parametrize("content", ['{"0": ["A cat."], "1": ["A dog."]}', '{"Katze": ["A cat."]}', "{}"])
+def test_a_file_none_of_whose_keys_names_a_class_is_refused(tmp_path, content):
+    (tmp_path / "x.json").write_text(content)
+    with pytest.raises(
+        DatasetError, match=r"x\.json: none of its \d keys names a class; keys: .*; classes: 'cat', 'dog'"
+    ):
+        open_texts(tmp_path / "x.json", ["cat", "dog"])
+
+
+def test_what_is_filled_and_what_is_unused_is_told_or_refused(tmp_path):
+    (tmp_path / "x.json").write_text('{"cat": ["A cat.", "Purrs."], "dgo": ["A dog."], "hen": []}')
+    texts = open_texts(tmp_path / "x.json", ["cat", "dog", "hen"])
+    assert texts.coverage_text == (
+        "1 to 2 sentences per class; 2 classes have template sentences: 'dog', 'hen'; 1 keys name no class: 'dgo'"
+    )
+    with pytest.raises(DatasetError, match="2 of 3 classes have no sentence: 1 'dog', 2 'hen'"):
+        open_texts(tmp_path / "x.json", ["cat", "dog", "hen"], strict=True)
+    (tmp_path / "x.json").write_text('{"cat": ["A cat."], "cta": ["A dog."]}')
+    with pytest.raises(DatasetError, match="1 keys name no class: 'cta'; correct or remove them"):
+        open_texts(tmp_path / "x.json", ["cat"], strict=True)
 
 
 # ---------------------------------------------------------------- files

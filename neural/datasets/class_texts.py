@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fisherkit.checks import UnknownNameError
+from neural.datasets.reading import listed
 
 __all__ = ["TEMPLATE_SETS", "VANILLA", "ClassTexts", "from_templates", "template_set"]
 
@@ -48,6 +49,25 @@ class ClassTexts:
     def coverage(self) -> tuple[int, ...]:
         """Number of sentences of each class."""
         return tuple(map(len, self.texts))
+
+    @property
+    def coverage_text(self) -> str:
+        """How many sentences classes have, which are filled from templates or empty, and which keys name no class."""
+        fewest, most = (min(self.coverage), max(self.coverage)) if self.classes else (0, 0)
+        parts = [
+            f"{fewest} to {most} sentences per class" if fewest < most else f"{most} sentences per class"
+        ]
+        filled = [
+            name for name, source in zip(self.classes, self.sources, strict=True) if source == "template"
+        ]
+        for names, what in (
+            (filled if len(filled) < len(self.classes) else [], "classes have template sentences"),
+            ([self.classes[label] for label in self.empty], "classes have none"),
+            (list(self.unused), "keys name no class"),
+        ):
+            if names:
+                parts.append(f"{len(names)} {what}: {listed(map(repr, names), len(names))}")
+        return "; ".join(parts)
 
     @property
     def empty(self) -> tuple[int, ...]:

@@ -6,6 +6,7 @@ filled from templates, and counted.
 """
 
 import re
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -143,8 +144,9 @@ def match_descriptions(
 ) -> ClassTexts:
     """Give each class the sentences whose key names it.
 
-    Key and class name are compared in lower case with spaces for underscores, the key after `rule`. An alias is used
-    only for a class that no key names itself.
+    A key that is the class's very name, itself or after `rule`, is taken alone; else all that equal it in lower case, with spaces for
+    underscores and hyphens and however accents are encoded (Unicode NFC). An alias is used only for a class that no key
+    names itself.
 
     Args:
         descriptions: {key: sentences}.
@@ -161,7 +163,8 @@ def match_descriptions(
         ClassTexts.
 
     Raises:
-        DatasetError: classes without sentences, where `fallback` is None.
+        DatasetError: classes without sentences, where `fallback` is None; no key names any class, where templates would
+            take the place of all sentences.
 
     Example:
         >>> texts = match_descriptions({"Air Plant": ["A plant."], "x": ["No."]}, ["air_plant", "rose"])
@@ -170,8 +173,11 @@ def match_descriptions(
     """
     wanted = {_folded(name) for name in classes}
     keys: dict[str, list[str]] = {}
+    exact: dict[str, list[str]] = {}
     for key in descriptions:
-        keys.setdefault(_folded(rule(key) if rule else key), []).append(key)
+        name = rule(key) if rule and _folded(key) not in wanted else key
+        keys.setdefault(_folded(name), []).append(key)
+        exact.setdefault(name, []).append(key)
     named = {name: found for name, found in keys.items() if name in wanted}
     for key, name in (aliases or {}).items():
         if key in descriptions and _folded(name) in wanted - keys.keys():
@@ -179,14 +185,22 @@ def match_descriptions(
     last = {_folded(name): label for label, name in enumerate(classes)}
     texts: list[tuple[str, ...]] = []
     sources: list[str] = []
+    used: set[str] = set()
     for label, name in enumerate(classes):
-        found = named.get(_folded(name), []) if share or last[_folded(name)] == label else []
+        found = exact.get(name) or named.get(_folded(name), [])
+        found = found if share or last[_folded(name)] == label else []
         texts.append(tuple(text for key in found for text in descriptions[key]))
         sources.append(", ".join(found))
-    used = {key for found in named.values() for key in found}
+        used.update(found)
     made = ClassTexts(
         tuple(classes), tuple(texts), tuple(sources), tuple(k for k in descriptions if k not in used)
     )
+    if fallback and not used:
+        raise DatasetError(
+            source or Path("descriptions"),
+            f"none of its {len(descriptions)} keys names a class; keys: {listed(map(repr, descriptions)) or 'none'}; "
+            f"classes: {listed(map(repr, classes))}",
+        )
     if made.empty and fallback is None:
         names = [f"{label} {classes[label]!r}" for label in made.empty]
         raise DatasetError(
@@ -203,4 +217,4 @@ def match_descriptions(
 
 
 def _folded(name: str) -> str:
-    return " ".join(name.lower().replace("_", " ").split())
+    return " ".join(unicodedata.normalize("NFC", name).lower().replace("_", " ").replace("-", " ").split())

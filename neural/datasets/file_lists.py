@@ -7,10 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from neural.datasets.coop import reroot
-from neural.datasets.image_folder import PART_FOLDERS
 from neural.datasets.items import PARTS, ImageDataset, Items, missing_labels, named_by
 from neural.datasets.reading import DatasetError, listed, plain_text, read_json, read_text, shown
-from neural.datasets.splitting import FRACTIONS, split_by_class
+from neural.datasets.splitting import FRACTIONS, PART_NAMES, part_of, with_all_parts
 
 __all__ = ["read_list"]
 
@@ -28,7 +27,8 @@ def read_list(
     """Read ``path,label[,split][,classname]`` from a .csv (with these headings) or .json file (list of objects).
 
     Labels that are all whole numbers are class numbers, named by ``classname`` or else by the number; other labels are
-    class names, numbered in sorted order. Without ``split`` the files are dealt by seed.
+    class names, numbered in sorted order. Parts that no row is of are dealt from train's by seed, all three without
+    ``split``.
 
     Args:
         path: the list.
@@ -56,23 +56,28 @@ def read_list(
     labels, classes = _numbered(rows, path)
     paths = [reroot(row["path"], ()) for row in rows]
     if all(split):
-        parts = [PART_FOLDERS.get(row["split"].strip().lower()) for row in rows]
+        parts = [part_of(row["split"]) for row in rows]
         if None in parts:
             at = parts.index(None)
             raise DatasetError(
-                path, f"row {at + 1}: unknown split {rows[at]['split']!r}; known: {', '.join(PART_FOLDERS)}"
+                path, f"row {at + 1}: unknown split {rows[at]['split']!r}; known: {', '.join(PART_NAMES)}"
             )
-        chosen = [[i for i, part in enumerate(parts) if part == wanted] for wanted in PARTS]
-        about: dict[str, object] = {"layout": "list"}
+        if "train" not in parts:
+            raise DatasetError(
+                path, f"no row is of train; its parts are {listed(sorted(set(filter(None, parts))))}"
+            )
     else:
-        chosen = [part.tolist() for part in split_by_class(paths, labels, classes, seed, fractions)]
-        about = {"layout": "list", "dealt": list(PARTS), "seed": seed, "fractions": list(fractions)}
+        parts = ["train"] * len(rows)
+    chosen = {part: [i for i, of in enumerate(parts) if of == part] for part in PARTS if part in parts}
     with named_by(path):
-        train, val, test = (
-            Items(root, tuple(paths[i] for i in part), np.array([labels[i] for i in part], dtype=np.int64))
-            for part in chosen
+        given = {
+            part: Items(root, tuple(paths[i] for i in at), np.array([labels[i] for i in at], dtype=np.int64))
+            for part, at in chosen.items()
+        }
+        items, dealt = with_all_parts(given, classes, seed, fractions)
+        return ImageDataset(
+            name or path.stem, tuple(classes), **items, source=path, about={"layout": "list"} | dealt
         )
-    return ImageDataset(name or path.stem, tuple(classes), train, val, test, path, about)
 
 
 def _numbered(rows: list[dict[str, str]], path: Path) -> tuple[list[int], list[str]]:

@@ -10,9 +10,11 @@ from typing import Any
 from PIL import Image
 
 from fisherkit.checks import UnknownNameError
-from neural.datasets.image_folder import PART_FOLDERS, read_folder
+from neural.datasets.image_folder import read_folder
 from neural.datasets.items import ImageDataset
+from neural.datasets.pictures import to_rgb
 from neural.datasets.reading import DatasetError, listed, shown
+from neural.datasets.splitting import PART_NAMES, part_of
 
 __all__ = ["export_images", "from_hub"]
 
@@ -87,11 +89,11 @@ def export_images(
     folder = Path(folder)
     if folder.exists():
         raise DatasetError(folder, "exists already; choose another folder, or read this one")
-    unknown = [part for part in parts if part not in PART_FOLDERS]
+    unknown = [part for part in parts if part_of(part) is None]
     if unknown or "train" not in parts:
         raise DatasetError(
             folder,
-            f"parts are {listed(parts)}; expected train and perhaps {listed(set(PART_FOLDERS) - {'train'})}",
+            f"parts are {listed(parts)}; expected train and perhaps {listed(set(PART_NAMES) - {'train'})}",
         )
     if classes is None:
         features = getattr(parts["train"], "features", {})
@@ -111,9 +113,9 @@ def export_images(
                         folder,
                         f"row {number} of {shown(part)}: no image in {image!r}, or no class number in {label!r}",
                     )
-                place = made / PART_FOLDERS[part] / classes[at]
+                place = made / str(part_of(part)) / classes[at]
                 place.mkdir(parents=True, exist_ok=True)
-                plain = picture if picture.mode in ("RGB", "L", "RGBA") else picture.convert("RGB")
+                plain = picture if picture.mode in ("RGB", "L", "RGBA") else to_rgb(picture)
                 plain.save(place / f"{number:07d}.png")
         os.replace(made, folder)
     finally:

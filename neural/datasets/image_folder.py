@@ -1,19 +1,18 @@
 """Any folder of images with one subfolder per class, split already or not."""
 
+import warnings
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from neural.datasets.folders import IMAGE_SUFFIXES, list_files, list_folders
-from neural.datasets.items import PARTS, ImageDataset, Items
+from neural.datasets.folders import IMAGE_SUFFIXES, UNREAD_SUFFIXES, list_files, list_folders
+from neural.datasets.items import ImageDataset, Items
 from neural.datasets.reading import DatasetError, listed
-from neural.datasets.splitting import FRACTIONS, split_by_class
+from neural.datasets.splitting import FRACTIONS, part_of, with_all_parts
 
 __all__ = ["class_files", "read_folder"]
-
-PART_FOLDERS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 
 
 def read_folder(
@@ -29,8 +28,9 @@ def read_folder(
     """Read ``FOLDER/<class>/*.jpg``, or ``FOLDER/{train,val,test}/<class>/*.jpg``.
 
     Classes are numbered in sorted order of their folders' names. Parts without a folder are dealt by seed: all three
-    where the folder holds classes; of train's files, keeping the proportions of `fractions`, where only some of
-    ``train``, ``val`` (or ``valid``, ``validation``) and ``test`` are there.
+    where the folder holds classes; of train's files, keeping the proportions of `fractions`, where only some of train,
+    val and test are there. Parts may be called as in `neural.datasets.splitting.PART_NAMES`, in any case; a folder of such
+    a name with pictures in it, as "train" beside "bus" and "car", is a class.
 
     Args:
         folder: where the classes, or train, val and test, lie.
@@ -45,14 +45,16 @@ def read_folder(
         ImageDataset.
 
     Raises:
-        DatasetError: no classes, a class without images, val or test with other classes than train, a name that is
-            not UTF-8, links in a circle.
+        DatasetError: no classes, a class without images, val or test with other classes than train, parts among
+            classes, parts without train, a name that is not UTF-8, links in a circle.
+
+    Warns:
+        UserWarning: pictures of kinds that are not read, such as .heic, are left out.
     """
     folder = Path(folder)
     found = list_folders(folder)
-    given = {part: sub for sub in found if (part := PART_FOLDERS.get(sub)) is not None}
-    split_already = "train" in given and len(given) == len(found)
-    if not split_already:
+    given = _part_folders(folder, [sub for sub in found if sub not in skip])
+    if not given:
         classes = [sub for sub in found if sub not in skip]
         base, parts = folder, {"train": class_files(folder, classes, suffixes)}
     else:
@@ -69,17 +71,45 @@ def read_folder(
     if twice:
         raise DatasetError(base, f"two class folders have one display name: {listed(twice)}")
     items = {part: Items(folder / given.get(part, ""), *files) for part, files in parts.items()}
-    about: dict[str, object] = {"layout": "folders", "dealt": []}
-    wanted = [part for part in PARTS if part == "train" or part not in items]
-    if len(wanted) > 1:
-        whole = items["train"]
-        given_shares = zip(PARTS, fractions, strict=True)
-        shares = np.array([share if part in wanted else 0.0 for part, share in given_shares])
-        train, val, test = (shares / shares.sum()).tolist()
-        dealt = split_by_class(whole.paths, whole.labels.tolist(), classes, seed, (train, val, test))
-        items |= {p: whole.take(rows) for p, rows in zip(PARTS, dealt, strict=True) if p in wanted}
-        about |= {"dealt": wanted, "seed": seed, "fractions": list(fractions)}
+    items, dealt = with_all_parts(items, classes, seed, fractions)
+    about = {"layout": "folders"} | dealt
+    left_out = list_files(folder, UNREAD_SUFFIXES)
+    if left_out:
+        kinds = sorted({Path(file).suffix.lower() for file in left_out})
+        warnings.warn(
+            f"{folder}: {len(left_out)} pictures are left out, as {', '.join(kinds)} files are not read here: "
+            f"{listed(left_out)}; convert them, e.g. to .png",
+            stacklevel=2,
+        )
+        about["left out"] = left_out
     return ImageDataset(name or folder.resolve().name, tuple(names), **items, source=folder, about=about)
+
+
+def _part_folders(folder: Path, found: Collection[str]) -> dict[str, str]:
+    """{part: its folder}; nothing where the folders are classes."""
+    named = {sub: part for sub in found if (part := part_of(sub)) is not None}
+    parts = {sub: part for sub, part in named.items() if list_folders(folder / sub)}
+    if not parts:  # pictures in them: classes with such names, unless there is nothing but parts
+        if len(named) > 1 and len(named) == len(found):
+            raise DatasetError(
+                folder,
+                f"{listed(named)} are called like parts, but hold no class folders; expected e.g. {next(iter(named))}/CLASS",
+            )
+        return {}
+    others = [sub for sub in found if sub not in parts]
+    if others:
+        raise DatasetError(
+            folder,
+            f"{listed(parts)} look like parts with class folders in them, but {listed(others)} beside them is none; "
+            "move it elsewhere, or rename the parts if they are classes",
+        )
+    if len(set(parts.values())) < len(parts):
+        raise DatasetError(folder, f"two folders are the same part: {listed(parts)}; merge them")
+    if "train" not in parts.values():
+        raise DatasetError(
+            folder, f"{listed(parts)} are there, but no train to learn from; rename one of them, or add it"
+        )
+    return {part: sub for sub, part in parts.items()}
 
 
 def class_files(

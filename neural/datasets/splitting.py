@@ -1,13 +1,20 @@
 """Splits of one's own: class by class, by seed, whatever the order of the files and whichever other classes exist."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fisherkit.streams import streams
+from neural.datasets.items import PARTS, Items
 
-__all__ = ["FRACTIONS", "split_by_class"]
+__all__ = ["FRACTIONS", "PART_NAMES", "part_of", "split_by_class", "with_all_parts"]
+
+#: What users call the parts, in any case.
+PART_NAMES = {
+    "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val",
+    "test": "test", "testing": "test",
+}  # fmt: skip
 
 FRACTIONS = (0.5, 0.2, 0.3)  # train, val, test: those of the field's own splits (Zhou et al. 2022)
 
@@ -60,3 +67,39 @@ def split_by_class(
         parts[0].extend(dealt[val + test :])
     train, val_rows, test_rows = (np.array(sorted(part), dtype=np.int64) for part in parts)
     return train, val_rows, test_rows
+
+
+def part_of(name: str) -> str | None:
+    """The part that a folder's or a column's word means: train, val or test; None where it means none."""
+    return PART_NAMES.get(name.strip().lower())
+
+
+def with_all_parts(
+    given: Mapping[str, Items],
+    classes: Sequence[str],
+    seed: int,
+    fractions: tuple[float, float, float] = FRACTIONS,
+) -> tuple[dict[str, Items], dict[str, object]]:
+    """Deal the parts that are not given from train's files, keeping the proportions of `fractions`.
+
+    Args:
+        given: {"train": files, and perhaps "val", "test"}.
+        classes: their names.
+        seed: of the parts that are dealt.
+        fractions: shares of train, val and test of a whole.
+
+    Returns:
+        {part: files} of all three, and what is to be said of it: which parts were dealt, and how.
+    """
+    parts = dict(given)
+    wanted = [part for part in PARTS if part == "train" or part not in parts]
+    if len(wanted) == 1:
+        return parts, {"dealt": []}
+    whole = parts["train"]
+    shares = np.array([
+        share if part in wanted else 0.0 for part, share in zip(PARTS, fractions, strict=True)
+    ])
+    train, val, test = (shares / shares.sum()).tolist()
+    dealt = split_by_class(whole.paths, whole.labels.tolist(), classes, seed, (train, val, test))
+    parts |= {part: whole.take(rows) for part, rows in zip(PARTS, dealt, strict=True) if part in wanted}
+    return parts, {"dealt": wanted, "seed": seed, "fractions": list(fractions)}

@@ -9,7 +9,7 @@ from neural.datasets.descriptions import match_descriptions, read_descriptions
 from neural.datasets.file_lists import read_list
 from neural.datasets.image_folder import read_folder
 from neural.datasets.items import ImageDataset
-from neural.datasets.reading import DatasetError, MissingError, read_json
+from neural.datasets.reading import DatasetError, MissingError, listed, read_json
 
 __all__ = ["open_dataset", "open_texts"]
 
@@ -56,6 +56,7 @@ def open_texts(
     *,
     aliases: Mapping[str, str] | None = None,
     fallback: Sequence[str] | None = (VANILLA,),
+    strict: bool = False,
 ) -> ClassTexts:
     """Read a JSON file {class: [sentences]} for the classes of a data set.
 
@@ -64,10 +65,24 @@ def open_texts(
         classes: class names in label order.
         aliases: {key of the file: class name} where they differ by more than case and underscores.
         fallback: templates for classes that the file leaves out; None makes such a class an error.
+        strict: whether classes without sentences, and keys that name no class, are errors.
 
     Returns:
-        ClassTexts; `coverage` and `sources` say what came from where.
+        ClassTexts; `coverage_text` says what came from where.
+
+    Raises:
+        DatasetError: not such a file; no key names a class; what `fallback` and `strict` refuse.
     """
-    return match_descriptions(
-        read_descriptions(Path(path)), classes, aliases=aliases, fallback=fallback, source=Path(path)
+    texts = match_descriptions(
+        read_descriptions(Path(path)),
+        classes,
+        aliases=aliases,
+        fallback=None if strict else fallback,
+        source=Path(path),
     )
+    if strict and texts.unused:
+        raise DatasetError(
+            Path(path),
+            f"{len(texts.unused)} keys name no class: {listed(map(repr, texts.unused))}; correct or remove them",
+        )
+    return texts

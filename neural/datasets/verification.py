@@ -9,6 +9,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from neural.datasets.pictures import to_rgb
 from neural.datasets.reading import shown
 
 __all__ = ["BrokenImage", "verify_images"]
@@ -26,7 +27,7 @@ class BrokenImage:
 
 
 def verify_images(files: Iterable[Path], *, workers: int = 1) -> list[BrokenImage]:
-    """The images that cannot be decoded completely, or exceed Pillow's limit for decompression bombs, in order."""
+    """The images that cannot be decoded completely and rightly, or exceed Pillow's limit for decompression bombs."""
     paths = [Path(file) for file in files]
     if workers <= 1:
         problems = [_problem(path) for path in paths]
@@ -48,6 +49,7 @@ def _problem(path: Path) -> str | None:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path) as image:
                 image.load()
+                to_rgb(image)
     except FileNotFoundError:
         return "file not found"
     except Exception as error:  # noqa: BLE001  decoders raise whatever their format's parser raises

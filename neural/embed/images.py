@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fisherkit.checks import UnknownNameError
+from neural.datasets.pictures import read_picture, to_rgb
 
 __all__ = ["ImageTransform", "native_transform", "read_image"]
 
@@ -55,7 +56,7 @@ class ImageTransform:
 
     def __call__(self, image: Image.Image) -> NDArray[np.float32]:
         """(3, height, width) float32 pixels for the network, from an image of any mode and size."""
-        image = image.convert("RGB")
+        image = to_rgb(image)
         width, height = image.size
         if isinstance(self.resize, tuple):
             target = (self.resize[1], self.resize[0])
@@ -113,14 +114,5 @@ def _extent(size: int | Mapping[str, int], name: str) -> int | tuple[int, int]:
 
 
 def read_image(source: Path | Image.Image) -> Image.Image:
-    """An image, decoded; orientation tags are ignored, as by the loaders of the released code."""
-    if isinstance(source, Image.Image):
-        return source
-    try:
-        with Image.open(source) as image:
-            image.load()
-            return image
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ValueError(
-            f"{source}: this image cannot be opened ({error}); fetch it again, or leave it out of the list"
-        ) from error
+    """A picture in memory as it is; a file as `neural.datasets.pictures.read_picture` reads it."""
+    return source if isinstance(source, Image.Image) else read_picture(source)

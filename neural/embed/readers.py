@@ -128,8 +128,8 @@ class ImageReader:
 
     @property
     def settings(self) -> Mapping[str, Any]:
-        """The transform."""
-        return asdict(self.transform)
+        """The transform, and how files become RGB: features that earlier rules made are not taken for today's."""
+        return asdict(self.transform) | {"to_rgb": 2}
 
     def batches(self, inputs: Sequence[Any], size: int) -> Batches:
         """(positions, {"pixel_values"}) of files or Pillow images."""

@@ -53,6 +53,11 @@ def task_parser(doc: str | None, *, seeds: int) -> ArgumentParser:
     )
     disk.add_argument("--descriptions", type=Path, metavar="FILE", help="JSON {class: [sentences]}")
     disk.add_argument(
+        "--strict",
+        action="store_true",
+        help="--descriptions: no class without sentences, no key without a class",
+    )
+    disk.add_argument(
         "--shifted",
         nargs="*",
         metavar="NAME",
@@ -120,6 +125,7 @@ def task_of(options: Namespace, preset: Preset) -> Task:
             cache=options.runs / "cache" / "features",
             shifted=options.shifted,
             aligned=options.aligned,
+            strict=options.strict,
             device=options.device,
             dtype=options.dtype,
             batch_size=options.encoder_batch,
@@ -185,6 +191,7 @@ def _refuse_idle(options: Namespace, *, own: bool, on_disk: bool) -> None:
     files = bool(options.aux_features or options.target_test)
     idle: Sequence[tuple[str, bool]] = [
         ("--aux-features, --target-test: need --target-features", not own and files),
+        ("--strict: is about --descriptions FILE", options.strict and not options.descriptions),
         ("--set: settings are of glyphs, concepts and digits", (own or on_disk) and bool(options.set)),
         (
             f"--shifted: test sets of --dataset {IMAGENET}",

@@ -23,8 +23,9 @@ from neural.datasets import (
     open_dataset,
     open_texts,
 )
-from neural.datasets.class_texts import from_templates, template_set
+from neural.datasets.class_texts import ClassTexts, from_templates, template_set
 from neural.datasets.imagenet import ClassNames
+from neural.datasets.reading import listed
 from neural.datasets.shifted_imagenet import SHIFTS, ShiftedTest, load_shifted
 from neural.embed import encoder
 from neural.results.parallel import progress_bar
@@ -202,6 +203,7 @@ def encoded_task(
     cache: Path,
     shifted: Sequence[str] | None = None,
     aligned: bool = False,
+    strict: bool = False,
     **options: Any,  # noqa: ANN401
 ) -> Task:
     """Locate, check and encode a data set: one of the paper's by key, or one's own by path.
@@ -223,6 +225,7 @@ def encoded_task(
         shifted: keys of `neural.datasets.shifted_imagenet.SHIFTS`, test sets that ImageNet gets in addition; None for those
             that are below the root. No other data set has any.
         aligned: whether both encoders share one space.
+        strict: whether classes without sentences in the file of `descriptions`, and keys that name none, are errors.
         **options: device, dtype and batch_size of both encoders.
 
     Returns:
@@ -237,12 +240,12 @@ def encoded_task(
         sentences = (
             load_texts(dataset, root, images.classes, texts)
             if descriptions is None
-            else open_texts(descriptions, images.classes)
+            else open_texts(descriptions, images.classes, strict=strict)
         )
     elif Path(dataset).exists():
         images = open_dataset(dataset, seed=seed)
         if descriptions is not None:
-            sentences = open_texts(descriptions, images.classes)
+            sentences = open_texts(descriptions, images.classes, strict=strict)
         elif texts == "descriptions":
             raise ValueError(
                 f"{dataset}: give sentences about its classes with --descriptions FILE.json, or choose templates with "
@@ -255,6 +258,7 @@ def encoded_task(
     for option, name in (("--vision", vision), ("--text", text)):
         if name is None:
             raise ValueError(f"{option}: name an encoder for {dataset!r} (see `neural.embed.table`)")
+    print(_summary(images, sentences), flush=True)
     tests = _shifted_tests(images, root, shifted) if dataset == IMAGENET else {}
     subsets = None
     if dataset in SPECS:
@@ -276,6 +280,18 @@ def encoded_task(
         tests=tests,
         aligned=aligned or one_clip,
     )
+
+
+def _summary(images: ImageDataset, sentences: ClassTexts) -> str:
+    """What training will see: images by part and class, and what is said about the classes."""
+    lines = [f"{images.name}: {len(images.classes)} classes"]
+    for part, items in images.parts.items():
+        counts = np.bincount(items.labels, minlength=len(images.classes))
+        lines.append(f"  {part}: {len(items)} images, {counts.min()} to {counts.max()} per class")
+        lacking = [images.classes[label] for label in np.flatnonzero(counts == 0)]
+        if lacking:
+            lines[-1] += f"; none of {listed(map(repr, lacking), len(lacking))}"
+    return "\n".join([*lines, f"  text: {sentences.coverage_text}"])
 
 
 def shifts_below(root: Path) -> list[str]:
