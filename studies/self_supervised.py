@@ -49,7 +49,7 @@ from neural.sequences.glyphs import GlyphSequenceSettings, glyph_sequences
 from neural.sequences.task import SequenceTask
 from neural.sequences.training import Curriculum, mixed_precision
 from studies.lab.finding import Evidence, Finding, overall, points, records, word
-from studies.lab.options import command_line, command_parser
+from studies.lab.options import command_line, command_parser, own_suffix
 from studies.lab.outputs import Report, write_report
 from studies.lab.sequences import ARMS, CONTRASTS, PRESETS, Plan, Preset, arm_data, compute
 from studies.lab.task_sources import parse_settings, settings_from
@@ -374,7 +374,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     percent = rows.assign(accuracy=100 * rows["accuracy"])
     differences = _differences(plan, percent)
     summary = _summary(plan, cells, percent, differences)
-    name = f"{NAME}_{task.name}"
+    name = f"{NAME}_{task.name}{own_suffix(options)}"
     _draw(summary, percent, differences, options.out / f"{name}.png")
     return write_report(
         Report(summary | {"findings": records(_findings(summary))}, _markdown(summary), rows),

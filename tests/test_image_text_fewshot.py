@@ -1,7 +1,9 @@
 """The few-shot study: end to end on small worlds, resumable, with the controls in every table."""
 
 import csv
+import hashlib
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,6 +21,8 @@ from neural.results.intervals import Interval
 from neural.results.table import table
 from neural.worlds.concepts import concepts
 from studies.image_text_fewshot import _findings, main
+from studies.lab.options import FIGURES
+from studies.lab.task_options import label_of, task_parser
 from studies.lab.task_sources import make_task, parse_settings
 
 TINY = ["--dataset", "concepts", "--set", "n_classes=6", "rank=3", "test_per_class=10", "--quick"]
@@ -223,6 +227,46 @@ def test_users_own_files(tmp_path):
     summary = main([*files, *options, *places])
     assert summary["shots"] == ["1", "all"]
     assert list(summary["arms"]) == ["unimodal", "matched", "uml_init"]
+
+
+def test_results_on_own_files_lie_apart_and_name_their_inputs(tmp_path, monkeypatch):
+    """In the working folder, never among the project's figures; other files or settings never replace them."""
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    labels = np.arange(60) % 4
+    np.savez("digits.npz", features=rng.normal(size=(60, 7)) + labels[:, None], labels=labels)
+    for name in ("one", "two"):
+        np.savez(f"{name}.npz", features=rng.normal(size=(20, 5)), labels=np.arange(20) % 4)
+    shipped = {path: path.stat().st_mtime_ns for path in FIGURES.rglob("*")}
+    usual = ["--quick", "--seeds", "2", "--shots", "1", "--arms", "uml_init", "--runs", "runs"]
+    names = set()
+    for more in (
+        ["one.npz"],
+        ["two.npz"],
+        ["one.npz", "--data-seed", "3"],
+        ["one.npz", "--logit-scale", "2"],
+    ):
+        summary = main(["--target-features", "digits.npz", "--aux-features", *more, *usual])
+        (new,) = {path.stem for path in Path("results").glob("*.json")} - names
+        names.add(new)
+        assert set(summary["provenance"]["inputs"]) == {"digits.npz", more[0]}
+        digest = hashlib.sha256(Path("digits.npz").read_bytes()).hexdigest()[:16]
+        assert f"Read, by content: `digits.npz` ({digest})" in Path(f"results/{new}.md").read_text()
+        assert all(Path(f"results/{new}.{ending}").exists() for ending in ("png", "csv", "md"))
+    main(["--target-features", "digits.npz", "--aux-features", "one.npz", *usual])
+    assert {path.stem for path in Path("results").glob("*.json")} == names, "the same run has the same place"
+    assert {path: path.stat().st_mtime_ns for path in FIGURES.rglob("*")} == shipped
+
+
+def test_other_settings_of_a_simulated_world_have_another_name():
+    parser = task_parser(None, seeds=2)
+    parser.add_argument("--logit-scale", type=float, default=1.0)
+    made = concepts(seed=0, n_classes=4, test_per_class=1)
+    labels = {
+        label_of(parser.parse_args(["--dataset", "concepts", *more]), made)
+        for more in ([], ["--data-seed", "1"], ["--data-seed", "2"], ["--logit-scale", "10"])
+    }
+    assert labels == {"concepts", "concepts_data-seed-1", "concepts_data-seed-2", "concepts_logit-scale-10"}
 
 
 def refused(capsys, arguments, tmp_path):

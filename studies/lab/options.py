@@ -6,16 +6,19 @@ missing, and a changed setting is a different cell.
 
 Outputs of a study called NAME: ``OUT/NAME.png``, ``OUT/NAME.csv`` (one row per cell), ``OUT/NAME.json`` (summary and
 provenance), OUT being ``paper_figures/``, or ``paper_figures/quick/`` for a small version, unless ``--out`` says
-otherwise; working state in ``runs/NAME.jsonl``.
+otherwise; working state in ``runs/NAME.jsonl``. What is measured on a user's own files goes to ``results/`` in the
+working folder, and NAME ends in a hash of these files and of all settings, so that no run replaces another one's results.
 """
 
 import argparse
+import hashlib
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from fisherkit.checks import UnknownNameError
+from fisherkit.files import content_key
 
 __all__ = [
     "FIGURES",
@@ -24,12 +27,16 @@ __all__ = [
     "check_repetitions",
     "command_line",
     "command_parser",
+    "own_inputs",
+    "own_suffix",
     "parsed",
     "usage_errors",
 ]
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 FIGURES = ROOT / "paper_figures"
+RESULTS = Path("results")  # in the working folder: what is measured on a user's own data
+_OWN_FILES = ("target_features", "target_test", "aux_features", "descriptions")
 
 
 def command_parser(
@@ -69,7 +76,42 @@ class _Quick(argparse.Action):
 def parsed(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> argparse.Namespace:
     """Options of a command line, and as `began` when the study did (`time.perf_counter`)."""
     began = time.perf_counter()
-    return argparse.Namespace(**vars(parser.parse_args(arguments)), began=began)
+    options = argparse.Namespace(**vars(parser.parse_args(arguments)), began=began)
+    if _own(options) and options.out in {FIGURES, FIGURES / "quick"}:
+        options.out = RESULTS
+    return options
+
+
+def _own(options: argparse.Namespace) -> list[Path]:
+    """The user's own files and folders among the options."""
+    given = [getattr(options, name, None) or [] for name in _OWN_FILES]
+    found = [path for one in given for path in (one if isinstance(one, list) else [one])]
+    dataset = getattr(options, "dataset", None)
+    known = getattr(options, "known_data", [dataset])
+    return found if dataset is None or dataset in known else [Path(dataset), *found]
+
+
+def own_inputs(options: argparse.Namespace) -> dict[str, str]:
+    """What a run read of a user's own: {file or folder by name: hash}, of a folder that of the names and sizes in it."""
+    hashes = {}
+    for path in _own(options):
+        if path.is_dir():
+            files = sorted(file for file in path.rglob("*") if file.is_file())
+            content = {str(file.relative_to(path)): file.stat().st_size for file in files}
+            hashes[path.name] = content_key(content)
+        else:
+            with path.open("rb") as file:
+                hashes[path.name] = hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    return hashes
+
+
+def own_suffix(options: argparse.Namespace) -> str:
+    """Ending of file names that keeps results on a user's own data apart: of these data and all settings; else empty."""
+    if not _own(options):
+        return ""
+    places = {"out", "runs", "device", "began", "dataset", "known_data", "data", *_OWN_FILES}
+    settings = {name: str(value) for name, value in vars(options).items() if name not in places}
+    return f"_{content_key({'inputs': own_inputs(options), 'settings': settings})[:8]}"
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from neural.results.cells import Cells, cell_key
 from neural.results.files import write_csv, write_json
 from neural.results.provenance import provenance
 from neural.results.table import write_table
+from studies.lab.options import own_inputs
 
 __all__ = ["HeadRun", "Report", "finished", "write_report", "write_summary"]
 
@@ -99,11 +100,16 @@ def write_report(
 ) -> dict[str, Any]:
     """Print and write a report, its figure being drawn already; arguments and result are those of `write_summary`."""
     folder: Path = options.out
-    print(report.markdown)
+    markdown, inputs = report.markdown, own_inputs(options)
+    if inputs:
+        read = "; ".join(f"`{file}` ({hashed})" for file, hashed in inputs.items())
+        markdown += f"\nRead, by content: {read}.\n"
+        about["inputs"] = inputs
+    print(markdown)
     _write_rows(folder / f"{name}.csv", report.rows)
     if len(report.table):
         _write_rows(folder / f"{name}_table.csv", report.table)
-    write_atomic(folder / f"{name}.md", report.markdown.encode())
+    write_atomic(folder / f"{name}.md", markdown.encode())
     return write_summary(
         report.summary, options, name, config, keys=keys, store=store, computed=computed, **about
     )

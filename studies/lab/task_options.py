@@ -11,7 +11,7 @@ from neural.fewshot.presets import PRESETS, Preset, resized
 from neural.results.parallel import one_torch_thread
 from neural.tasks.files import from_files
 from neural.tasks.task import Task
-from studies.lab.options import check_device, command_parser
+from studies.lab.options import check_device, command_parser, own_suffix
 from studies.lab.task_sources import IMAGENET, SOURCES, encoded_task, make_task, parse_settings
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
 def task_parser(doc: str | None, *, seeds: int) -> ArgumentParser:
     """Command line of a study on shared heads: options of all studies, and which task it trains on, of what size."""
     parser = command_parser(doc, seeds=seeds, device=True)
+    parser.set_defaults(known_data=frozenset({*SOURCES, *SPECS}))
     add = parser.add_argument
     add("--preset", choices=[name for name in PRESETS if name != "quick"], default=None)
     add("--shots", nargs="+", metavar="K", help="rows per class; 'all' for the whole pool")
@@ -166,7 +167,12 @@ def label_of(options: Namespace, task: Task) -> str:
     if options.shifted is not None:
         parts += options.shifted or ["no-shift"]
     parts += [flag for flag in ("aligned", "normalise") if getattr(options, flag)]
-    return file_label(*parts)
+    own = own_suffix(options)
+    if not own:  # else part of the hash
+        usual = {"data_seed": 0, "logit_scale": 1.0}
+        given = {name: getattr(options, name, value) for name, value in usual.items()}
+        parts += [f"{name}={value:g}" for name, value in given.items() if value != usual[name]]
+    return file_label(*parts) + own
 
 
 def file_label(*parts: object) -> str:
