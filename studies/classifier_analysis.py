@@ -49,7 +49,7 @@ from studies.lab.classifier_planes import (
     prototypes,
 )
 from studies.lab.finding import NOT_PRINTED, Finding, evidence_of, overall, records
-from studies.lab.options import command_line
+from studies.lab.options import command_line, run_study
 from studies.lab.outputs import Report, finished
 from studies.lab.task_options import label_of, task_and_preset, task_parser
 
@@ -377,4 +377,4 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main()
+    run_study(main)

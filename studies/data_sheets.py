@@ -35,7 +35,7 @@ from neural.worlds.digits import digits
 from neural.worlds.glyph_names import fine_texts
 from neural.worlds.glyphs import POOLS, GlyphSettings
 from studies.lab.finding import Finding, records
-from studies.lab.options import command_parser, parsed
+from studies.lab.options import command_parser, parsed, run_study
 from studies.lab.outputs import write_summary
 from studies.lab.page import Page, class_name, picture, print_style
 from studies.published.numbers import published
@@ -296,4 +296,4 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main()
+    run_study(main)

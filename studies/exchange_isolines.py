@@ -35,7 +35,7 @@ from neural.results.intervals import Interval, plausible_coverage
 from neural.results.table import write_table
 from neural.results.text import text_table
 from studies.lab import known_loadings
-from studies.lab.options import command_parser, parsed
+from studies.lab.options import command_parser, parsed, run_study
 from studies.lab.outputs import write_summary
 
 NAME = "exchange_isolines"
@@ -378,4 +378,4 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main()
+    run_study(main)

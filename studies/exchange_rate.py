@@ -37,7 +37,7 @@ from neural.results.figures import draw_means, error_bars, figure_style, place_s
 from neural.tasks.task import Task
 from studies.lab.exchange_report import count_text, report_of
 from studies.lab.finding import Evidence, Finding, overall, records
-from studies.lab.options import command_line
+from studies.lab.options import command_line, run_study
 from studies.lab.outputs import finished
 from studies.lab.task_options import chosen_preset, fitted_preset, label_of, task_of, task_parser
 from studies.lab.task_sources import SOURCES
@@ -291,4 +291,4 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main()
+    run_study(main)

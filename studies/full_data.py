@@ -62,7 +62,7 @@ from studies.lab.fine_tuning import (
 )
 from studies.lab.full_data_grid import PARTS, TABLES, WITH_TEXT, FullDataPlan, Row, measured, rows_of
 from studies.lab.full_data_report import as_markdown, draw
-from studies.lab.options import command_line
+from studies.lab.options import command_line, run_study
 from studies.lab.outputs import Report, write_report
 from studies.lab.task_options import chosen_preset, label_of, task_of, task_parser
 from studies.lab.task_sources import SOURCES
@@ -340,4 +340,4 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main()
+    run_study(main)

@@ -52,7 +52,7 @@ from studies.lab.gaussian_cells import (
     rows_of,
     world,
 )
-from studies.lab.options import command_line, command_parser
+from studies.lab.options import command_line, command_parser, run_study
 from studies.lab.outputs import write_summary
 
 __all__ = ["main", "verdict"]
@@ -365,4 +365,4 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main()
+    run_study(main)

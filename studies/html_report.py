@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from fisherkit.files import write_atomic
 from studies.lab.finding import VERDICTS
-from studies.lab.options import FIGURES, ROOT
+from studies.lab.options import FIGURES, ROOT, run_study
 from studies.paper.exhibits import EXHIBITS, Item, contents
 from studies.paper.gallery import Result, Row, explanations, results
 from studies.paper.jobs import JOBS, Job, load_jobs
@@ -235,4 +235,4 @@ def main(arguments: Sequence[str] | None = None) -> Path:
 
 
 if __name__ == "__main__":
-    main()
+    run_study(main)

@@ -40,7 +40,7 @@ from neural.results.cells import Cells
 from neural.results.table import shots_label
 from neural.results.text import by_word, gain_text
 from studies.lab.finding import Finding, evidence_of, overall, pick, records
-from studies.lab.options import command_line
+from studies.lab.options import command_line, run_study
 from studies.lab.outputs import HeadRun, Report
 from studies.lab.task_options import label_of, task_and_preset, task_parser
 from studies.published.numbers import PRINTED_ENCODERS, reference
@@ -145,4 +145,4 @@ def _heading(plan: Plan) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    run_study(main)

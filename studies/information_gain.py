@@ -30,7 +30,7 @@ from neural.results.intervals import Interval, plausible_coverage
 from neural.results.table import write_table
 from neural.results.text import text_table
 from studies.lab.known_loadings import coverage, coverage_text, draw_curves, known_loading_world
-from studies.lab.options import command_parser, parsed
+from studies.lab.options import command_parser, parsed, run_study
 from studies.lab.outputs import write_summary
 
 NAME = "information_gain"
@@ -235,4 +235,4 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main()
+    run_study(main)

@@ -51,7 +51,7 @@ from neural.transfer.masked_language import BertSettings, small_bert
 from neural.transfer.pictures import PictureTask, file_task, glyph_task
 from neural.transfer.stack import LanguageStack, find_language, load_stack
 from studies.lab.finding import NOT_PRINTED, Evidence, Finding, overall, points, records, word
-from studies.lab.options import command_line, command_parser
+from studies.lab.options import command_line, command_parser, run_study
 from studies.lab.outputs import Report, write_report
 from studies.lab.transfer import ARMS, MODES, PRESETS, Plan, Preset, arm_label, compute
 
@@ -391,4 +391,4 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main()
+    run_study(main)

@@ -29,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from neural.results.parallel import progress_bar
 from neural.results.text import text_table
-from studies.lab.options import FIGURES, ROOT, check_device, command_parser, usage_errors
+from studies.lab.options import FIGURES, ROOT, check_device, command_parser, run_study, usage_errors
 from studies.paper.gallery import write_gallery
 from studies.paper.jobs import JOBS, PLAN, Job, jobs_for, save_jobs
 from studies.paper.jobs_on_disk import jobs_on_disk
@@ -184,4 +184,4 @@ def _gallery(options: argparse.Namespace) -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_study(main)

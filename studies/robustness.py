@@ -44,7 +44,7 @@ from neural.results.table import by_test
 from neural.results.text import by_word, direction, gain_text, markdown_table
 from neural.tasks.task import Task
 from studies.lab.finding import NOT_PRINTED, Finding, evidence_of, overall, pick, records
-from studies.lab.options import command_line
+from studies.lab.options import command_line, run_study
 from studies.lab.outputs import Report, finished
 from studies.lab.task_options import label_of, task_and_preset, task_parser
 from studies.lab.task_sources import IMAGENET, shifts_below
@@ -286,4 +286,4 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main()
+    run_study(main)

@@ -35,7 +35,7 @@ from neural.results.text import text_table
 from neural.sequences.glyphs import TOKENS, GlyphSequenceSettings, name_tokens, patches
 from neural.worlds.glyphs import DEFAULT
 from studies.lab.finding import Finding, records
-from studies.lab.options import command_parser, parsed
+from studies.lab.options import command_parser, parsed, run_study
 from studies.lab.outputs import write_summary
 from studies.lab.page import SMALL, Page, Specimen, picture, print_style, sentence, wrapped
 from studies.lab.sequences import PRESETS
@@ -309,4 +309,4 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main()
+    run_study(main)

@@ -49,7 +49,7 @@ from neural.sequences.glyphs import GlyphSequenceSettings, glyph_sequences
 from neural.sequences.task import SequenceTask
 from neural.sequences.training import Curriculum, mixed_precision
 from studies.lab.finding import Evidence, Finding, overall, points, records, word
-from studies.lab.options import command_line, command_parser, own_suffix
+from studies.lab.options import command_line, command_parser, own_suffix, run_study
 from studies.lab.outputs import Report, write_report
 from studies.lab.sequences import ARMS, CONTRASTS, PRESETS, Plan, Preset, arm_data, compute
 from studies.lab.task_sources import parse_settings, settings_from
@@ -389,4 +389,4 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main()
+    run_study(main)

@@ -32,7 +32,7 @@ from neural.results.figures import error_bars, figure_style, place_style, save_f
 from neural.results.table import table, write_table
 from neural.results.text import text_table
 from studies.lab.memory import extra_peak
-from studies.lab.options import command_parser, parsed
+from studies.lab.options import command_parser, parsed, run_study
 from studies.lab.outputs import write_summary
 
 NAME = "streaming_memory"
@@ -151,4 +151,4 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["--measure"]:
         print(json.dumps(_measure(sys.argv[2], sys.argv[3:6], sys.argv[6:9])))
     else:
-        main()
+        run_study(main)

@@ -65,7 +65,7 @@ from studies.lab.finding import (
     records,
     word,
 )
-from studies.lab.options import command_line
+from studies.lab.options import command_line, run_study
 from studies.lab.outputs import Report, finished
 from studies.lab.task_options import chosen_preset, fitted_preset, label_of, task_parser
 from studies.lab.text_sweep import first_test, gain_words, lighter
@@ -365,4 +365,4 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main()
+    run_study(main)

@@ -55,7 +55,7 @@ from neural.worlds.glyph_outline_rows import glyph_modalities
 from neural.worlds.glyphs import GlyphSettings
 from studies.lab.finding import Finding, evidence_of, overall, records
 from studies.lab.modality_grid import Plan, Training, by_split, rows_of, together
-from studies.lab.options import command_line, command_parser
+from studies.lab.options import command_line, command_parser, run_study
 from studies.lab.outputs import Report, finished
 from studies.lab.task_sources import SOURCES, make_task, parse_settings, settings_from
 from studies.lab.text_sweep import GRID, SCHEDULE
@@ -342,4 +342,4 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main()
+    run_study(main)

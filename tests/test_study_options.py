@@ -1,12 +1,19 @@
 """The command line that studies share, devices, and what is a usage error."""
 
 import argparse
+import errno
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from fisherkit.checks import UnknownNameError
-from studies.lab.options import check_device, command_parser, usage_errors
+from studies.lab.options import check_device, command_line, command_parser, run_study, usage_errors
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -89,3 +96,98 @@ def test_unknown_names_are_usage_errors_with_the_close_matches(capsys):
 def test_faults_of_the_program_are_no_usage_errors(error):
     with pytest.raises(type(error)), usage_errors(argparse.ArgumentParser("study")):
         raise error
+
+
+def test_an_error_is_one_line(capsys):
+    with pytest.raises(SystemExit) as status:
+        command_parser("A study.", seeds=8, device=True).parse_args(["--nonsense"])
+    assert status.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert re.fullmatch(
+        r".+: error: unrecognized arguments: --nonsense \(.+ --help lists the options\)", line
+    )
+
+
+@pytest.mark.parametrize("option", ["--out", "--runs"])
+def test_folders_that_cannot_be_written_are_refused_at_once(option, tmp_path, capsys, monkeypatch):
+    (tmp_path / "file").write_text("mine")
+    parser = command_parser("A study.", seeds=8, device=True)
+    for place in ("file", "file/below"):
+        with pytest.raises(SystemExit), command_line(parser, [option, str(tmp_path / place)]):
+            pytest.fail("the study has begun")
+        assert (
+            f"{option} {tmp_path / place}: {tmp_path / 'file'} is a file, and a folder is meant"
+            in capsys.readouterr().err
+        )
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path)
+    with pytest.raises(SystemExit), command_line(parser, [option, str(tmp_path / "a" / "b")]):
+        pytest.fail("the study has begun")
+    assert f"no right to write into {tmp_path}; choose another folder" in capsys.readouterr().err
+    assert sorted(tmp_path.iterdir()) == [tmp_path / "file"], "nothing is made by looking"
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "line"),
+    [
+        (
+            KeyboardInterrupt(),
+            130,
+            r".+: stopped; finished cells are kept, and the same command goes on from them",
+        ),
+        (
+            OSError(errno.ENOSPC, "No space left on device", "a.csv"),
+            1,
+            r".+: \[Errno 28\] No space left .*a\.csv'; finished",
+        ),
+        (
+            PermissionError(errno.EACCES, "Permission denied", "a.csv"),
+            1,
+            r".+Permission denied.+a\.csv'; finished",
+        ),
+    ],
+)
+def test_a_stop_and_a_full_disk_are_one_line(error, status, line, capsys):
+    def main():
+        raise error
+
+    with pytest.raises(SystemExit) as ended:
+        run_study(main)
+    assert ended.value.code == status
+    (said,) = capsys.readouterr().err.split("\n")[1:-1]
+    assert re.match(line, said)
+
+
+def test_ends_are_passed_on_and_faults_keep_their_traceback():
+    for returned, status in (({"a": 1}, 0), (0, 0), (3, 3)):
+        with pytest.raises(SystemExit) as ended:
+            run_study(lambda returned=returned: returned)
+        assert ended.value.code == status
+
+    def fails():
+        raise FileNotFoundError(errno.ENOENT, "gone", "x")
+
+    with pytest.raises(FileNotFoundError):
+        run_study(fails)
+
+
+@pytest.mark.slow
+def test_a_study_that_is_stopped_says_how_to_go_on(tmp_path):
+    places = ["--out", str(tmp_path / "out"), "--runs", str(tmp_path / "runs")]
+    command = [
+        sys.executable,
+        str(ROOT / "studies" / "gaussian_recon.py"),
+        "--quick",
+        "--seeds",
+        "2",
+        *places,
+    ]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    cells = tmp_path / "runs" / "gaussian_recon.jsonl"
+    until = time.monotonic() + 120
+    while time.monotonic() < until and not (cells.exists() and cells.stat().st_size):
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in told
+    assert told.rstrip().endswith("stopped; finished cells are kept, and the same command goes on from them")

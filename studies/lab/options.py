@@ -11,11 +11,15 @@ working folder, and NAME ends in a hash of these files and of all settings, so t
 """
 
 import argparse
+import errno
 import hashlib
+import os
+import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 from fisherkit.checks import UnknownNameError
 from fisherkit.files import content_key
@@ -24,12 +28,14 @@ __all__ = [
     "FIGURES",
     "ROOT",
     "check_device",
+    "check_folder",
     "check_repetitions",
     "command_line",
     "command_parser",
     "own_inputs",
     "own_suffix",
     "parsed",
+    "run_study",
     "usage_errors",
 ]
 
@@ -43,9 +49,7 @@ def command_parser(
     doc: str | None, *, seeds: int | None = None, device: bool = False
 ) -> argparse.ArgumentParser:
     """Command line shared by all studies: --quick, --out; with a default of paired repetitions --seeds, --runs; --device."""
-    made = argparse.ArgumentParser(
-        description=doc, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
+    made = _Parser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
     made.add_argument(
         "--quick",
         action=_Quick,
@@ -62,6 +66,14 @@ def command_parser(
     if device:
         made.add_argument("--device", default="cpu", help="torch device, e.g. cuda")
     return made
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line; the usage would be a page."""
+
+    def error(self, message: str) -> NoReturn:
+        """End with status 2."""
+        self.exit(2, f"{self.prog}: error: {message} ({self.prog} --help lists the options)\n")
 
 
 class _Quick(argparse.Action):
@@ -93,15 +105,16 @@ def _own(options: argparse.Namespace) -> list[Path]:
 
 def own_inputs(options: argparse.Namespace) -> dict[str, str]:
     """What a run read of a user's own: {file or folder by name: hash}, of a folder that of the names and sizes in it."""
-    hashes = {}
+    hashes: dict[str, str] = {}
     for path in _own(options):
+        name = path.name if path.name not in hashes else f"{path.name} ({len(hashes) + 1})"
         if path.is_dir():
             files = sorted(file for file in path.rglob("*") if file.is_file())
             content = {str(file.relative_to(path)): file.stat().st_size for file in files}
-            hashes[path.name] = content_key(content)
+            hashes[name] = content_key(content)
         else:
             with path.open("rb") as file:
-                hashes[path.name] = hashlib.file_digest(file, "sha256").hexdigest()[:16]
+                hashes[name] = hashlib.file_digest(file, "sha256").hexdigest()[:16]
     return hashes
 
 
@@ -118,11 +131,51 @@ def own_suffix(options: argparse.Namespace) -> str:
 def command_line(
     parser: argparse.ArgumentParser, arguments: Sequence[str] | None
 ) -> Iterator[argparse.Namespace]:
-    """`parsed` options with a device that computes; what is raised in the block is a usage error, see `usage_errors`."""
+    """`parsed` options, the device and folders being looked at; what is raised in the block is one of `usage_errors`."""
     options = parsed(parser, arguments)
     with usage_errors(parser):
         check_device(options.device)
+        for name in ("out", "runs"):
+            check_folder(getattr(options, name), f"--{name}")
         yield options
+
+
+def check_folder(folder: Path, option: str) -> None:
+    """Refuse, by a ValueError, a folder that cannot be written or made, before anything is computed for it."""
+    there = folder.absolute()
+    while not there.exists():
+        there = there.parent
+    if not there.is_dir():
+        raise ValueError(f"{option} {folder}: {there} is a file, and a folder is meant")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise ValueError(f"{option} {folder}: no right to write into {there}; choose another folder")
+
+
+def run_study(main: Callable[[], object]) -> NoReturn:
+    """Run `main` and end the process: a stop by the user or a full disk is one line, not a traceback.
+
+    Args:
+        main: returns the exit status where it is a whole number; anything else is success.
+
+    Raises:
+        SystemExit: with that status; 130 where the user stopped it (Ctrl-C), 1 where a file could not be written.
+        OSError: any other.
+    """
+    resume = "finished cells are kept, and the same command goes on from them"
+    try:
+        status = main()
+    except KeyboardInterrupt:
+        sys.exit(_said(f"stopped; {resume}", 130))
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}:
+            raise
+        sys.exit(_said(f"{error}; {resume}, once there is room and the right to write", 1))
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _said(line: str, status: int) -> int:
+    print(f"\n{Path(sys.argv[0]).name}: {line}", file=sys.stderr)
+    return status
 
 
 def check_repetitions(seeds: int) -> None:
