@@ -9,7 +9,7 @@ A data set of pictures does not fit the rows of a `neural.tasks.task.Task`; its 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -93,7 +93,7 @@ def keep_pixels(
     if not images:
         raise ValueError(f"{vision.name}: 0 images to keep; at least one is needed")
     kept = ArrayCache(cache)
-    settings = {"transform": asdict(plain.transform), "version": 1}
+    settings = {"transform": dict(plain.settings), "version": 1}
     quiet, paths = None if progress is None else not progress, []
     with tqdm(total=len(images), desc="pixels", unit="image", disable=quiet) as bar:
         for start in range(0, len(images), size):
